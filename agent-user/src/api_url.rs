@@ -1,0 +1,256 @@
+//! The URL of the Ironic API, as the operator or the conductor wrote it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use hyper::Uri;
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+/// How a URL is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as it stands in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port of a URL that names none (RFC 9110, 4.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A host: an address literal, or a name that has to be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// An address literal; needs no DNS.
+    Ip(IpAddr),
+    /// A DNS name, lower case.
+    Name(String),
+}
+
+impl Host {
+    /// Reads an address literal (IPv6 with or without brackets) or a name of letters, digits, `-`, `_` and `.`
+    /// whose last label is not numeric; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Some(inside) = bracketed {
+            return inside.parse::<Ipv6Addr>().ok().map(|ip| Self::Ip(ip.into()));
+        }
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Some(Self::Ip(ip));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let label_is_sound = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let last_is_numeric = name
+            .rsplit('.')
+            .next()
+            .is_none_or(|label| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x"));
+        if name.len() > 253 || last_is_numeric || !name.split('.').all(label_is_sound) {
+            return None;
+        }
+        Some(Self::Name(name.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for Host {
+    /// As it stands in a URL: IPv6 in brackets (RFC 3986, 3.2.2).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Why a text is no usable API URL.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApiUrlError {
+    /// The text is `mdns`: IPA would look for Ironic by multicast DNS.
+    #[error("discovery by multicast DNS is not supported; give the URL, like http://192.0.2.1:6385")]
+    Mdns,
+    /// Not an absolute URL at all.
+    #[error("not a URL like http://192.0.2.1:6385")]
+    Unparseable,
+    /// Another scheme than http and https.
+    #[error("the scheme must be http or https")]
+    Scheme,
+    /// The host is no address and no DNS name.
+    #[error("the host must be an IPv4 address, an IPv6 address in brackets or a DNS name")]
+    Host,
+    /// The port is 0 or no number up to 65535.
+    #[error("the port must be a number from 1 to 65535")]
+    Port,
+    /// The URL carries a user name or password.
+    #[error("a user name or password in the URL is not supported")]
+    UserInfo,
+    /// The URL has a query or fragment.
+    #[error("the URL must not have a query or fragment")]
+    Query,
+}
+
+/// The URL of an Ironic API: `scheme://host:port` and the path prefix under which `/v1` is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiUrl {
+    /// http or https.
+    pub scheme: Scheme,
+    /// Where it is.
+    pub host: Host,
+    /// The port, also where the text named none.
+    pub port: u16,
+    /// The path prefix without a trailing slash; empty for an API at the root.
+    pub prefix: String,
+}
+
+impl ApiUrl {
+    /// Reads one URL. Blanks around it are dropped; a trailing `/v1` is not part of the prefix, since the paths
+    /// that are asked begin with it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words that name what would be right.
+    pub fn parse(text: &str) -> Result<Self, ApiUrlError> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("mdns") {
+            return Err(ApiUrlError::Mdns);
+        }
+        if text.contains('#') {
+            return Err(ApiUrlError::Query);
+        }
+        let uri: Uri = text.parse().map_err(|_| ApiUrlError::Unparseable)?;
+        let scheme = match uri.scheme_str() {
+            Some(s) if s.eq_ignore_ascii_case("http") => Scheme::Http,
+            Some(s) if s.eq_ignore_ascii_case("https") => Scheme::Https,
+            Some(_) => return Err(ApiUrlError::Scheme),
+            None => return Err(ApiUrlError::Unparseable),
+        };
+        let authority = uri.authority().ok_or(ApiUrlError::Unparseable)?;
+        if authority.as_str().contains('@') {
+            return Err(ApiUrlError::UserInfo);
+        }
+        if uri.query().is_some() {
+            return Err(ApiUrlError::Query);
+        }
+        let host = Host::parse(authority.host()).ok_or(ApiUrlError::Host)?;
+        let port = match authority.as_str().get(authority.host().len()..) {
+            None | Some("") => scheme.default_port(),
+            Some(rest) => rest
+                .strip_prefix(':')
+                .and_then(|digits| digits.parse().ok())
+                .filter(|port| *port != 0)
+                .ok_or(ApiUrlError::Port)?,
+        };
+        let path = uri.path().trim_end_matches('/');
+        let prefix = path
+            .strip_suffix("/v1")
+            .unwrap_or(path)
+            .trim_end_matches('/')
+            .to_owned();
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            prefix,
+        })
+    }
+
+    /// The path of a request to this API: the prefix and `path`, which begins with a slash.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// `host` or `host:port` as the `Host` header wants it (RFC 9110, 7.2).
+    pub fn authority(&self) -> String {
+        if self.port == self.scheme.default_port() {
+            self.host.to_string()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority(), self.prefix)
+    }
+}
+
+impl Serialize for ApiUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_operators_write() {
+        for (text, shown) in [
+            ("http://172.25.134.35:6385", "http://172.25.134.35:6385"),
+            ("  http://172.25.134.35:6385/  ", "http://172.25.134.35:6385"),
+            (
+                "HTTPS://Ironic.Example.com/baremetal/v1/",
+                "https://ironic.example.com/baremetal",
+            ),
+            ("https://[fd00::1]:13385/v1", "https://[fd00::1]:13385"),
+            ("http://ironic", "http://ironic"),
+        ] {
+            assert_eq!(
+                ApiUrl::parse(text).map(|url| url.to_string()),
+                Ok(shown.to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!(ApiUrl::parse("https://h").unwrap().port, 443);
+        assert_eq!(
+            ApiUrl::parse("http://h:81/a").unwrap().path("/v1/lookup"),
+            "/a/v1/lookup"
+        );
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        for (text, error) in [
+            ("mdns", ApiUrlError::Mdns),
+            ("", ApiUrlError::Unparseable),
+            ("172.25.134.35:6385", ApiUrlError::Unparseable),
+            ("ftp://h", ApiUrlError::Scheme),
+            ("http://u:p@h", ApiUrlError::UserInfo),
+            ("http://h:0", ApiUrlError::Port),
+            ("http://h:", ApiUrlError::Port),
+            ("http://1.2.3:80", ApiUrlError::Host),
+            ("http://0x7f000001", ApiUrlError::Host),
+            ("http://h?x=1", ApiUrlError::Query),
+            ("http://h#x", ApiUrlError::Query),
+        ] {
+            assert_eq!(ApiUrl::parse(text), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! ipa-sidecar: the kernel's own answer to "which source address reaches the Ironic API", as one typed value, from
+//! netlink to everything that needs it.
+//!
+//! One event's way through the modules, in order:
+//!
+//! 1. [`rtnl`]: a multicast message pokes, and the kernel is asked.
+//! 2. [`advertise`]: the pure decision, with every candidate and every refusal.
+//! 3. [`agent_url`]: the callback URL that is built from it.
+//! 4. [`ipa`] (IPA's configuration) or [`agent`] with [`ironic`] (lookup and heartbeats of our own).
+//! 5. [`metrics`] and [`web`]: what people see of it.
+//!
+//! [`daemon`] wires these together; [`params`] says what the operator wants; [`commands`] are the commands that
+//! answer one question and end.
+
+pub mod advertise;
+pub mod agent;
+pub mod agent_url;
+pub mod api_url;
+pub mod cli;
+pub mod commands;
+pub mod daemon;
+pub mod ipa;
+pub mod ironic;
+pub mod metrics;
+pub mod notify;
+pub mod params;
+pub mod resolve;
+pub mod rtnl;
+pub mod secret;
+pub mod web;

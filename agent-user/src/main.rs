@@ -1,0 +1,2 @@
+//! The `ipa-sidecar` binary.
+fn main() {}

@@ -1,0 +1,5 @@
+//! The parameters: where they come from, what they mean.
+
+mod types;
+
+pub use types::*;
