@@ -1,7 +1,33 @@
-//! STUB until merged.
-macro_rules! labels { ($name:ident { $($v:ident = $l:literal,)+ }) => {
-    #[allow(missing_docs)] #[derive(Debug, Clone, Copy, PartialEq, Eq)] pub enum $name { $($v,)+ }
-    #[allow(missing_docs)] impl $name { pub const ALL: &'static [Self] = &[$(Self::$v,)+]; pub fn as_str(self) -> &'static str { match self { $(Self::$v => $l,)+ } } }
-} }
-labels!(LookupResult { Ok = "ok", MaskedToken = "masked_token", Held="held", NotFound="not_found", Conflict="conflict", ClientError="client_error", ServerError="server_error", Timeout="timeout", ConnectError="connect_error", TlsError="tls_error", InvalidResponse="invalid_response", });
-labels!(HeartbeatResult { Accepted = "accepted", Held="held", PinnedRefused="pinned_refused", TokenRefused="token_refused", TlsRequired="tls_required", NotFound="not_found", Conflict="conflict", ClientError="client_error", ServerError="server_error", Timeout="timeout", ConnectError="connect_error", TlsError="tls_error", });
+//! The Ironic API as a deploy ramdisk uses it: version discovery, lookup, heartbeat.
+//!
+//! One request's way through the modules:
+//!
+//! 1. [`version`] picks the API version, [`lookup`] or [`heartbeat`] the path and body.
+//! 2. [`client`] walks the endpoints in order, [`connect`] opens each connection, [`tls`] and `verifier` check whom
+//!    it reached, `exchange` sends the request and reads a bounded answer.
+//! 3. `fault` reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
+//!
+//! [`schedule`] (pure) says when to send the next one, [`redact`] makes foreign text fit to be shown.
+
+pub mod client;
+mod clock;
+pub mod connect;
+pub mod error;
+mod exchange;
+mod fault;
+pub mod heartbeat;
+pub mod lookup;
+pub mod redact;
+pub mod results;
+pub mod schedule;
+pub mod tls;
+mod verifier;
+pub mod version;
+
+pub use client::{Answer, Client, Endpoint};
+pub use connect::Connection;
+pub use error::{IronicError, Peer, Phase, Refusal};
+pub use heartbeat::{AgentStatus, Heartbeat};
+pub use lookup::{LookupQuery, LookupReply};
+pub use redact::{foreign_text, redact};
+pub use results::{HeartbeatResult, LookupResult};
