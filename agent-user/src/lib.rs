@@ -27,5 +27,6 @@ pub mod params;
 mod readiness;
 pub mod rtnl;
 pub mod secret;
+pub mod status;
 pub mod watch;
 pub mod web;

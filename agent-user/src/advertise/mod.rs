@@ -4,6 +4,7 @@
 
 mod candidate;
 mod decide;
+mod explanation;
 mod facts;
 mod order;
 mod refusal;
@@ -11,6 +12,7 @@ mod refusal;
 mod tests;
 
 pub use decide::{Decision, Family, Origin, decide};
+pub use explanation::Explanation;
 pub use facts::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
 pub use refusal::Refusal;
 

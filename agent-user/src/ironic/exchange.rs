@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Stream, rustls_error};
+use crate::api_url::ApiUrl;
+
+use super::connect::{Connector, Stream, rustls_error};
 use super::error::{IronicError, Peer, Phase};
 use super::redact::foreign_text;
 use super::tls;
@@ -39,6 +42,41 @@ pub(super) struct Reply {
 pub(super) struct Deadline {
     pub at: Instant,
     pub after: Duration,
+}
+
+/// Gets a path of one address, for the body of a 200; for services beside Ironic, which have no API versions.
+///
+/// # Errors
+/// Of the connection and the answer; any other status is an `InvalidResponse`.
+pub(crate) async fn get(
+    connector: &Connector,
+    url: &ApiUrl,
+    address: IpAddr,
+    path: &str,
+    timeout: Duration,
+) -> Result<Bytes, IronicError> {
+    let deadline = Deadline {
+        at: Instant::now() + timeout,
+        after: timeout,
+    };
+    let (stream, connection) = connector.connect(url, address).await?;
+    let peer = Peer {
+        url: connection.url,
+        address: connection.remote,
+    };
+    let invalid = |problem| IronicError::InvalidResponse {
+        peer: Box::new(peer.clone()),
+        problem,
+    };
+    let request = Request::get(url.path(path))
+        .header(header::HOST, url.authority())
+        .body(Full::default())
+        .map_err(|error| invalid(error.to_string()))?;
+    let reply = exchange(stream, request, &peer, deadline).await?;
+    match reply.status {
+        StatusCode::OK => reply.body,
+        status => Err(invalid(format!("status {status}"))),
+    }
 }
 
 /// Sends the request and reads the answer. An error means that no answer had begun.

@@ -25,8 +25,9 @@ mod verifier;
 pub mod version;
 
 pub use client::{Answer, Client, Endpoint};
-pub use connect::Connection;
+pub use connect::{Connection, Connector};
 pub use error::{IronicError, Peer, Phase, Refusal};
+pub(crate) use exchange::get;
 pub use heartbeat::{AgentStatus, Heartbeat};
 pub use lookup::{LookupQuery, LookupReply};
 pub use redact::{foreign_text, redact};
