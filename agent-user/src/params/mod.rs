@@ -1,5 +1,27 @@
 //! The parameters: where they come from, what they mean.
+//!
+//! Flags go before the environment, our configuration file, IPA's configuration files, virtual media, the kernel
+//! command line and the defaults ([`spec::TABLE`] has every name). A bad value in a layer of our own is an error; one
+//! in a layer of others is a [`Problem`], and the next layer counts.
 
+pub mod cmdline;
+mod files;
+mod flags;
+pub mod ipa_config;
+mod ipa_files;
+mod kind;
+mod layers;
+mod load;
+mod own_file;
+mod problem;
+pub mod spec;
 mod types;
+mod value;
+pub mod vmedia;
 
+pub use flags::{flags, mode_flag};
+pub use ipa_files::OUR_DROPIN;
+pub use layers::Entry;
+pub use load::{Loaded, Places, load, load_from};
+pub use problem::{ParamsError, Problem, ProblemKind, Source, printable};
 pub use types::*;

@@ -1,6 +1,6 @@
 //! The parameters as the rest of the daemon sees them: typed, with the layers already merged.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -162,6 +162,32 @@ pub struct GuardParameters {
     pub stand_in: bool,
 }
 
+/// Options of IPA that we read but do not act on: they tell what IPA itself will do.
+#[derive(Debug, Clone)]
+pub struct IpaSettings {
+    /// `listen_host`: where IPA listens.
+    pub listen_host: Host,
+    /// `listen_port`: IPA's port; the advertised one must lead to it.
+    pub listen_port: u16,
+    /// `ip_lookup_attempts`: how often IPA asks for its address.
+    pub ip_lookup_attempts: u32,
+    /// `ip_lookup_sleep`: the pause between two attempts.
+    pub ip_lookup_sleep: Duration,
+}
+
+/// Which sources were read, and the files that our own layers name.
+#[derive(Debug, Clone)]
+pub struct SourceParameters {
+    /// Our own configuration file.
+    pub config_file: Option<PathBuf>,
+    /// The kernel command line.
+    pub cmdline_path: PathBuf,
+    /// Whether virtual media may be read.
+    pub vmedia: bool,
+    /// The file that the agent token was read from.
+    pub agent_token_file: Option<PathBuf>,
+}
+
 /// Every parameter, merged from all layers.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -189,4 +215,60 @@ pub struct Parameters {
     pub log_level: String,
     /// Look of log lines.
     pub log_format: LogFormat,
+    /// What IPA itself is told and we do not act on.
+    pub ipa_settings: IpaSettings,
+    /// Where the parameters were read.
+    pub sources: SourceParameters,
+}
+
+impl Default for Parameters {
+    /// The built-in defaults, as if no layer said anything. A test keeps them equal to the table's.
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            web_listen_address: None,
+            web_config_file: None,
+            ironic: IronicParameters {
+                request_timeout: Duration::from_secs(30),
+                ..IronicParameters::default()
+            },
+            advertise: AdvertiseParameters {
+                host: None,
+                port: 9999,
+                protocol: Scheme::Http,
+                interface: None,
+                family: FamilyChoice::default(),
+                wait: Duration::from_secs(300),
+            },
+            lookup: LookupParameters {
+                timeout: Duration::from_secs(600),
+                interval: Duration::from_secs(1),
+            },
+            ipa: IpaParameters {
+                config_dir: PathBuf::from("/etc/ironic-python-agent.d"),
+                restart_unit: None,
+                api_url_list: ApiUrlList::default(),
+            },
+            guard: GuardParameters {
+                listen_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6385)),
+                stand_in: false,
+            },
+            agent_without_listener: false,
+            probe_connect: ProbeChoice::default(),
+            log_level: "info".to_owned(),
+            log_format: LogFormat::default(),
+            ipa_settings: IpaSettings {
+                listen_host: Host::Ip(Ipv6Addr::UNSPECIFIED.into()),
+                listen_port: 9999,
+                ip_lookup_attempts: 6,
+                ip_lookup_sleep: Duration::from_secs(10),
+            },
+            sources: SourceParameters {
+                config_file: None,
+                cmdline_path: PathBuf::from("/proc/cmdline"),
+                vmedia: true,
+                agent_token_file: None,
+            },
+        }
+    }
 }

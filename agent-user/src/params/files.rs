@@ -1,0 +1,60 @@
+//! Bounded reading of files that others wrote.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+/// The largest file that is read: far more than any of them needs.
+pub(super) const SIZE_MAX: u64 = 1024 * 1024;
+
+/// The most files of one directory.
+pub(super) const FILES_MAX: usize = 256;
+
+/// Reads a regular file, at most [`SIZE_MAX`] bytes. Opening never blocks, also where the name is a FIFO.
+///
+/// # Errors
+/// What the system said; a file that is not regular, or too large.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    read_opened(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// The same for a file that is open already.
+///
+/// # Errors
+/// As above.
+pub(super) fn read_opened(file: rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut content = Vec::new();
+    // One byte more, to tell; the size in stat is 0 for files in /proc.
+    File::from(file)
+        .take(SIZE_MAX.saturating_add(1))
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > SIZE_MAX {
+        return Err(io::Error::other(format!("larger than {SIZE_MAX} bytes")));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_a_sane_size() {
+        assert!(!read(Path::new("/proc/self/cmdline")).unwrap().is_empty());
+        for (path, reason) in [
+            ("/dev/zero", "not a regular file"),
+            ("/proc", "not a regular file"),
+            ("/nowhere", "No such file"),
+        ] {
+            let error = read(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains(reason), "{path}: {error}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! From the flags to the finished parameters: which layer is read when.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use serde_json::Value;
+
+use super::layers::{Entry, Given, Layer, Merged, merge};
+use super::problem::{ParamsError, Problem, ProblemKind, Source, printable};
+use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
+use super::types::Parameters;
+use super::{cmdline, files, flags, ipa_files, own_file, value, vmedia};
+use crate::secret::{MASK, Secret};
+
+/// Where a system keeps what is read; tests have their own.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The variables of ours.
+    pub environment: BTreeMap<String, OsString>,
+    /// `/etc`: IPA's configuration that has no parameter of its own.
+    pub etc: PathBuf,
+    /// `/sys/class/block`: the block devices.
+    pub sys_class_block: PathBuf,
+    /// `/dev`: their nodes.
+    pub dev: PathBuf,
+}
+
+impl Places {
+    /// Those of this system and process.
+    pub fn system() -> Self {
+        let ours = |(name, value): (OsString, OsString)| {
+            let name = name.into_string().ok()?;
+            name.starts_with(ENVIRONMENT_PREFIX).then_some((name, value))
+        };
+        Self {
+            environment: std::env::vars_os().filter_map(ours).collect(),
+            etc: PathBuf::from("/etc"),
+            sys_class_block: PathBuf::from("/sys/class/block"),
+            dev: PathBuf::from("/dev"),
+        }
+    }
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values, typed.
+    pub parameters: Parameters,
+    /// Each value with its origin, in the order of the table.
+    pub entries: Vec<Entry>,
+    /// What is wrong in layers that others wrote.
+    pub problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The entry of a parameter.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// Whether a value was given that is no use, or a source could not be read.
+    pub fn has_unusable(&self) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| problem.kind != ProblemKind::Conflict)
+    }
+}
+
+/// Reads all layers of this system. `matches` are those of a command made with [`super::flags`].
+///
+/// # Errors
+/// A bad value in a flag, a variable or our configuration file, or a file named there that cannot be read.
+pub fn load(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
+    load_from(matches, &Places::system())
+}
+
+/// The same with the places given.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, ParamsError> {
+    let mut layers = vec![flag_layer(matches)?, environment_layer(places)?];
+
+    let named = merge(&layers)?;
+    if let Some(path) = &named.parameters.sources.config_file {
+        layers.push(own_file_layer(path, &named)?);
+    }
+
+    // Our own layers are complete: now they say where the others are.
+    let own = merge(&layers)?;
+    let mut problems = Vec::new();
+    let words = read_cmdline(&own, &mut problems)?;
+    let from_vmedia = words.get("boot_method").is_some_and(|method| method == "vmedia");
+    let mut medium = vmedia::Media::default();
+    if from_vmedia && own.parameters.sources.vmedia {
+        medium = vmedia::read(places, &mut problems);
+    }
+    let config_dir = &own.parameters.ipa.config_dir;
+    let options = ipa_files::read(&places.etc, config_dir, medium.config_files, &mut problems);
+    layers.push(Layer {
+        source: Source::IpaConfig,
+        values: without_references(options, &mut problems),
+    });
+    layers.push(kernel_layer(Source::Vmedia, &medium.place, medium.parameters));
+    let place = own.parameters.sources.cmdline_path.to_string_lossy();
+    layers.push(kernel_layer(Source::Cmdline, &place, words));
+
+    let mut merged = merge(&layers)?;
+    merged.problems.splice(0..0, problems);
+    read_token_file(&mut merged)?;
+    pair_certificate(&mut merged)?;
+    Ok(Loaded {
+        parameters: merged.parameters,
+        entries: merged.entries,
+        problems: merged.problems,
+    })
+}
+
+fn flag_layer(matches: &ArgMatches) -> Result<Layer, ParamsError> {
+    let given = TABLE.iter().filter_map(|row| {
+        let text = flags::given(matches, row)?;
+        let detail = match (row.name, text.to_str()) {
+            ("vmedia", Some("false")) => "--no-vmedia".to_owned(),
+            (name, _) => format!("--{name}"),
+        };
+        Some((row, text, detail))
+    });
+    own_layer(Source::Flag, given)
+}
+
+fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
+    let given = TABLE.iter().filter_map(|row| {
+        let variable = row.environment_name();
+        let text = places.environment.get(&variable)?.clone();
+        Some((row, text, variable))
+    });
+    own_layer(Source::Environment, given)
+}
+
+fn own_layer(
+    source: Source,
+    given: impl Iterator<Item = (&'static Parameter, OsString, String)>,
+) -> Result<Layer, ParamsError> {
+    let mut values = BTreeMap::new();
+    for (row, text, detail) in given {
+        let text = text.into_string().map_err(|text| ParamsError::Unusable {
+            name: row.name,
+            value: if row.secret {
+                MASK.to_owned()
+            } else {
+                printable(&text.to_string_lossy())
+            },
+            origin: detail.clone(),
+            wanted: "text in UTF-8".to_owned(),
+        })?;
+        values.insert(row.name.to_owned(), Given { text, detail });
+    }
+    Ok(Layer { source, values })
+}
+
+fn own_file_layer(path: &Path, named: &Merged) -> Result<Layer, ParamsError> {
+    let unreadable = |reason| unreadable("config.file", path, named, reason);
+    let content = files::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(content).map_err(|_| unreadable("it is not text in UTF-8".to_owned()))?;
+    Ok(Layer {
+        source: Source::File,
+        values: own_file::parse(path, &text)?,
+    })
+}
+
+fn unreadable(name: &'static str, path: &Path, merged: &Merged, reason: String) -> ParamsError {
+    let entry = merged.entries.iter().find(|entry| entry.name == name);
+    ParamsError::Unreadable {
+        name,
+        path: printable(&path.to_string_lossy()),
+        origin: entry.map(|entry| entry.detail.clone()).unwrap_or_default(),
+        reason,
+    }
+}
+
+/// The words of the kernel command line. A file that the operator named must be readable; without /proc there is
+/// just nothing to read.
+fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<String, String>, ParamsError> {
+    const NAME: &str = "cmdline.path";
+    let path = &own.parameters.sources.cmdline_path;
+    let by_operator = own
+        .entries
+        .iter()
+        .any(|entry| entry.name == NAME && entry.source.is_own());
+    match files::read(path) {
+        Ok(content) => Ok(cmdline::parse(&content)),
+        Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string())),
+        Err(error) => {
+            let place = path.to_string_lossy();
+            problems.push(Problem::unreadable(NAME, Source::Cmdline, &place, error));
+            Ok(BTreeMap::new())
+        }
+    }
+}
+
+fn kernel_layer(source: Source, place: &str, words: BTreeMap<String, String>) -> Layer {
+    let place = printable(place);
+    let values = words.into_iter().map(|(name, text)| {
+        let detail = format!("{place}: {}", printable(&name));
+        (name, Given { text, detail })
+    });
+    Layer {
+        source,
+        values: values.collect(),
+    }
+}
+
+/// oslo.config replaces `$name` by another option's value; we don't, and say so. `$$` is a plain `$`.
+fn without_references(
+    options: BTreeMap<String, Given>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Given> {
+    let mut plain = BTreeMap::new();
+    for (option, mut given) in options {
+        let Some(row) = TABLE.iter().find(|row| row.ipa_option == Some(option.as_str())) else {
+            continue; // One of IPA's many others.
+        };
+        if given.text.replace("$$", "").contains('$') {
+            problems.push(Problem {
+                kind: ProblemKind::Unusable,
+                name: row.name.to_owned(),
+                value: if row.secret {
+                    MASK.to_owned()
+                } else {
+                    printable(&given.text)
+                },
+                source: Source::IpaConfig,
+                detail: given.detail,
+                wanted: "a value without references to other options ($name)".to_owned(),
+            });
+            continue;
+        }
+        given.text = given.text.replace("$$", "$");
+        plain.insert(option, given);
+    }
+    plain
+}
+
+/// Reads the token where a file of ours holds it; it goes before a token that IPA was given.
+fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
+    const NAME: &str = "ironic.agent-token-file";
+    let Some(path) = merged.parameters.sources.agent_token_file.clone() else {
+        return Ok(());
+    };
+    let content = files::read(&path)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|error| unreadable(NAME, &path, merged, error.to_string()))?;
+    let token = std::str::from_utf8(&content)
+        .map_err(|_| "text in UTF-8".into())
+        .and_then(|text| value::token(text.trim()))
+        .map_err(|wanted| unreadable(NAME, &path, merged, format!("it must hold {wanted}")))?;
+    merged.parameters.ironic.agent_token = Some(Secret::new(token));
+    let named = merged.entries.iter().find(|entry| entry.name == NAME);
+    let origin = named.map(|entry| (entry.source, entry.detail.clone()));
+    let token_entry = merged
+        .entries
+        .iter_mut()
+        .find(|entry| entry.name == "ironic.agent-token");
+    if let (Some((source, detail)), Some(entry)) = (origin, token_entry) {
+        entry.value = MASK.into();
+        entry.source = source;
+        entry.detail = format!("{detail}: {}", printable(&path.to_string_lossy()));
+    }
+    Ok(())
+}
+
+/// A certificate is no use without its key, nor the key without the certificate.
+fn pair_certificate(merged: &mut Merged) -> Result<(), ParamsError> {
+    let ironic = &merged.parameters.ironic;
+    let (lonely, missing) = match (&ironic.certfile, &ironic.keyfile) {
+        (Some(_), None) => ("ironic.certfile", "ironic.keyfile"),
+        (None, Some(_)) => ("ironic.keyfile", "ironic.certfile"),
+        _ => return Ok(()),
+    };
+    let Some(entry) = merged.entries.iter_mut().find(|entry| entry.name == lonely) else {
+        return Ok(());
+    };
+    let shown = printable(entry.value.as_str().unwrap_or_default());
+    let wanted = format!("{missing} with it: a certificate and its key go together");
+    if entry.source.is_own() {
+        return Err(ParamsError::Unusable {
+            name: entry.name,
+            value: shown,
+            origin: entry.detail.clone(),
+            wanted,
+        });
+    }
+    merged.problems.push(Problem {
+        kind: ProblemKind::Unusable,
+        name: lonely.to_owned(),
+        value: shown,
+        source: entry.source,
+        detail: std::mem::replace(&mut entry.detail, "not set".to_owned()),
+        wanted,
+    });
+    entry.value = Value::Null;
+    entry.source = Source::Default;
+    merged.parameters.ironic.certfile = None;
+    merged.parameters.ironic.keyfile = None;
+    Ok(())
+}

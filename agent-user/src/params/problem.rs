@@ -1,0 +1,208 @@
+//! What is said about a value: where it came from, why it is no use, what would be right.
+
+use std::fmt;
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// The most characters of foreign text that are shown.
+const SHOWN_CHARACTERS: usize = 120;
+
+/// Text of others as it may stand in a message: control characters escaped, cut to a sane length.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == SHOWN_CHARACTERS {
+            shown.push_str("...");
+            break;
+        }
+        match character {
+            '\'' | '"' | '\\' => shown.push(character), // So that what is printable stays as it is.
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// A layer that parameters come from, highest precedence first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A flag of ours.
+    Flag,
+    /// An `IPA_SIDECAR_` variable.
+    Environment,
+    /// Our own configuration file.
+    File,
+    /// IPA's configuration files, also those on a virtual medium that IPA copies when it starts.
+    IpaConfig,
+    /// `parameters.txt` on a virtual medium.
+    Vmedia,
+    /// The kernel command line.
+    Cmdline,
+    /// Built in.
+    Default,
+}
+
+impl Source {
+    /// The name in `params --json`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::IpaConfig => "ipa-config",
+            Self::Vmedia => "vmedia",
+            Self::Cmdline => "cmdline",
+            Self::Default => "default",
+        }
+    }
+
+    /// Whether the operator of this daemon wrote it: then a bad value is an error, not only a problem.
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Flag | Self::Environment | Self::File)
+    }
+}
+
+/// What a problem means for the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemKind {
+    /// The value is no use and was passed over.
+    Unusable,
+    /// A file or medium could not be read, wholly or in part.
+    Unreadable,
+    /// The value is used by IPA in the place of what we write for it.
+    Conflict,
+}
+
+/// Something wrong in a layer that others wrote. The daemon runs all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What it means.
+    pub kind: ProblemKind,
+    /// The parameter, like `ironic.api-url`; for a whole source the parameter that governs it.
+    pub name: String,
+    /// The value, printable and cut; masked where it is a secret or holds a password.
+    pub value: String,
+    /// The layer.
+    pub source: Source,
+    /// Where in the layer, like `/proc/cmdline: ipa-api-url`.
+    pub detail: String,
+    /// What would be right, or what went wrong with a source.
+    pub wanted: String,
+}
+
+impl Problem {
+    /// A file or medium that could not be read.
+    pub(super) fn unreadable(name: &str, source: Source, place: &str, reason: impl fmt::Display) -> Self {
+        Self {
+            kind: ProblemKind::Unreadable,
+            name: name.to_owned(),
+            value: printable(place),
+            source,
+            detail: printable(place),
+            wanted: printable(&reason.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            value,
+            detail,
+            wanted,
+            ..
+        } = self;
+        match self.kind {
+            ProblemKind::Unusable => {
+                write!(
+                    f,
+                    "{name}: \"{value}\" from {detail} is not usable: wanted {wanted}"
+                )
+            }
+            ProblemKind::Unreadable => write!(f, "{name}: {detail} cannot be read: {wanted}"),
+            ProblemKind::Conflict => write!(f, "{name}: \"{value}\" from {detail}: {wanted}"),
+        }
+    }
+}
+
+/// Something wrong in a layer of our own: flags, environment or configuration file. The caller ends with status 64.
+#[derive(Debug, Error)]
+pub enum ParamsError {
+    /// The value is no use.
+    #[error("{name}: \"{value}\" from {origin} is not usable: wanted {wanted}")]
+    Unusable {
+        /// The parameter.
+        name: &'static str,
+        /// Its value, printable and cut.
+        value: String,
+        /// Flag, variable, or file and line.
+        origin: String,
+        /// What would be right.
+        wanted: String,
+    },
+    /// A file that our own layers name cannot be read.
+    #[error("{name}: the file {path} (named by {origin}) cannot be read: {reason}")]
+    Unreadable {
+        /// The parameter.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// Flag, variable, or file and line.
+        origin: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Our configuration file is no TOML.
+    #[error("{path}:{line}: no valid TOML: {reason}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Our configuration file has a key that is no parameter.
+    #[error("{path}:{line}: unknown parameter \"{key}\": wanted {wanted}")]
+    UnknownKey {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// The key, printable and cut.
+        key: String,
+        /// What would be right.
+        wanted: String,
+    },
+    /// A value in our configuration file has the wrong type.
+    #[error("{path}:{line}: {key} has the wrong type ({found}): wanted {wanted}")]
+    WrongType {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// The parameter.
+        key: &'static str,
+        /// The type that stands there.
+        found: &'static str,
+        /// The type that would be right.
+        wanted: &'static str,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_escaped_and_cut() {
+        assert_eq!(printable("a\u{1b}[31m\n'x\""), "a\\u{1b}[31m\\n'x\"");
+        let long = printable(&"y".repeat(5000));
+        assert_eq!(long.len(), SHOWN_CHARACTERS + 3);
+        assert!(long.ends_with("y..."));
+    }
+}
