@@ -1,1 +1,205 @@
-//! To come.
+//! The command line: commands, their flags, and what each does.
+
+use std::ffi::OsString;
+use std::io::{self, Write, stdin, stdout};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use thiserror::Error;
+
+use crate::agent_url::Context;
+use crate::commands::{check_url, doctor, explain, params};
+use crate::daemon::{self, DaemonError};
+use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, mode_flag};
+
+/// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
+const USAGE: u8 = 64;
+/// EX_UNAVAILABLE: the daemon could not start.
+const UNAVAILABLE: u8 = 69;
+/// EX_SOFTWARE: standard output is gone, or the runtime could not be made.
+const FAILED: u8 = 70;
+
+/// Why a command could not do its work.
+#[derive(Debug, Error)]
+enum CliError {
+    #[error(transparent)]
+    Parameters(#[from] ParamsError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Explain(#[from] explain::ExplainError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl CliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Parameters(_) | Self::Daemon(DaemonError::NotInThisVersion(_)) => USAGE,
+            Self::Daemon(_) | Self::Explain(_) => UNAVAILABLE,
+            Self::Io(_) => FAILED,
+        }
+    }
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    let json = || {
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .help("JSON on standard output")
+    };
+    Command::new("ipa-sidecar")
+        .version(concat!(
+            env!("CARGO_PKG_VERSION"),
+            " (",
+            env!("IPA_SIDECAR_REVISION"),
+            ")"
+        ))
+        .about("Keeps the advertise address of an Ironic deploy ramdisk right")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(mode_flag(flags(
+            Command::new("run").about("The daemon: watches, decides, and does what its mode says"),
+        )))
+        .subcommand(flags(
+            Command::new("explain")
+                .about("Which address would be advertised, and why")
+                .arg(json()),
+        ))
+        .subcommand(flags(
+            Command::new("check-url")
+                .about("Judges callback URLs; exit 1 where one is bad")
+                .arg(
+                    Arg::new("url")
+                        .value_name("URL")
+                        .num_args(1..)
+                        .required(true)
+                        .help("`-` reads lines from standard input"),
+                )
+                .arg(
+                    Arg::new("local")
+                        .long("local")
+                        .action(ArgAction::SetTrue)
+                        .help("It must be a URL of this machine"),
+                )
+                .arg(
+                    Arg::new("require-tls")
+                        .long("require-tls")
+                        .action(ArgAction::SetTrue)
+                        .help("Ironic takes https only"),
+                )
+                .arg(json()),
+        ))
+        .subcommand(flags(
+            Command::new("params")
+                .about("Every parameter, its value and where it came from")
+                .arg(json()),
+        ))
+        .subcommand(mode_flag(flags(
+            Command::new("doctor")
+                .about("What works here, and what each missing piece costs")
+                .arg(json()),
+        )))
+}
+
+/// Runs the command line; gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { 0 };
+        }
+    };
+    match matches
+        .subcommand()
+        .map(|(name, matches)| dispatch(name, matches))
+    {
+        Some(Ok(code)) => code,
+        Some(Err(error)) => {
+            // A reader that closed the pipe early has what it wanted.
+            if matches!(&error, CliError::Io(io) if io.kind() == io::ErrorKind::BrokenPipe) {
+                return 0;
+            }
+            let _ = writeln!(io::stderr(), "ipa-sidecar: {error}");
+            error.exit_code()
+        }
+        None => USAGE,
+    }
+}
+
+fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
+    let loaded = load(matches)?;
+    start_log(&loaded.parameters, name == "run");
+    let json = matches
+        .try_get_one::<bool>("json")
+        .ok()
+        .flatten()
+        .copied()
+        .unwrap_or(false);
+    let mut out = stdout().lock();
+    match name {
+        "run" => {
+            drop(out);
+            daemon::block_on(daemon::run(loaded))??;
+            Ok(0)
+        }
+        "explain" => {
+            tell_problems(&loaded);
+            let decision = daemon::block_on(explain::decide_once(&loaded.parameters))??;
+            explain::print(&decision, json, &mut out)?;
+            Ok(u8::from(decision.address.is_none()))
+        }
+        "check-url" => check(matches, &loaded, json, &mut out),
+        "params" => Ok(params::run(&loaded, json, &mut out)?),
+        _ => {
+            let checks = daemon::block_on(doctor::examine(&loaded))??;
+            let works = doctor::print(loaded.parameters.mode, &checks, json, &mut out)?;
+            Ok(u8::from(!works))
+        }
+    }
+}
+
+fn check(matches: &ArgMatches, loaded: &Loaded, json: bool, out: &mut impl Write) -> Result<u8, CliError> {
+    let local = match matches.get_flag("local") {
+        true => Some(daemon::block_on(check_url::local(&loaded.parameters))??),
+        false => None,
+    };
+    let context = Context {
+        require_tls: matches.get_flag("require-tls"),
+        local,
+    };
+    let arguments = matches.get_many::<String>("url").unwrap_or_default().cloned();
+    let urls = check_url::collect(arguments, stdin().lock())?;
+    let all_good = check_url::print(&urls, &context, json, out)?;
+    Ok(u8::from(!all_good))
+}
+
+fn tell_problems(loaded: &Loaded) {
+    for problem in &loaded.problems {
+        let _ = writeln!(io::stderr(), "{problem}");
+    }
+}
+
+/// Logs go to stderr. The commands that answer one question say only what went wrong.
+fn start_log(parameters: &Parameters, daemon: bool) {
+    use tracing_subscriber::EnvFilter;
+    let level = if daemon {
+        parameters.log_level.as_str()
+    } else {
+        "warn"
+    };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false);
+    // Fails only where a log is there already, as in tests.
+    let _ = match parameters.log_format {
+        LogFormat::Text => log
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}

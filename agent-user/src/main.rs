@@ -1,2 +1,7 @@
 //! The `ipa-sidecar` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(agent_user::cli::run(std::env::args_os()))
+}

@@ -1,3 +1,6 @@
-//! To come.
+//! The commands that answer one question and end.
 
+pub mod check_url;
+pub mod doctor;
+pub mod explain;
 pub mod params;

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::api_url::Host;
-
-/// Sorts last: IPA reads the files of the directory in alphabetical order and the last one wins (oslo.config).
-pub const FILE_NAME: &str = "zz-ipa-sidecar.conf";
+use crate::params::OUR_DROPIN as FILE_NAME;
 
 /// Does not end in `.conf`, so that IPA never reads it.
 const TEMPORARY_NAME: &str = ".zz-ipa-sidecar.new";

@@ -1,1 +1,53 @@
-//! To come.
+//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page.
+
+mod page;
+mod server;
+mod state;
+
+pub use server::{DEFAULT_PORT, WebError, bind, serve};
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::status::{Snapshot, Status};
+use crate::watch::Published;
+
+/// What the pages are made from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The decision.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// What the tasks do.
+    pub status: Status,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+/// Everything at one moment.
+struct View {
+    published: Arc<Published>,
+    snapshot: Snapshot,
+    ready: Result<String, String>,
+}
+
+impl Sources {
+    fn view(&self) -> View {
+        let published = Arc::clone(&self.decisions.borrow());
+        let snapshot = self.status.snapshot();
+        let ready = readiness(&published, &snapshot);
+        View {
+            published,
+            snapshot,
+            ready,
+        }
+    }
+}
+
+/// See [`Snapshot::readiness`].
+pub fn readiness(published: &Published, snapshot: &Snapshot) -> Result<String, String> {
+    let decision = &published.decision;
+    let no_address = decision.address.is_none().then(|| decision.to_string());
+    snapshot.readiness(published.generation > 0, no_address.as_deref())
+}

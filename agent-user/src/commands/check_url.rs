@@ -1,0 +1,124 @@
+//! `check-url`: judges callback URLs.
+
+use std::io::{self, BufRead, Write};
+
+use serde::Serialize;
+
+use crate::agent_url::{Context, Judgement, Local, Reason, Verdict, judge};
+use crate::metrics::Metrics;
+use crate::params::Parameters;
+use crate::rtnl::Kernel;
+
+use super::explain::{ExplainError, decide_once};
+
+/// The longest line of standard input that is judged as it is; the rest of a longer one is cut off.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// One entry of `check-url --json`.
+#[derive(Serialize)]
+struct Entry<'a> {
+    url: &'a str,
+    verdict: Verdict,
+    reasons: Vec<&'static str>,
+    suggestion: Option<&'a str>,
+}
+
+/// What this machine knows of itself, for `--local`.
+///
+/// # Errors
+/// Where the kernel cannot be asked.
+pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
+    let decided = decide_once(parameters).await?.address;
+    let mut kernel = Kernel::open(Metrics::new()?)?;
+    let mut local = Local {
+        decided,
+        ..Local::default()
+    };
+    for ipv4 in [true, false] {
+        for address in kernel.addresses(ipv4, None)? {
+            let usable = !address.tentative && !address.dad_failed;
+            let list = if usable {
+                &mut local.assigned
+            } else {
+                &mut local.tentative
+            };
+            list.push(address.ip);
+        }
+    }
+    Ok(local)
+}
+
+/// The URLs of the arguments; `-` stands for the lines of standard input.
+///
+/// # Errors
+/// Where standard input cannot be read.
+pub fn collect(arguments: impl Iterator<Item = String>, mut input: impl BufRead) -> io::Result<Vec<String>> {
+    let mut urls = Vec::new();
+    for argument in arguments {
+        if argument != "-" {
+            urls.push(argument);
+            continue;
+        }
+        loop {
+            let mut line = Vec::new();
+            if io::Read::take(&mut input, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(&line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            urls.push(String::from_utf8_lossy(line).into_owned());
+        }
+    }
+    Ok(urls)
+}
+
+/// Prints the judgements; true where every URL is good.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn print(urls: &[String], context: &Context, json: bool, out: &mut impl Write) -> io::Result<bool> {
+    let judged: Vec<_> = urls.iter().map(|url| (url, judge(url, context))).collect();
+    if json {
+        let entries: Vec<_> = judged
+            .iter()
+            .map(|(url, judgement)| entry(url, judgement))
+            .collect();
+        serde_json::to_writer_pretty(&mut *out, &entries)?;
+        writeln!(out)?;
+    } else {
+        judged
+            .iter()
+            .try_for_each(|(url, judgement)| print_one(url, judgement, out))?;
+    }
+    Ok(judged
+        .iter()
+        .all(|(_, judgement)| judgement.verdict == Verdict::Good))
+}
+
+fn entry<'a>(url: &'a str, judgement: &'a Judgement) -> Entry<'a> {
+    Entry {
+        url,
+        verdict: judgement.verdict,
+        reasons: judgement.reasons.iter().map(|reason| reason.as_str()).collect(),
+        suggestion: judgement.suggestion.as_deref(),
+    }
+}
+
+fn print_one(url: &str, judgement: &Judgement, out: &mut impl Write) -> io::Result<()> {
+    // Debug formatting escapes what a terminal would act on.
+    match judgement.verdict {
+        Verdict::Good => writeln!(out, "good {url:?}"),
+        Verdict::Bad => {
+            writeln!(out, "bad  {url:?}")?;
+            let told = |reason: &Reason| format!("       {}: {}", reason.as_str(), reason.words());
+            judgement
+                .reasons
+                .iter()
+                .try_for_each(|reason| writeln!(out, "{}", told(reason)))?;
+            match &judgement.suggestion {
+                Some(suggestion) => writeln!(out, "       it was meant to be {suggestion}"),
+                None => Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! `doctor`: what this kernel, these privileges and this ramdisk allow, and what each missing piece costs.
+
+use std::io::{self, Write};
+use std::net::{Ipv6Addr, TcpListener};
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use serde::Serialize;
+
+use crate::advertise::Decision;
+use crate::ipa::status::IpaProbe;
+use crate::ironic::Client;
+use crate::metrics::Metrics;
+use crate::params::{Loaded, Mode, Parameters};
+use crate::rtnl::{Kernel, Monitor, listens};
+use crate::web;
+
+use super::explain::{ExplainError, decide_once};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// What.
+    name: &'static str,
+    /// Whether it is as it should be.
+    ok: bool,
+    /// Whether the chosen mode needs it.
+    required: bool,
+    /// What was found.
+    found: String,
+    /// What its lack costs; empty where nothing is lacking.
+    cost: String,
+}
+
+/// Looks at everything that the chosen mode depends on.
+///
+/// # Errors
+/// Where the decision cannot be asked for.
+pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
+    let parameters = &loaded.parameters;
+    let mode = parameters.mode;
+    let metrics = Metrics::new()?;
+    let mut checks = vec![
+        parameters_check(loaded),
+        monitor(&metrics),
+        questions(&metrics),
+        ipv6(),
+    ];
+    checks.push(address(&decide_once(parameters).await?, mode));
+    checks.push(web_port(parameters));
+    checks
+        .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
+    checks.extend((mode == Mode::Guard).then(|| Check {
+        name: "guard",
+        ok: false,
+        required: true,
+        found: "this version has no guard".to_owned(),
+        cost: "use mode configure: IPA gets the right address, its heartbeats are not seen".to_owned(),
+    }));
+    checks.push(ipa(parameters).await);
+    if mode == Mode::Agent {
+        checks.push(tls(parameters));
+        checks.push(listener(parameters));
+    }
+    checks.push(systemd());
+    checks.push(Check {
+        name: "probes",
+        ok: false,
+        required: false,
+        found: "this version has no eBPF probes".to_owned(),
+        cost: "failed connects of other programs are not seen".to_owned(),
+    });
+    Ok(checks)
+}
+
+/// Prints the checks; true where the chosen mode can work.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn print(mode: Mode, checks: &[Check], json: bool, out: &mut impl Write) -> io::Result<bool> {
+    let works = checks.iter().all(|check| check.ok || !check.required);
+    if json {
+        let answer = serde_json::json!({ "mode": mode.as_str(), "works": works, "checks": checks });
+        serde_json::to_writer_pretty(&mut *out, &answer)?;
+        writeln!(out)?;
+        return Ok(works);
+    }
+    for check in checks {
+        let word = match (check.ok, check.required) {
+            (true, _) => "ok",
+            (false, true) => "FAIL",
+            (false, false) => "lack",
+        };
+        writeln!(out, "{word:4}  {}: {}", check.name, check.found)?;
+        if !check.ok {
+            writeln!(out, "      {}", check.cost)?;
+        }
+    }
+    let verdict = if works { "can work" } else { "cannot work" };
+    writeln!(out, "mode {} {verdict} here", mode.as_str())?;
+    Ok(works)
+}
+
+/// A check from its outcome: what was found, or what the lack is and costs.
+fn check(name: &'static str, required: bool, outcome: Result<String, String>, cost: &str) -> Check {
+    let ok = outcome.is_ok();
+    let (Ok(found) | Err(found)) = outcome;
+    Check {
+        name,
+        ok,
+        required,
+        found,
+        cost: if ok { String::new() } else { cost.to_owned() },
+    }
+}
+
+fn parameters_check(loaded: &Loaded) -> Check {
+    let mode = loaded.parameters.mode;
+    let has_target =
+        !loaded.parameters.ironic.api_urls.is_empty() || loaded.parameters.advertise.host.is_some();
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    let outcome = match (has_target, problems.is_empty()) {
+        (true, true) => Ok("every value is usable".to_owned()),
+        (false, true) => Err("no API URL was given".to_owned()),
+        (_, false) => Err(problems.join("; ")),
+    };
+    let required = !has_target && mode != Mode::Observe;
+    check(
+        "parameters",
+        required,
+        outcome,
+        "see `ipa-sidecar params`; without an API URL every mode acts as observe",
+    )
+}
+
+fn monitor(metrics: &Metrics) -> Check {
+    let outcome = Monitor::subscribe(metrics.clone());
+    let outcome = outcome.map(|_| "links, addresses, routes, rules and nexthops are announced".to_owned());
+    check(
+        "netlink watch",
+        true,
+        outcome.map_err(|error| error.to_string()),
+        "the daemon cannot start",
+    )
+}
+
+fn questions(metrics: &Metrics) -> Check {
+    let outcome = Kernel::open(metrics.clone()).and_then(|mut kernel| kernel.links());
+    let outcome = outcome.map(|links| format!("the kernel answers; {} devices", links.len()));
+    check(
+        "netlink questions",
+        true,
+        outcome.map_err(|error| error.to_string()),
+        "the daemon cannot start",
+    )
+}
+
+fn ipv6() -> Check {
+    let outcome = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).map(|_| "there".to_owned());
+    let outcome = outcome.map_err(|error| format!("not there: {error}"));
+    check(
+        "IPv6",
+        false,
+        outcome,
+        "an API that has only IPv6 addresses cannot be reached",
+    )
+}
+
+fn address(decision: &Decision, mode: Mode) -> Check {
+    let outcome = if decision.address.is_some() {
+        Ok(decision.to_string())
+    } else {
+        Err(decision.to_string())
+    };
+    // A ramdisk whose address is still to come works all the same; the daemon waits for it.
+    let required = mode == Mode::Agent && decision.trace.is_empty() && decision.address.is_none();
+    check(
+        "advertise address",
+        required,
+        outcome,
+        "nothing to advertise yet; the daemon goes on watching",
+    )
+}
+
+fn web_port(parameters: &Parameters) -> Check {
+    let outcome = web::bind(parameters.web_listen_address).and_then(|listener| {
+        let address = listener.local_addr();
+        Ok(address.map_or_else(
+            |_| "can be bound".to_owned(),
+            |address| format!("{address} can be bound"),
+        ))
+    });
+    let outcome = outcome.map_err(|error| format!("{error} (by a running ipa-sidecar?)"));
+    check(
+        "web listener",
+        false,
+        outcome,
+        "a second daemon with this address cannot start",
+    )
+}
+
+fn dropin(directory: &Path) -> Check {
+    let outcome = access(directory, Access::WRITE_OK | Access::EXEC_OK)
+        .map(|()| format!("{} is writable", directory.display()))
+        .map_err(|error| format!("{} cannot be written to: {error}", directory.display()));
+    check(
+        "drop-in directory",
+        true,
+        outcome,
+        "IPA goes on choosing its address by itself",
+    )
+}
+
+async fn ipa(parameters: &Parameters) -> Check {
+    let port = parameters.ipa_settings.listen_port;
+    let status = match IpaProbe::new(port) {
+        Ok(probe) => probe.ask().await,
+        Err(error) => {
+            return check(
+                "ironic-python-agent",
+                false,
+                Err(error.to_string()),
+                "it cannot be asked",
+            );
+        }
+    };
+    let takes_its_token = parameters.mode == Mode::Agent && parameters.ironic.agent_token.is_none();
+    let outcome = match (status.up, takes_its_token) {
+        (true, true) => Err(format!(
+            "it answers on port {port}, and mode agent would take its token"
+        )),
+        (true, false) => Ok(format!(
+            "version {} answers on port {port}",
+            status.version.as_deref().unwrap_or("unknown")
+        )),
+        (false, true) => Ok("none answers, as mode agent needs it".to_owned()),
+        (false, false) => Err(format!("none answers on port {port}")),
+    };
+    check(
+        "ironic-python-agent",
+        takes_its_token,
+        outcome,
+        if takes_its_token {
+            "mode agent refuses to start"
+        } else {
+            "normal before it has started"
+        },
+    )
+}
+
+fn tls(parameters: &Parameters) -> Check {
+    let outcome = Client::new(&parameters.ironic).map(|_| "its files can be used".to_owned());
+    check(
+        "TLS",
+        true,
+        outcome.map_err(|error| error.to_string()),
+        "Ironic cannot be spoken to",
+    )
+}
+
+fn listener(parameters: &Parameters) -> Check {
+    let port = parameters.advertise.port;
+    let outcome = match listens(None, port) {
+        Ok(true) => Ok(format!("something listens on port {port}")),
+        Ok(false) => Err(format!("nothing listens on port {port}")),
+        Err(error) => Err(format!("cannot be asked: {error}")),
+    };
+    check(
+        "agent's listener",
+        false,
+        outcome,
+        "no heartbeat is sent until something does (see --agent.without-listener)",
+    )
+}
+
+fn systemd() -> Check {
+    let outcome = match std::env::var_os("NOTIFY_SOCKET") {
+        Some(_) => Ok("told when the daemon is ready".to_owned()),
+        None => Err("did not start this".to_owned()),
+    };
+    check(
+        "systemd",
+        false,
+        outcome,
+        "nothing waits for the daemon; normal on a console",
+    )
+}

@@ -1,0 +1,92 @@
+//! `explain`: which address would be advertised, every candidate and every reason.
+
+use std::io::{self, Write};
+
+use thiserror::Error;
+
+use crate::advertise::{Decision, Explanation, TargetTrace, decide};
+use crate::metrics::Metrics;
+use crate::params::Parameters;
+use crate::rtnl::{Kernel, RtnlError};
+use crate::watch::{Resolver, ask};
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum ExplainError {
+    /// The kernel cannot be asked.
+    #[error("cannot ask the kernel: {0}")]
+    Kernel(#[from] RtnlError),
+    /// The metrics cannot be made.
+    #[error("{0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Resolves, asks and decides once.
+///
+/// # Errors
+/// Where the kernel cannot be asked.
+pub async fn decide_once(parameters: &Parameters) -> Result<Decision, ExplainError> {
+    let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await;
+    let mut kernel = Kernel::open(Metrics::new()?)?;
+    let facts = ask(
+        &mut kernel,
+        &targets,
+        None,
+        parameters.advertise.interface.as_deref(),
+    );
+    Ok(decide(&facts, &parameters.advertise))
+}
+
+/// Prints a decision, for people or as JSON.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn print(decision: &Decision, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &Explanation::from(decision))?;
+        return writeln!(out);
+    }
+    writeln!(out, "{decision}")?;
+    if let Some(url) = &decision.callback_url {
+        writeln!(out, "callback URL {url}")?;
+    }
+    decision
+        .trace
+        .iter()
+        .try_for_each(|target| print_target(target, out))
+}
+
+fn print_target(target: &TargetTrace, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nAPI {}", target.url)?;
+    if let Some(failure) = &target.failure {
+        writeln!(out, "  no: {failure}")?;
+    }
+    for candidate in &target.resolved {
+        write!(out, "  {}: ", if candidate.accepted { "yes" } else { "no" })?;
+        write!(out, "to {}", candidate.ip)?;
+        if let Some(source) = candidate.source {
+            write!(out, " from {source}")?;
+        }
+        if let Some(device) = &candidate.device {
+            write!(out, " on {device}")?;
+        }
+        if let Some(table) = candidate.table {
+            write!(out, ", table {}", table_name(table))?;
+        }
+        match (candidate.reason, &candidate.detail) {
+            (Some(reason), Some(detail)) => writeln!(out, " ({reason}: {detail})")?,
+            _ => writeln!(out)?,
+        }
+    }
+    Ok(())
+}
+
+/// The tables that every system has by name (`include/uapi/linux/rtnetlink.h`, `enum rt_class_t`).
+fn table_name(table: u32) -> String {
+    match table {
+        253 => "default".to_owned(),
+        254 => "main".to_owned(),
+        255 => "local".to_owned(),
+        other => other.to_string(),
+    }
+}

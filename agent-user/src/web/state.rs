@@ -1,0 +1,108 @@
+//! `/state`: everything as JSON. Its shape is written down in `docs/state.md`, and a test compares the two.
+
+use serde::Serialize;
+
+use super::View;
+use crate::advertise::{Explanation, Origin};
+use crate::status::{AgentPhase, DropinStatus, IpaStatus};
+
+/// The whole object: that of `explain --json`, and what the daemon adds.
+#[derive(Serialize)]
+pub struct State<'a> {
+    #[serde(flatten)]
+    explanation: Explanation<'a>,
+    detail: Option<&'a str>,
+    origin: Option<&'static str>,
+    valid: bool,
+    generation: u64,
+    mode: &'static str,
+    acting_mode: &'static str,
+    ready: bool,
+    ready_reason: &'a str,
+    pinned_url: Option<&'a str>,
+    agent: Agent<'a>,
+    dropin: &'a DropinStatus,
+    ipa: &'a IpaStatus,
+    heartbeats: Vec<Heartbeat<'a>>,
+    bad_agent_urls: Vec<BadUrl<'a>>,
+    problems: &'a [String],
+    version: Version,
+}
+
+#[derive(Serialize)]
+struct Agent<'a> {
+    phase: AgentPhase,
+    node_uuid: Option<&'a str>,
+    last_accepted_seconds_ago: Option<f64>,
+    last_failure: Option<&'a str>,
+    stale: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Heartbeat<'a> {
+    seconds_ago: f64,
+    callback_url: &'a str,
+    result: &'static str,
+}
+
+#[derive(Serialize)]
+struct BadUrl<'a> {
+    seconds_ago: f64,
+    url: &'a str,
+    reasons: &'a [&'static str],
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+    revision: &'static str,
+    rustc: &'static str,
+}
+
+impl<'a> State<'a> {
+    /// The state of one moment.
+    pub(super) fn of(view: &'a View) -> Self {
+        let (decision, snapshot) = (&view.published.decision, &view.snapshot);
+        let heartbeats = snapshot.heartbeats.iter().map(|event| Heartbeat {
+            seconds_ago: event.at.elapsed().as_secs_f64(),
+            callback_url: &event.callback_url,
+            result: event.result,
+        });
+        let bad_urls = snapshot.bad_urls.iter().map(|event| BadUrl {
+            seconds_ago: event.at.elapsed().as_secs_f64(),
+            url: &event.url,
+            reasons: &event.reasons,
+        });
+        Self {
+            explanation: Explanation::from(decision),
+            detail: decision.detail.as_deref(),
+            origin: decision.origin.map(Origin::as_str),
+            valid: decision.valid,
+            generation: view.published.generation,
+            mode: snapshot.wanted_mode.as_str(),
+            acting_mode: snapshot.mode.as_str(),
+            ready: view.ready.is_ok(),
+            ready_reason: match &view.ready {
+                Ok(words) | Err(words) => words,
+            },
+            pinned_url: snapshot.pinned.as_deref(),
+            agent: Agent {
+                phase: snapshot.agent.phase,
+                node_uuid: snapshot.agent.node_uuid.as_deref(),
+                last_accepted_seconds_ago: snapshot.agent.last_accepted.map(|at| at.elapsed().as_secs_f64()),
+                last_failure: snapshot.agent.last_failure.as_deref(),
+                stale: snapshot.agent.stale.as_deref(),
+            },
+            dropin: &snapshot.dropin,
+            ipa: &snapshot.ipa,
+            heartbeats: heartbeats.collect(),
+            bad_agent_urls: bad_urls.collect(),
+            problems: &snapshot.problems,
+            version: Version {
+                version: env!("CARGO_PKG_VERSION"),
+                revision: env!("IPA_SIDECAR_REVISION"),
+                rustc: env!("IPA_SIDECAR_RUSTC"),
+            },
+        }
+    }
+}
