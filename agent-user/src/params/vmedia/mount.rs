@@ -174,8 +174,8 @@ mod tests {
                 .args(["-q", "-d"])
                 .args([&content, &image])
                 .arg("2M")
-                .status();
-            assert!(made.unwrap().success());
+                .output();
+            assert!(made.unwrap().status.success());
             let attached = Command::new("losetup")
                 .args(["--find", "--show", "--read-only"])
                 .arg(&image)
