@@ -1,1 +1,446 @@
-//! To come.
+//! Every metric family, declared in one place. Labels are closed sets: no address of a peer, no MAC, no UUID, no text.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::advertise::{Decision, Refusal};
+use crate::agent_url::Reason;
+use crate::ironic::{HeartbeatResult, LookupResult};
+use crate::params::Mode;
+use crate::rtnl::ChangeKind;
+
+/// Upper bounds in seconds, from a cached FIB answer to a busy machine.
+const DECISION_BUCKETS: [f64; 10] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0,
+];
+/// Upper bounds in seconds, from loopback to IPA's request time-out.
+const REQUEST_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+/// Who spoke to Ironic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// ironic-python-agent.
+    Ipa,
+    /// We ourselves.
+    Sidecar,
+}
+
+impl Sender {
+    const ALL: [Self; 2] = [Self::Ipa, Self::Sidecar];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipa => "ipa",
+            Self::Sidecar => "sidecar",
+        }
+    }
+}
+
+/// Why a heartbeat of ours was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The first after the lookup.
+    First,
+    /// Its time had come.
+    Interval,
+    /// The one before had failed.
+    Retry,
+    /// In the place of an IPA that never sent one.
+    StandIn,
+    /// The address had changed.
+    AddressChange,
+}
+
+impl Trigger {
+    const ALL: [Self; 5] = [
+        Self::First,
+        Self::Interval,
+        Self::Retry,
+        Self::StandIn,
+        Self::AddressChange,
+    ];
+
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Interval => "interval",
+            Self::Retry => "retry",
+            Self::StandIn => "stand_in",
+            Self::AddressChange => "address_change",
+        }
+    }
+}
+
+/// Where a bad callback URL was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlSource {
+    /// In a heartbeat of IPA's.
+    Ipa,
+    /// In one that we were about to send.
+    Sidecar,
+    /// In what Ironic has recorded.
+    Ironic,
+}
+
+impl UrlSource {
+    const ALL: [Self; 3] = [Self::Ipa, Self::Sidecar, Self::Ironic];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipa => "ipa",
+            Self::Sidecar => "sidecar",
+            Self::Ironic => "ironic",
+        }
+    }
+}
+
+/// What was done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlAction {
+    /// The host was put right.
+    Repaired,
+    /// The request was not let through.
+    Held,
+    /// It went on as it was.
+    Forwarded,
+    /// Nothing could be done.
+    None,
+}
+
+impl UrlAction {
+    const ALL: [Self; 4] = [Self::Repaired, Self::Held, Self::Forwarded, Self::None];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::Held => "held",
+            Self::Forwarded => "forwarded",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The families; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Families>);
+
+impl Deref for Metrics {
+    type Target = Families;
+
+    fn deref(&self) -> &Families {
+        &self.0
+    }
+}
+
+/// See the help texts in [`Families::new`], which are the documentation of each.
+#[derive(Debug)]
+pub struct Families {
+    registry: Registry,
+    mode_info: GaugeVec,
+    advertise_address_info: GaugeVec,
+    advertise_address_valid: IntGauge,
+    advertise_address_changes: IntCounter,
+    advertise_address_last_change: Gauge,
+    advertise_refusals: IntCounterVec,
+    /// `advertise_decision_seconds`.
+    pub advertise_decision: Histogram,
+    lookup_attempts: IntCounterVec,
+    lookup_duration: Histogram,
+    heartbeats: IntCounterVec,
+    heartbeats_sent: IntCounterVec,
+    heartbeat_duration: Histogram,
+    heartbeat_last_accepted: Gauge,
+    /// `heartbeat_interval_seconds`.
+    pub heartbeat_interval: Gauge,
+    bad_agent_url: IntCounterVec,
+    bad_agent_url_reasons: IntCounterVec,
+    /// `agent_url_pinned`.
+    pub agent_url_pinned: IntGauge,
+    /// `agent_url_stale`.
+    pub agent_url_stale: IntGauge,
+    netlink_messages: IntCounterVec,
+    /// `netlink_overruns_total`.
+    pub netlink_overruns: IntCounter,
+    /// `netlink_decode_errors_total`.
+    pub netlink_decode_errors: IntCounter,
+    netlink_queries: IntCounterVec,
+    /// `ipa_up`.
+    pub ipa_up: IntGauge,
+    dropin_writes: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers every family, with the small label sets at 0.
+    ///
+    /// # Errors
+    /// Where two families have one name: a mistake of this file, which every test of it would show.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        Families::new().map(|families| Self(Arc::new(families)))
+    }
+}
+
+/// Registers as it makes; keeps the names of the families short in [`Families::new`].
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::with_opts(Opts::new(name, help))?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::with_opts(Opts::new(name, help))?)
+    }
+
+    fn flag(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::with_opts(Opts::new(name, help))?)
+    }
+
+    fn info(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(
+            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+        )?)
+    }
+}
+
+impl Families {
+    #[rustfmt::skip] // One line a family: the table of the metrics.
+    fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("ipa_sidecar".to_owned()), None)?;
+        let make = Maker(registry.clone());
+        let build_info = make.info("build_info", "Always 1; the labels say what was built.", &["version", "revision", "rustc"])?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("IPA_SIDECAR_REVISION"), env!("IPA_SIDECAR_RUSTC")]).set(1.0);
+        let families = Self {
+            mode_info: make.info("mode_info", "Always 1; the label says how much the daemon touches.", &["mode"])?,
+            advertise_address_info: make.info("advertise_address_info", "Always 1; the advertise address and where it comes from.", &["address", "device", "family", "origin"])?,
+            advertise_address_valid: make.flag("advertise_address_valid", "Whether the advertise address is assigned, up and routed now.")?,
+            advertise_address_changes: make.counter("advertise_address_changes_total", "Changes of the advertise address, the first included.")?,
+            advertise_address_last_change: make.gauge("advertise_address_last_change_timestamp_seconds", "When the advertise address changed last, as Unix time.")?,
+            advertise_refusals: make.counters("advertise_refusals_total", "Candidates that were newly refused, by reason.", &["reason"])?,
+            advertise_decision: make.histogram("advertise_decision_seconds", "From the first kernel event of a burst to the decision.", &DECISION_BUCKETS)?,
+            lookup_attempts: make.counters("lookup_attempts_total", "Lookups at Ironic, by who asked and how it ended.", &["sender", "result"])?,
+            lookup_duration: make.histogram("lookup_duration_seconds", "Duration of a lookup.", &REQUEST_BUCKETS)?,
+            heartbeats: make.counters("heartbeats_total", "Heartbeats to Ironic, by sender and how they ended.", &["sender", "result"])?,
+            heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats of our own, by what made us send them.", &["trigger"])?,
+            heartbeat_duration: make.histogram("heartbeat_duration_seconds", "Duration of a heartbeat.", &REQUEST_BUCKETS)?,
+            heartbeat_last_accepted: make.gauge("heartbeat_last_accepted_timestamp_seconds", "When Ironic last accepted a heartbeat, as Unix time; 0 before the first.")?,
+            heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
+            bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
+            bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
+            agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as we know.")?,
+            agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
+            netlink_messages: make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?,
+            netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because our buffer was full; each is answered by asking again.")?,
+            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages that could not be read; each is answered by asking again.")?,
+            netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
+            ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
+            dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
+            registry,
+        };
+        families.registry.register(Box::new(ProcessCollector::for_self()))?;
+        families.initialise();
+        Ok(families)
+    }
+
+    /// A counter that appears with its first event hides that event from `rate()`: small sets begin at 0.
+    fn initialise(&self) {
+        for sender in Sender::ALL.map(Sender::as_str) {
+            for result in LookupResult::ALL {
+                self.lookup_attempts.with_label_values(&[sender, result.as_str()]);
+            }
+            for result in HeartbeatResult::ALL {
+                self.heartbeats.with_label_values(&[sender, result.as_str()]);
+            }
+        }
+        for trigger in Trigger::ALL {
+            self.heartbeats_sent.with_label_values(&[trigger.as_str()]);
+        }
+        for source in UrlSource::ALL.map(UrlSource::as_str) {
+            for action in UrlAction::ALL.map(UrlAction::as_str) {
+                self.bad_agent_url.with_label_values(&[source, action]);
+            }
+        }
+        for refusal in Refusal::ALL {
+            self.advertise_refusals.with_label_values(&[refusal.as_str()]);
+        }
+        for kind in ChangeKind::ALL {
+            self.netlink_messages.with_label_values(&[kind.as_str()]);
+        }
+        for result in ["ok", "error"] {
+            self.dropin_writes.with_label_values(&[result]);
+            for query in ["route", "address", "link"] {
+                self.netlink_queries.with_label_values(&[query, result]);
+            }
+        }
+    }
+
+    /// Says in which mode the daemon runs.
+    pub fn set_mode(&self, mode: Mode) {
+        self.mode_info.reset();
+        self.mode_info.with_label_values(&[mode.as_str()]).set(1.0);
+    }
+
+    /// Shows a decision; `changed` where the address is another than before.
+    pub fn show_decision(&self, decision: &Decision, changed: bool) {
+        self.advertise_address_valid.set(decision.valid.into());
+        self.advertise_address_info.reset();
+        if let (Some(address), Some(origin)) = (&decision.address, decision.origin) {
+            let device = decision.device.as_deref().unwrap_or_default();
+            let family = decision.family.map(|family| family.as_str()).unwrap_or_default();
+            let labels = [
+                address.to_string(),
+                device.to_owned(),
+                family.to_owned(),
+                origin.as_str().to_owned(),
+            ];
+            self.advertise_address_info.with_label_values(&labels).set(1.0);
+        }
+        if changed {
+            self.advertise_address_changes.inc();
+            self.advertise_address_last_change.set(unix_seconds());
+        }
+    }
+
+    /// Counts a candidate that was refused, or that no candidate was there.
+    pub fn refusal(&self, refusal: Refusal) {
+        self.advertise_refusals
+            .with_label_values(&[refusal.as_str()])
+            .inc();
+    }
+
+    /// Counts a multicast message.
+    pub fn netlink_message(&self, kind: ChangeKind) {
+        self.netlink_messages.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// Counts a question to the kernel.
+    pub fn netlink_query(&self, query: &'static str, ok: bool) {
+        self.netlink_queries.with_label_values(&[query, result(ok)]).inc();
+    }
+
+    /// Counts a lookup.
+    pub fn lookup(&self, sender: Sender, result: LookupResult, duration: Duration) {
+        self.lookup_attempts
+            .with_label_values(&[sender.as_str(), result.as_str()])
+            .inc();
+        self.lookup_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a heartbeat.
+    pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
+        self.heartbeats
+            .with_label_values(&[sender.as_str(), result.as_str()])
+            .inc();
+        self.heartbeat_duration.observe(duration.as_secs_f64());
+        if result == HeartbeatResult::Accepted {
+            self.heartbeat_last_accepted.set(unix_seconds());
+        }
+    }
+
+    /// Counts a heartbeat of our own before it is sent.
+    pub fn heartbeat_sent(&self, trigger: Trigger) {
+        self.heartbeats_sent.with_label_values(&[trigger.as_str()]).inc();
+    }
+
+    /// Counts a bad callback URL, once, and each of its reasons.
+    pub fn bad_agent_url(&self, source: UrlSource, action: UrlAction, reasons: &[Reason]) {
+        self.bad_agent_url
+            .with_label_values(&[source.as_str(), action.as_str()])
+            .inc();
+        for reason in reasons {
+            self.bad_agent_url_reasons
+                .with_label_values(&[reason.as_str()])
+                .inc();
+        }
+    }
+
+    /// Counts a write of the drop-in.
+    pub fn dropin_write(&self, ok: bool) {
+        self.dropin_writes.with_label_values(&[result(ok)]).inc();
+    }
+
+    /// The exposition in text format 0.0.4, and its content type.
+    ///
+    /// # Errors
+    /// Where a family cannot be written.
+    pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
+        let encoder = TextEncoder::new();
+        let mut text = Vec::new();
+        // The registry's prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
+        let mut families = self.registry.gather();
+        for family in &mut families {
+            if let Some(name) = family.name().strip_prefix("ipa_sidecar_process_") {
+                let name = format!("process_{name}");
+                family.set_name(name);
+            }
+        }
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        encoder.encode(&families, &mut text)?;
+        Ok((text, encoder.format_type().to_owned()))
+    }
+}
+
+fn result(ok: bool) -> &'static str {
+    if ok { "ok" } else { "error" }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.render().unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn few_series_and_the_worst_case_stays_bounded() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_mode(Mode::Guard);
+        for mode in Mode::ALL {
+            metrics.set_mode(mode);
+        }
+        metrics.bad_agent_url(UrlSource::Ipa, UrlAction::Held, Reason::ALL);
+        metrics.show_decision(&Decision::none(Refusal::NoRoute), true);
+        let text = text(&metrics);
+        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(samples <= 300, "{samples} samples");
+        assert!(
+            text.contains("ipa_sidecar_mode_info{mode=\"agent\"} 1\n") && !text.contains("mode=\"guard\"")
+        );
+        assert!(text.contains("ipa_sidecar_bad_agent_url_total{action=\"held\",source=\"ipa\"} 1\n"));
+        assert!(
+            text.contains("ipa_sidecar_bad_agent_url_reasons_total{reason=\"percent_encoded_host\"} 1\n")
+        );
+        assert!(text.contains("\nprocess_open_fds ") && !text.contains("ipa_sidecar_process"));
+    }
+}

@@ -2,6 +2,8 @@
 //! show every fault, and a real Ironic.
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
+pub mod http;
+pub mod ironic;
 pub mod netns;
 
 /// Whether this process may make namespaces.

@@ -68,11 +68,11 @@ impl Netns {
     /// # Errors
     /// Of the first one that failed.
     pub fn ip_lines(&self, lines: &str) -> io::Result<()> {
-        let wanted = lines
+        let mut wanted = lines
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        wanted.map(|line| self.ip(line).map(drop)).collect()
+        wanted.try_for_each(|line| self.ip(line).map(drop))
     }
 
     /// Joins two namespaces by a veth pair, both ends up.

@@ -1,1 +1,4 @@
-//! To come.
+//! ironic-python-agent on this machine: its configuration drop-in and its status.
+
+pub mod dropin;
+pub mod status;

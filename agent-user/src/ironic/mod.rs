@@ -1,1 +1,34 @@
-//! To come.
+//! The Ironic API as a deploy ramdisk uses it: version discovery, lookup, heartbeat.
+//!
+//! One request's way through the modules:
+//!
+//! 1. [`version`] picks the API version, [`lookup`] or [`heartbeat`] the path and body.
+//! 2. [`client`] walks the endpoints in order, [`connect`] opens each connection, [`tls`] and `verifier` check whom
+//!    it reached, `exchange` sends the request and reads a bounded answer.
+//! 3. `fault` reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
+//!
+//! [`schedule`] (pure) says when to send the next one, [`redact`] makes foreign text fit to be shown.
+
+pub mod client;
+mod clock;
+pub mod connect;
+pub mod error;
+mod exchange;
+mod fault;
+pub mod heartbeat;
+pub mod lookup;
+pub mod redact;
+pub mod results;
+pub mod schedule;
+pub mod tls;
+mod verifier;
+pub mod version;
+
+pub use client::{Answer, Client, Endpoint};
+pub use connect::{Connection, Connector};
+pub use error::{IronicError, Peer, Phase, Refusal};
+pub(crate) use exchange::get;
+pub use heartbeat::{AgentStatus, Heartbeat};
+pub use lookup::{LookupQuery, LookupReply};
+pub use redact::{foreign_text, redact};
+pub use results::{HeartbeatResult, LookupResult};

@@ -1,1 +1,49 @@
-//! To come.
+//! What the kernel says over rtnetlink, and nothing from text.
+//!
+//! [`Monitor`] hears that something changed; [`Kernel`] is asked what is true now. They have a socket each, so that a
+//! storm of changes cannot delay an answer. No route is ever kept here.
+
+mod errno;
+mod frames;
+mod kernel;
+mod listeners;
+mod monitor;
+mod question;
+mod socket;
+
+pub use errno::Errno;
+pub use kernel::{Address, Kernel, Link, Route, RouteQuestion};
+pub use listeners::listens;
+pub use monitor::{Change, ChangeKind, Monitor};
+pub use socket::NetlinkSocket;
+
+use std::io;
+
+use thiserror::Error;
+
+/// What can go wrong between us and the kernel.
+#[derive(Debug, Error)]
+pub enum RtnlError {
+    /// The kernel answered with an error number.
+    #[error("the kernel answers {0}")]
+    Refused(Errno),
+    /// The socket itself failed.
+    #[error("netlink socket: {0}")]
+    Socket(#[from] io::Error),
+    /// An answer that is no netlink message, or not the one that was asked for.
+    #[error("netlink answer cannot be read: {0}")]
+    Undecodable(String),
+    /// A dump was interrupted by changes at every try.
+    #[error("the kernel's tables change faster than they can be read")]
+    Interrupted,
+}
+
+impl RtnlError {
+    /// The kernel's error number, where it gave one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Refused(errno) => Some(*errno),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The decision itself.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::candidate::judge_destination;
+use super::facts::{Facts, Pinned, Target};
+use super::{CandidateTrace, Refusal, TargetTrace, order};
+use crate::agent_url::{self, address_class};
+use crate::api_url::{ApiUrl, Host};
+use crate::params::{AdvertiseParameters, FamilyChoice};
+
+/// Address family, by the names that `ip` uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Inet,
+    /// IPv6.
+    Inet6,
+}
+
+impl Family {
+    /// Of an address; an IPv4-mapped one is IPv4.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.to_canonical().is_ipv4() {
+            Self::Inet
+        } else {
+            Self::Inet6
+        }
+    }
+
+    /// The name in JSON and in the metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Inet6 => "inet6",
+        }
+    }
+}
+
+/// Where an address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel sends from it to the API.
+    Route,
+    /// The operator said so.
+    Operator,
+    /// Ironic holds it, and it is still ours.
+    Pinned,
+    /// It is on the device that the operator named; that device has no route to the API.
+    Interface,
+}
+
+impl Origin {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Operator => "operator",
+            Self::Pinned => "pinned",
+            Self::Interface => "interface",
+        }
+    }
+}
+
+/// The advertise address, or why there is none, with the trace of every candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What to advertise: an address, or the operator's name.
+    pub address: Option<Host>,
+    /// The outgoing device (for a pinned address: the device that has it).
+    pub device: Option<String>,
+    /// Family of the address; `None` for a name.
+    pub family: Option<Family>,
+    /// Where the address comes from.
+    pub origin: Option<Origin>,
+    /// The API URL that it is for.
+    pub api_url: Option<ApiUrl>,
+    /// The callback URL.
+    pub callback_url: Option<String>,
+    /// Whether the address works now: a pinned one stays chosen through a loss of carrier, but is not valid.
+    pub valid: bool,
+    /// Why there is no address, or why it is not valid.
+    pub refusal: Option<Refusal>,
+    /// The same in words; also set where the address is only a last resort.
+    pub detail: Option<String>,
+    /// Every API URL with every candidate.
+    pub trace: Vec<TargetTrace>,
+}
+
+impl Decision {
+    /// No address, for this reason and without a trace: how the daemon starts.
+    pub fn none(refusal: Refusal) -> Self {
+        Self {
+            address: None,
+            device: None,
+            family: None,
+            origin: None,
+            api_url: None,
+            callback_url: None,
+            valid: false,
+            refusal: Some(refusal),
+            detail: None,
+            trace: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    /// One sentence for a log line or a console.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.detail.as_deref().unwrap_or_default();
+        let Some(address) = &self.address else {
+            return write!(
+                f,
+                "no advertise address ({}): {detail}",
+                self.refusal.map_or("", Refusal::as_str)
+            );
+        };
+        write!(f, "advertise {address}")?;
+        if let Some(device) = &self.device {
+            write!(f, " on {device}")?;
+        }
+        match self.origin {
+            Some(Origin::Operator) => write!(f, ", as the operator says")?,
+            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still ours")?,
+            Some(Origin::Interface) => write!(f, ", the address of the device that the operator named")?,
+            Some(Origin::Route) | None => {
+                if let Some(url) = &self.api_url {
+                    write!(f, ", the source of the route to {url}")?;
+                }
+            }
+        }
+        match (&self.detail, self.valid) {
+            (Some(detail), true) => write!(f, " ({detail})"),
+            (Some(detail), false) => write!(f, " (not valid now: {detail})"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Decides: the operator's host, else the pinned address while it is still ours, else the source towards the first
+/// API URL that has one.
+pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
+    let trace: Vec<_> = facts
+        .targets
+        .iter()
+        .map(|target| judge_target(target, wanted))
+        .collect();
+    let chosen = by_operator(wanted)
+        .or_else(|| facts.pinned.as_ref().and_then(by_pin))
+        .or_else(|| by_route(&trace, wanted))
+        .unwrap_or_else(|| nothing(&trace));
+    Decision { trace, ..chosen }
+}
+
+fn judge_target(target: &Target, wanted: &AdvertiseParameters) -> TargetTrace {
+    let url = target.url.clone();
+    let mut destinations: Vec<_> = match &target.resolution {
+        Ok(destinations) => destinations
+            .iter()
+            .filter(|one| family_is_wanted(one.ip, wanted.family))
+            .collect(),
+        Err(error) => {
+            return TargetTrace {
+                failure: Some(error.clone()),
+                url,
+                resolved: Vec::new(),
+            };
+        }
+    };
+    let family = match wanted.family {
+        FamilyChoice::Auto => "",
+        FamilyChoice::Inet => " of family inet",
+        FamilyChoice::Inet6 => " of family inet6",
+    };
+    let failure = destinations
+        .is_empty()
+        .then(|| format!("{} has no address{family}", url.host));
+    let usable_source =
+        |trace: &[CandidateTrace]| trace.iter().find(|one| one.accepted).and_then(|one| one.source);
+    destinations.sort_by_key(|destination| destination.ip);
+    let mut judged: Vec<_> = destinations
+        .into_iter()
+        .map(|destination| {
+            (
+                destination.ip,
+                judge_destination(destination, wanted.interface.as_deref()),
+            )
+        })
+        .collect();
+    order::sort(&mut judged, |(ip, traces)| (*ip, usable_source(traces)));
+    TargetTrace {
+        url,
+        resolved: judged.into_iter().flat_map(|(_, traces)| traces).collect(),
+        failure,
+    }
+}
+
+fn family_is_wanted(ip: IpAddr, choice: FamilyChoice) -> bool {
+    match choice {
+        FamilyChoice::Auto => true,
+        FamilyChoice::Inet => Family::of(ip) == Family::Inet,
+        FamilyChoice::Inet6 => Family::of(ip) == Family::Inet6,
+    }
+}
+
+/// The operator may give a name or an address behind NAT: nothing of this machine is asked about it.
+fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
+    let host = wanted.host.clone()?;
+    Some(Decision {
+        family: match &host {
+            Host::Ip(ip) => Some(Family::of(*ip)),
+            Host::Name(_) => None,
+        },
+        origin: Some(Origin::Operator),
+        callback_url: Some(agent_url::build(wanted.protocol, &host, wanted.port)),
+        address: Some(host),
+        valid: true,
+        refusal: None,
+        ..Decision::none(Refusal::NoRoute)
+    })
+}
+
+/// What Ironic holds cannot be changed, so it stays while it is assigned here and its device is up; the lack of
+/// carrier only makes it not valid for the time.
+fn by_pin(pinned: &Pinned) -> Option<Decision> {
+    let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
+    if address.dad_failed || address.tentative || !link.up || address_class(ip).is_some() {
+        return None;
+    }
+    Some(Decision {
+        address: Some(Host::Ip(ip)),
+        device: Some(link.name.clone()),
+        family: Some(Family::of(ip)),
+        origin: Some(Origin::Pinned),
+        callback_url: Some(pinned.url.clone()),
+        valid: link.carrier,
+        refusal: (!link.carrier).then_some(Refusal::NoCarrier),
+        detail: (!link.carrier).then(|| format!("{} has no carrier", link.name)),
+        ..Decision::none(Refusal::NoRoute)
+    })
+}
+
+fn by_route(trace: &[TargetTrace], wanted: &AdvertiseParameters) -> Option<Decision> {
+    trace.iter().find_map(|target| {
+        let chosen = target.resolved.iter().find(|candidate| candidate.accepted)?;
+        let source = chosen.source?;
+        let host = Host::Ip(source);
+        Some(Decision {
+            device: chosen.device.clone(),
+            family: Some(Family::of(source)),
+            origin: Some(chosen.origin),
+            api_url: Some(target.url.clone()),
+            callback_url: Some(agent_url::build(wanted.protocol, &host, wanted.port)),
+            address: Some(host),
+            valid: true,
+            refusal: None,
+            detail: chosen.detail.clone(),
+            ..Decision::none(Refusal::NoRoute)
+        })
+    })
+}
+
+/// No address: the first refusal is the one to tell, since the first API URL is the one that is wanted.
+fn nothing(trace: &[TargetTrace]) -> Decision {
+    let Some(first) = trace.first() else {
+        let detail = Some("there is no usable API URL".to_owned());
+        return Decision {
+            detail,
+            ..Decision::none(Refusal::NoApiUrl)
+        };
+    };
+    let refused = first
+        .resolved
+        .iter()
+        .find_map(|candidate| Some((candidate.refusal?, candidate)));
+    match refused {
+        Some((refusal, candidate)) => {
+            let words = candidate.detail.as_deref().unwrap_or_default();
+            let detail = Some(format!("{}: {words}", candidate.ip));
+            Decision {
+                detail,
+                ..Decision::none(refusal)
+            }
+        }
+        None => Decision {
+            detail: first.failure.clone(),
+            ..Decision::none(Refusal::NameUnresolved)
+        },
+    }
+}

@@ -1,0 +1,80 @@
+//! What the kernel, DNS and Ironic said: all that the decision depends on.
+
+use std::net::IpAddr;
+
+use crate::api_url::ApiUrl;
+use crate::rtnl::{Address, Errno, Link, Route};
+
+/// Everything that was asked.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The API URLs in the order of preference.
+    pub targets: Vec<Target>,
+    /// What Ironic holds as this node's callback URL.
+    pub pinned: Option<Pinned>,
+}
+
+/// One API URL.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The URL.
+    pub url: ApiUrl,
+    /// Its addresses in any order, or why there are none.
+    pub resolution: Result<Vec<Destination>, String>,
+}
+
+/// One address of the API.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The address.
+    pub ip: IpAddr,
+    /// Our source addresses towards it, the kernel's own choice first, or why there is none.
+    pub candidates: Result<Vec<Candidate>, RouteFailure>,
+}
+
+/// Why there is no source address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteFailure {
+    /// The kernel refuses the route with this error.
+    Kernel(Errno),
+    /// The kernel has a route but no source address for it.
+    NoSource,
+    /// The device that the operator named does not exist.
+    NoSuchDevice(String),
+    /// The device that the operator named has no route to the API and no address.
+    NoAddressOnDevice(String),
+    /// The question itself failed.
+    Question(String),
+}
+
+/// One source address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The address.
+    pub source: IpAddr,
+    /// Whether the kernel chose it for this destination, or it is another address of the outgoing device.
+    pub chosen_by_kernel: bool,
+    /// Whether it was found on the operator's device although that has no route to the API.
+    pub by_interface: bool,
+    /// The address as it is assigned here, on whichever device.
+    pub address: Option<Address>,
+    /// Addresses of the outgoing device in the same family: why the kernel may have chosen a poor one.
+    pub beside: Vec<Address>,
+    /// The route from this very source, or the kernel's error.
+    pub route: Result<Route, Errno>,
+    /// The outgoing device.
+    pub link: Option<Link>,
+}
+
+/// What Ironic holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// The callback URL as it was accepted.
+    pub url: String,
+    /// Its address, where its host is one.
+    pub ip: Option<IpAddr>,
+    /// That address as it is assigned here, if it is.
+    pub address: Option<Address>,
+    /// The device that has it.
+    pub link: Option<Link>,
+}

@@ -1,0 +1,216 @@
+//! The heartbeats of one session.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Agent, Session, endpoints};
+use crate::advertise::{Decision, Origin};
+use crate::agent_url::{self, Context, Reason};
+use crate::api_url::Host;
+use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
+use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
+use crate::metrics::{Sender, Trigger, UrlAction, UrlSource};
+use crate::rtnl::listens;
+use crate::status::AgentPhase;
+
+/// How often it is asked whether the agent listens by now.
+const LISTENER_POLL: Duration = Duration::from_secs(1);
+
+/// What to do after a heartbeat.
+enum Next {
+    /// Send another one after this pause, sooner where the address changes.
+    After(Duration, Trigger),
+    /// The token is no longer good.
+    LookUp,
+}
+
+impl Agent {
+    /// Sends heartbeats until Ironic refuses the token.
+    pub(super) async fn send_heartbeats(&mut self, mut session: Session) {
+        let mut trigger = Trigger::First;
+        let mut confirmed: Option<String> = None;
+        let mut last_sent: Option<Instant> = None;
+        loop {
+            let (decision, url) = self.listening().await;
+            self.phase(AgentPhase::Heartbeating);
+            if let Some(at) = last_sent {
+                sleep(forced_wait(at.elapsed())).await;
+                if self.decisions.borrow().decision.callback_url.as_ref() != Some(&url) {
+                    continue; // It changed again while we waited.
+                }
+            }
+            if !self.may_leave(&decision, &url) {
+                self.sleep_while_url_is(Some(&url), session.heartbeat_timeout)
+                    .await;
+                continue;
+            }
+            self.metrics.heartbeat_sent(trigger);
+            last_sent = Some(Instant::now());
+            let outcome = self.send(&decision, &url, &session).await;
+            let accepted = outcome.is_ok();
+            let next = self.after(outcome, &url, &session);
+            if accepted && confirmed.as_ref() != Some(&url) && self.read_back(&url, &mut session).await {
+                confirmed = Some(url.clone());
+            }
+            match next {
+                Next::LookUp => {
+                    sleep(heartbeat_retry(&mut self.rng)).await;
+                    return;
+                }
+                Next::After(pause, next) => {
+                    self.sleep_while_url_is(Some(&url), pause).await;
+                    let changed = self.decisions.borrow().decision.callback_url.as_ref() != Some(&url);
+                    trigger = if changed { Trigger::AddressChange } else { next };
+                }
+            }
+        }
+    }
+
+    /// Waits until there is an address and something listens on it: a heartbeat makes the conductor call back, and
+    /// if it finds nobody it fails the node.
+    async fn listening(&mut self) -> (Decision, String) {
+        let mut said = false;
+        loop {
+            let decision = self.addressed().await;
+            let address = match (&decision.address, decision.origin) {
+                (Some(Host::Ip(ip)), Some(origin)) if origin != Origin::Operator => Some(*ip),
+                _ => None, // The operator's host may be translated on the way here.
+            };
+            let listening = self.without_listener
+                || listens(address, self.port).unwrap_or_else(|error| {
+                    tracing::debug!(%error, "whether somebody listens cannot be asked; assuming so");
+                    true
+                });
+            if let (true, Some(url)) = (listening, decision.callback_url.clone()) {
+                return (decision, url);
+            }
+            if !said {
+                tracing::warn!(
+                    port = self.port,
+                    "nothing listens on the advertised port: no heartbeat until it does"
+                );
+                said = true;
+            }
+            self.phase(AgentPhase::AwaitingListener);
+            sleep(LISTENER_POLL).await;
+        }
+    }
+
+    /// The last look at a URL before it leaves. Ours are good by construction, and the operator's host is the
+    /// operator's; anything else stays here.
+    fn may_leave(&self, decision: &Decision, url: &str) -> bool {
+        let judgement = agent_url::judge(url, &Context::default());
+        if judgement.reasons.is_empty() || decision.origin == Some(Origin::Operator) {
+            return true;
+        }
+        tracing::error!(url, reasons = ?judgement.reasons, "not sending a bad callback URL");
+        self.bad_url(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
+        false
+    }
+
+    async fn send(&mut self, decision: &Decision, url: &str, session: &Session) -> Result<(), IronicError> {
+        let heartbeat = Heartbeat {
+            uuid: session.uuid.clone(),
+            callback_url: url.to_owned(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agent_token: session.token.clone(),
+            agent_verify_ca: None,
+            agent_status: None,
+            agent_status_message: None,
+        };
+        let started = Instant::now();
+        let outcome = self.client.heartbeat(&endpoints(decision), &heartbeat).await;
+        let result = match &outcome {
+            Ok(_) => HeartbeatResult::Accepted,
+            Err(error) => error.heartbeat_result(),
+        };
+        self.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
+        self.status
+            .update(|status| status.push_heartbeat(url, result.as_str()));
+        outcome.map(drop)
+    }
+
+    fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &Session) -> Next {
+        let interval = heartbeat_interval(session.heartbeat_timeout, &mut self.rng);
+        let Err(error) = outcome else {
+            tracing::info!(url, next_in = ?interval, "heartbeat accepted");
+            self.pin(Some(url));
+            self.set_stale(None);
+            self.agent_status(|agent| {
+                agent.last_accepted = Some(std::time::Instant::now());
+                agent.last_failure = None;
+            });
+            return Next::After(interval, Trigger::Interval);
+        };
+        tracing::warn!(url, %error, "heartbeat failed");
+        self.agent_status(|agent| agent.last_failure = Some(format!("heartbeat: {error}")));
+        match error.heartbeat_result() {
+            HeartbeatResult::PinnedRefused => {
+                self.set_stale(Some(format!(
+                    "Ironic holds another callback URL and refuses {url}: power the node off or reboot it through \
+                     Ironic, which makes it forget the old one"
+                )));
+                Next::After(interval, Trigger::Interval)
+            }
+            HeartbeatResult::TokenRefused => Next::LookUp,
+            _ => Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry),
+        }
+    }
+
+    fn set_stale(&self, stale: Option<String>) {
+        let is_new = stale.is_some() && self.metrics.agent_url_stale.get() == 0;
+        self.metrics.agent_url_stale.set(stale.is_some().into());
+        if let (true, Some(words)) = (is_new, &stale) {
+            tracing::error!("{words}");
+            let pinned = self.status.snapshot().pinned.unwrap_or_default();
+            self.bad_url(
+                &pinned,
+                UrlSource::Ironic,
+                UrlAction::None,
+                &[Reason::PinnedStale],
+            );
+        }
+        self.agent_status(|agent| agent.stale = stale);
+    }
+
+    /// 202 does not mean recorded. A lookup after our own is harmless, and tells what Ironic holds; true where that
+    /// is this URL.
+    async fn read_back(&mut self, url: &str, session: &mut Session) -> bool {
+        match self.ask_for_node().await {
+            Ok(reply) => {
+                // A power cycle in between made this the first lookup: the token is ours again.
+                if self.given_token.is_none() && reply.agent_token.is_some() {
+                    session.token = reply.agent_token;
+                }
+                match reply.agent_url {
+                    Some(recorded) if agent_url::same_to_ironic(&recorded, url) => {
+                        tracing::info!(url, "Ironic has recorded the callback URL");
+                        true
+                    }
+                    Some(recorded) => {
+                        tracing::error!(
+                            ?recorded,
+                            url,
+                            "Ironic has recorded another callback URL than it accepted"
+                        );
+                        self.judge_recorded(&recorded);
+                        self.pin(Some(&recorded));
+                        false
+                    }
+                    None => {
+                        tracing::warn!(
+                            url,
+                            "Ironic accepted the heartbeat and recorded nothing: is the node in a state that awaits its ramdisk?"
+                        );
+                        false
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the recorded callback URL could not be read back");
+                false
+            }
+        }
+    }
+}

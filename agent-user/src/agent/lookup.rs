@@ -1,0 +1,98 @@
+//! The lookup: which node are we, and what is our token?
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Agent, Session, endpoints, nics};
+use crate::ironic::schedule::LookupSchedule;
+use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
+use crate::metrics::Sender;
+use crate::rtnl::Kernel;
+use crate::status::AgentPhase;
+
+/// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
+const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
+
+impl Agent {
+    /// Tries until it succeeds. IPA would exit after its lookup timeout; we say so and begin anew.
+    pub(super) async fn look_up(&mut self) -> Session {
+        let (interval, timeout) = (self.lookup.interval, self.lookup.timeout);
+        let mut schedule = LookupSchedule::new(interval, timeout);
+        let mut started = Instant::now();
+        loop {
+            let url = self.addressed().await.callback_url;
+            self.phase(AgentPhase::LookingUp);
+            let pause = match self.ask_for_node().await {
+                Ok(reply) => match self.session(reply) {
+                    Some(session) => return session,
+                    None => WITHOUT_TOKEN,
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "lookup failed");
+                    self.agent_status(|agent| agent.last_failure = Some(format!("lookup: {error}")));
+                    if schedule.is_overdue(started.elapsed()) {
+                        tracing::error!(?timeout, "no lookup has succeeded for so long; starting over");
+                        schedule = LookupSchedule::new(interval, timeout);
+                        started = Instant::now();
+                    }
+                    let conflict = error.lookup_result() == LookupResult::Conflict;
+                    schedule.after_failure(conflict, &mut self.rng)
+                }
+            };
+            self.sleep_while_url_is(url.as_deref(), pause).await;
+        }
+    }
+
+    /// One lookup, counted.
+    pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
+        let endpoints = endpoints(&self.decisions.borrow().decision);
+        let addresses = Kernel::open(self.metrics.clone()).and_then(|mut kernel| nics::macs(&mut kernel));
+        let addresses = addresses.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the NICs' MAC addresses cannot be asked for");
+            Vec::new()
+        });
+        let node_uuid = self.status.snapshot().agent.node_uuid;
+        let started = Instant::now();
+        let answer = self
+            .client
+            .lookup(&endpoints, &LookupQuery { addresses, node_uuid })
+            .await;
+        let result = match &answer {
+            Ok(answer) => answer.value.result(),
+            Err(error) => error.lookup_result(),
+        };
+        self.metrics.lookup(Sender::Sidecar, result, started.elapsed());
+        answer.map(|answer| answer.value)
+    }
+
+    /// What the reply is good for; `None` where heartbeats would be refused for want of the token.
+    fn session(&mut self, reply: LookupReply) -> Option<Session> {
+        let token = self.given_token.clone().or(reply.agent_token);
+        self.agent_status(|agent| agent.node_uuid = Some(reply.uuid.clone()));
+        if token.is_none() && (reply.token_masked || reply.agent_token_required) {
+            let words = "Ironic has given this node's agent token to an earlier lookup, and heartbeats without it are \
+                         refused: power-cycle the node through Ironic, or hand the token out with ipa-agent-token";
+            tracing::error!(node = reply.uuid, "{words}");
+            self.agent_status(|agent| {
+                agent.phase = AgentPhase::WithoutToken;
+                agent.last_failure = Some(words.to_owned());
+            });
+            return None;
+        }
+        tracing::info!(node = reply.uuid, heartbeat_timeout = ?reply.heartbeat_timeout, "looked up");
+        self.metrics
+            .heartbeat_interval
+            .set(reply.heartbeat_timeout.as_secs_f64());
+        self.agent_status(|agent| agent.last_failure = None);
+        if let Some(url) = &reply.agent_url {
+            self.judge_recorded(url);
+        }
+        self.pin(reply.agent_url.as_deref());
+        Some(Session {
+            uuid: reply.uuid,
+            token,
+            heartbeat_timeout: reply.heartbeat_timeout,
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! Agent mode: we speak for the node where there is no IPA, or where the operator gave out the token.
+//!
+//! [`Agent::run`] looks the node up ([`lookup`]), then heartbeats ([`heartbeat`]) until Ironic no longer takes the
+//! token, which a power cycle through its API causes; then it looks the node up again.
+
+mod heartbeat;
+mod lookup;
+pub mod nics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::advertise::Decision;
+use crate::agent_url::{self, Context};
+use crate::ironic::{Client, Endpoint};
+use crate::metrics::{Metrics, UrlAction, UrlSource};
+use crate::params::{LookupParameters, Parameters};
+use crate::secret::Secret;
+use crate::status::{AgentPhase, AgentStatus, Status};
+use crate::watch::Published;
+
+/// A change of address is answered no sooner than this after the last request of the same kind failed.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
+/// What a lookup gave.
+#[derive(Debug)]
+struct Session {
+    uuid: String,
+    token: Option<Secret>,
+    heartbeat_timeout: Duration,
+}
+
+/// Speaks to Ironic for this node.
+pub struct Agent {
+    client: Client,
+    lookup: LookupParameters,
+    given_token: Option<Secret>,
+    without_listener: bool,
+    port: u16,
+    decisions: watch::Receiver<Arc<Published>>,
+    pinned: watch::Sender<Option<String>>,
+    status: Status,
+    metrics: Metrics,
+    rng: Rng,
+}
+
+impl Agent {
+    /// Reads what concerns it from the parameters. What Ironic holds is told to `pinned`, since the decision depends
+    /// on it.
+    pub fn new(
+        client: Client,
+        parameters: &Parameters,
+        decisions: watch::Receiver<Arc<Published>>,
+        pinned: watch::Sender<Option<String>>,
+        status: Status,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            client,
+            lookup: parameters.lookup.clone(),
+            given_token: parameters.ironic.agent_token.clone(),
+            without_listener: parameters.agent_without_listener,
+            port: parameters.advertise.port,
+            decisions,
+            pinned,
+            status,
+            metrics,
+            rng: Rng::new(),
+        }
+    }
+
+    /// Looks up and heartbeats for ever.
+    pub async fn run(mut self) {
+        loop {
+            let session = self.look_up().await;
+            self.send_heartbeats(session).await;
+        }
+    }
+
+    /// Waits until there is a callback URL to speak for.
+    async fn addressed(&mut self) -> Decision {
+        loop {
+            let decision = self.decisions.borrow_and_update().decision.clone();
+            if decision.callback_url.is_some() {
+                return decision;
+            }
+            self.phase(AgentPhase::AwaitingAddress);
+            if self.decisions.changed().await.is_err() {
+                return std::future::pending().await; // The daemon ends.
+            }
+        }
+    }
+
+    /// Sleeps, at most until the callback URL is another than `url`.
+    async fn sleep_while_url_is(&mut self, url: Option<&str>, duration: Duration) {
+        let end = Instant::now() + duration;
+        tokio::select! {
+            () = tokio::time::sleep_until(end) => {}
+            () = url_changed(&mut self.decisions, url) => sleep(AT_LEAST.min(end.duration_since(Instant::now()))).await,
+        }
+    }
+
+    /// Remembers what Ironic holds.
+    fn pin(&self, url: Option<&str>) {
+        let url = url.map(str::to_owned);
+        self.metrics.agent_url_pinned.set(url.is_some().into());
+        self.status.update(|status| status.pinned.clone_from(&url));
+        self.pinned.send_if_modified(|known| {
+            let changed = *known != url;
+            *known = url;
+            changed
+        });
+    }
+
+    /// Judges what Ironic has recorded, before anybody wonders why the conductor cannot connect.
+    fn judge_recorded(&self, url: &str) {
+        let judgement = agent_url::judge(url, &Context::default());
+        if !judgement.reasons.is_empty() {
+            let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
+            tracing::error!(
+                ?url,
+                reasons = words.join("; "),
+                "Ironic holds a bad callback URL of this node"
+            );
+            self.bad_url(url, UrlSource::Ironic, UrlAction::None, &judgement.reasons);
+        }
+    }
+
+    fn bad_url(&self, url: &str, source: UrlSource, action: UrlAction, reasons: &[agent_url::Reason]) {
+        self.metrics.bad_agent_url(source, action, reasons);
+        let labels = reasons.iter().map(|reason| reason.as_str()).collect();
+        self.status.update(|status| status.push_bad_url(url, labels));
+    }
+
+    fn phase(&self, phase: AgentPhase) {
+        self.agent_status(|agent| agent.phase = phase);
+    }
+
+    fn agent_status(&self, change: impl FnOnce(&mut AgentStatus)) {
+        self.status.update(|status| change(&mut status.agent));
+    }
+}
+
+async fn url_changed(decisions: &mut watch::Receiver<Arc<Published>>, url: Option<&str>) {
+    let differs = |published: &Arc<Published>| published.decision.callback_url.as_deref() != url;
+    if decisions.wait_for(differs).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The API URLs with their addresses in the order of the decision, usable ones first.
+fn endpoints(decision: &Decision) -> Vec<Endpoint> {
+    let targets = decision.trace.iter().map(|target| {
+        let mut candidates: Vec<_> = target.resolved.iter().collect();
+        candidates.sort_by_key(|candidate| !candidate.accepted);
+        let mut addresses: Vec<_> = candidates.into_iter().map(|candidate| candidate.ip).collect();
+        let mut seen = std::collections::HashSet::new();
+        addresses.retain(|ip| seen.insert(*ip));
+        Endpoint {
+            url: target.url.clone(),
+            addresses,
+        }
+    });
+    targets
+        .filter(|endpoint| !endpoint.addresses.is_empty())
+        .collect()
+}

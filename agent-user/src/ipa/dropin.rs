@@ -1,0 +1,195 @@
+//! The one file that we write: IPA's configuration drop-in. It is there whole or not at all, whenever we die.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::api_url::Host;
+
+/// Sorts last: IPA reads the files of the directory in alphabetical order and the last one wins (oslo.config).
+pub const FILE_NAME: &str = "zz-ipa-sidecar.conf";
+
+/// Does not end in `.conf`, so that IPA never reads it.
+const TEMPORARY_NAME: &str = ".zz-ipa-sidecar.new";
+
+/// Why the drop-in is not on disk as it should be.
+#[derive(Debug, Error)]
+#[error("cannot {action} {path:?}: {error}{}", hint(error))]
+pub struct DropinError {
+    action: &'static str,
+    path: PathBuf,
+    error: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "; IPA's configuration directory must exist and be given to IPA with --config-dir (see --ipa.config-dir)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; the configuration directory must be writable",
+        io::ErrorKind::StorageFull => "; make room and it is written at the next try",
+        _ => "",
+    }
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The file has new content.
+    Changed,
+    /// It had this content already.
+    Unchanged,
+}
+
+/// The content that makes IPA advertise `address`. IPv6 without brackets: IPA adds them itself.
+pub fn content(address: &Host) -> String {
+    let address = match address {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    format!(
+        "# Written by ipa-sidecar: the address from which the kernel reaches the Ironic API.\n\
+         # Without this file ironic-python-agent chooses for itself.\n\
+         [DEFAULT]\n\
+         advertise_host = {address}\n"
+    )
+}
+
+/// Writes the drop-in where its content differs: into a temporary file, to disk, then renamed.
+///
+/// # Errors
+/// What failed, where, and what would help. The old file is then still there.
+pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
+    let path = directory.join(FILE_NAME);
+    if fs::read(&path).is_ok_and(|old| old == content.as_bytes()) {
+        return Ok(Written::Unchanged);
+    }
+    let temporary = directory.join(TEMPORARY_NAME);
+    let result = write_temporary(&temporary, content).and_then(|()| {
+        fs::rename(&temporary, &path).map_err(failed("rename to", &path))?;
+        sync_directory(directory)
+    });
+    if result.is_err() {
+        // What a full disk took of it helps nobody; it may not exist at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    result.map(|()| Written::Changed)
+}
+
+/// Removes the drop-in and what an interrupted write left.
+///
+/// # Errors
+/// Where it is there and cannot be removed.
+pub fn remove(directory: &Path) -> Result<Written, DropinError> {
+    let mut written = Written::Unchanged;
+    for name in [TEMPORARY_NAME, FILE_NAME] {
+        let path = directory.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => written = Written::Changed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("remove", &path)(error)),
+        }
+    }
+    if written == Written::Changed {
+        sync_directory(directory)?;
+    }
+    Ok(written)
+}
+
+fn write_temporary(path: &Path, content: &str) -> Result<(), DropinError> {
+    // A file left by an interrupted write is replaced; whatever else has this name (a symbolic link) is not followed.
+    let _ = fs::remove_file(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+        .map_err(failed("create", path))?;
+    file.write_all(content.as_bytes())
+        .map_err(failed("write", path))?;
+    file.sync_all().map_err(failed("sync", path))
+}
+
+fn sync_directory(directory: &Path) -> Result<(), DropinError> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed("sync", directory))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DropinError + use<> {
+    let path = path.to_owned();
+    move |error| DropinError { action, path, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("ipa-sidecar-dropin-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect()
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn writes_only_changes_and_leaves_nothing_else() {
+        let directory = Directory::new("write");
+        let one = content(&Host::parse("172.25.134.128").unwrap());
+        let other = content(&Host::parse("fd00::1").unwrap());
+        assert!(one.ends_with("\nadvertise_host = 172.25.134.128\n"));
+        assert!(
+            other.ends_with("\nadvertise_host = fd00::1\n"),
+            "IPA adds the brackets itself"
+        );
+        fs::write(directory.0.join(TEMPORARY_NAME), "half").unwrap();
+        assert_eq!(write(&directory.0, &one).unwrap(), Written::Changed);
+        assert_eq!(write(&directory.0, &one).unwrap(), Written::Unchanged);
+        assert_eq!(write(&directory.0, &other).unwrap(), Written::Changed);
+        assert_eq!(directory.names(), [FILE_NAME]);
+        assert_eq!(fs::read_to_string(directory.0.join(FILE_NAME)).unwrap(), other);
+        assert_eq!(remove(&directory.0).unwrap(), Written::Changed);
+        assert_eq!(remove(&directory.0).unwrap(), Written::Unchanged);
+        assert!(directory.names().is_empty());
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let directory = Directory::new("link");
+        let victim = directory.0.join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, directory.0.join(TEMPORARY_NAME)).unwrap();
+        write(&directory.0, "x").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let error = write(Path::new("/nonexistent/ipa.d"), "x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/nonexistent/ipa.d") && error.contains("--ipa.config-dir"),
+            "{error}"
+        );
+    }
+}

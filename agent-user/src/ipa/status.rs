@@ -1,0 +1,81 @@
+//! Whether ironic-python-agent is alive on this machine: its `/v1/status`, which needs no token.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::api_url::{ApiUrl, Host, Scheme};
+use crate::ironic::{Connector, IronicError, get};
+use crate::params::IronicParameters;
+use crate::rtnl::listens;
+use crate::status::IpaStatus;
+
+/// On loopback an answer that takes longer is none.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks an IPA on loopback.
+pub struct IpaProbe {
+    connector: Connector,
+    port: u16,
+}
+
+/// What IPA answers (ironic_python_agent/api/app.py, `api_status`).
+#[derive(Deserialize)]
+struct Answer {
+    version: String,
+    /// Not used, but a service without it is no IPA.
+    #[allow(dead_code)]
+    started_at: f64,
+}
+
+impl IpaProbe {
+    /// `port` is the one that IPA listens on.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new(port: u16) -> Result<Self, IronicError> {
+        // IPA's certificate is made by itself, and nothing is sent to it: there is nothing to verify.
+        let parameters = IronicParameters {
+            insecure: true,
+            api_urls: vec![url(Scheme::Https, Ipv4Addr::LOCALHOST.into(), port)],
+            ..IronicParameters::default()
+        };
+        Ok(Self {
+            connector: Connector::new(&parameters, TIMEOUT)?,
+            port,
+        })
+    }
+
+    /// Asks by http and https, IPv4 and IPv6; where nothing listens, nobody is asked.
+    pub async fn ask(&self) -> IpaStatus {
+        if listens(None, self.port).is_ok_and(|listening| !listening) {
+            return IpaStatus::default();
+        }
+        for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            for scheme in [Scheme::Http, Scheme::Https] {
+                let url = url(scheme, address, self.port);
+                let answer = get(&self.connector, &url, address, "/v1/status", TIMEOUT).await;
+                if let Some(answer) = answer
+                    .ok()
+                    .and_then(|body| serde_json::from_slice::<Answer>(&body).ok())
+                {
+                    return IpaStatus {
+                        up: true,
+                        version: Some(answer.version),
+                    };
+                }
+            }
+        }
+        IpaStatus::default()
+    }
+}
+
+fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
+    ApiUrl {
+        scheme,
+        host: Host::Ip(address),
+        port,
+        prefix: String::new(),
+    }
+}

@@ -1,0 +1,173 @@
+//! One request and its answer on an open connection: bounded in time, head and body.
+
+use std::error::Error as _;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
+
+use crate::api_url::ApiUrl;
+
+use super::connect::{Connector, Stream, rustls_error};
+use super::error::{IronicError, Peer, Phase};
+use super::redact::foreign_text;
+use super::tls;
+
+/// The most that is read of an answer's body: a lookup of a large node has some 100 KiB.
+const BODY_BYTES: usize = 1 << 20;
+/// The most that is read of an answer's head.
+const HEAD_BYTES: usize = 64 << 10;
+/// The most header lines of an answer.
+const HEADERS: usize = 100;
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub status: StatusCode,
+    /// Where a redirect points to.
+    pub location: Option<String>,
+    /// The body, or why it could not be read: the status counts all the same.
+    pub body: Result<Bytes, IronicError>,
+}
+
+/// How long a request may take, and when it ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub at: Instant,
+    pub after: Duration,
+}
+
+/// Gets a path of one address, for the body of a 200; for services beside Ironic, which have no API versions.
+///
+/// # Errors
+/// Of the connection and the answer; any other status is an `InvalidResponse`.
+pub(crate) async fn get(
+    connector: &Connector,
+    url: &ApiUrl,
+    address: IpAddr,
+    path: &str,
+    timeout: Duration,
+) -> Result<Bytes, IronicError> {
+    let deadline = Deadline {
+        at: Instant::now() + timeout,
+        after: timeout,
+    };
+    let (stream, connection) = connector.connect(url, address).await?;
+    let peer = Peer {
+        url: connection.url,
+        address: connection.remote,
+    };
+    let invalid = |problem| IronicError::InvalidResponse {
+        peer: Box::new(peer.clone()),
+        problem,
+    };
+    let request = Request::get(url.path(path))
+        .header(header::HOST, url.authority())
+        .body(Full::default())
+        .map_err(|error| invalid(error.to_string()))?;
+    let reply = exchange(stream, request, &peer, deadline).await?;
+    match reply.status {
+        StatusCode::OK => reply.body,
+        status => Err(invalid(format!("status {status}"))),
+    }
+}
+
+/// Sends the request and reads the answer. An error means that no answer had begun.
+pub(super) async fn exchange(
+    stream: Stream,
+    request: Request<Full<Bytes>>,
+    peer: &Peer,
+    deadline: Deadline,
+) -> Result<Reply, IronicError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| lost(peer, &error))?;
+    let answer = async {
+        let late = |phase| IronicError::Timeout {
+            peer: Box::new(peer.clone()),
+            phase,
+            after: deadline.after,
+        };
+        let response = timeout_at(deadline.at, sender.send_request(request))
+            .await
+            .map_err(|_| late(Phase::Response))?
+            .map_err(|error| lost(peer, &error))?;
+        let status = response.status();
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let body = match timeout_at(deadline.at, read_body(response, peer)).await {
+            Ok(body) => body,
+            Err(_) => Err(late(Phase::Body)),
+        };
+        Ok(Reply {
+            status,
+            location,
+            body,
+        })
+    };
+    // hyper's connection has to be polled beside the answer; once it has ended, the answer is on its way.
+    let (mut answer, connection) = (pin!(answer), pin!(connection));
+    tokio::select! {
+        biased;
+        reply = &mut answer => reply,
+        _ended = connection => answer.await,
+    }
+}
+
+async fn read_body(response: Response<Incoming>, peer: &Peer) -> Result<Bytes, IronicError> {
+    let too_large = || format!("its body is larger than {BODY_BYTES} bytes");
+    let invalid = |problem| IronicError::InvalidResponse {
+        peer: Box::new(peer.clone()),
+        problem,
+    };
+    match Limited::new(response.into_body(), BODY_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(invalid(too_large())),
+        Err(error) => {
+            let cause = error
+                .downcast_ref::<hyper::Error>()
+                .map_or_else(|| error.to_string(), cause_text);
+            Err(invalid(format!("it broke off inside the body: {cause}")))
+        }
+    }
+}
+
+/// What became of a request without an answer.
+fn lost(peer: &Peer, error: &hyper::Error) -> IronicError {
+    let peer = Box::new(peer.clone());
+    if let Some(tls) = io_cause(error).and_then(rustls_error) {
+        // With TLS 1.3 a refused client certificate shows only when the answer is read.
+        return IronicError::Tls {
+            peer,
+            problem: tls::words(tls),
+        };
+    }
+    let problem = cause_text(error);
+    if error.is_parse() {
+        return IronicError::NotHttp { peer, problem };
+    }
+    IronicError::ConnectionLost { peer, problem }
+}
+
+fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
+fn cause_text(error: &hyper::Error) -> String {
+    match io_cause(error) {
+        Some(io) => foreign_text(&io.to_string(), None),
+        None => foreign_text(&error.to_string(), None),
+    }
+}

@@ -1,0 +1,26 @@
+//! Descriptors that tokio watches. The one module with unsafe code.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use tokio::io::unix::AsyncFd;
+
+use crate::rtnl::NetlinkSocket;
+
+/// Types that own one descriptor: `as_raw_fd` gives the same one as long as the value lives, and nothing closes it
+/// earlier.
+pub trait OwnsDescriptor: AsRawFd {}
+
+impl OwnsDescriptor for OwnedFd {}
+impl OwnsDescriptor for NetlinkSocket {}
+
+/// Lets the runtime watch a descriptor.
+///
+/// # Errors
+/// Where epoll refuses it.
+pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: AsyncFd wants a descriptor that stays open and the same until the AsyncFd is dropped. It owns `owner`,
+    // and OwnsDescriptor promises both for as long as that lives.
+    unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
+}

@@ -1,0 +1,52 @@
+//! Error numbers by name.
+
+use std::fmt;
+
+/// A positive error number of the kernel (`include/uapi/asm-generic/errno.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// The routing tables say `prohibit`.
+    pub const ACCES: Self = Self(13);
+    /// There is no such device.
+    pub const NODEV: Self = Self(19);
+    /// The routing tables say `blackhole` (or the question was malformed).
+    pub const INVAL: Self = Self(22);
+    /// The device is down.
+    pub const NETDOWN: Self = Self(100);
+    /// No route matches.
+    pub const NETUNREACH: Self = Self(101);
+    /// The routing tables say `unreachable`.
+    pub const HOSTUNREACH: Self = Self(113);
+
+    /// The C name, where it is one that netlink answers with.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            1 => "EPERM",
+            11 => "EAGAIN",
+            12 => "ENOMEM",
+            13 => "EACCES",
+            16 => "EBUSY",
+            19 => "ENODEV",
+            22 => "EINVAL",
+            95 => "EOPNOTSUPP",
+            97 => "EAFNOSUPPORT",
+            99 => "EADDRNOTAVAIL",
+            100 => "ENETDOWN",
+            101 => "ENETUNREACH",
+            105 => "ENOBUFS",
+            113 => "EHOSTUNREACH",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error {}", self.0),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One question and its answer over a blocking netlink socket, for every family of messages.
+
+use std::time::Duration;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
+};
+
+use super::frames::{BrokenFrame, frames};
+use super::socket::{NetlinkSocket, Received};
+use super::{Errno, RtnlError};
+
+/// The kernel answers inside the call that asks; a longer wait means that the answer was lost.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A dump that changes overtake is begun again so often.
+const DUMP_TRIES: usize = 5;
+
+/// How many messages answer a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One.
+    One,
+    /// All that match (NLM_F_DUMP).
+    Dump,
+}
+
+/// The question socket of one netlink protocol.
+#[derive(Debug)]
+pub struct QuestionSocket {
+    socket: NetlinkSocket,
+    sequence: u32,
+}
+
+impl QuestionSocket {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Where the kernel lacks the protocol.
+    pub fn open(protocol: isize) -> Result<Self, RtnlError> {
+        let socket = NetlinkSocket::open(protocol)?;
+        socket.set_read_timeout(ANSWER_TIMEOUT)?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// Asks, and repeats a dump that changes have made inconsistent (NLM_F_DUMP_INTR). Returns what `pick` takes.
+    ///
+    /// # Errors
+    /// `Refused` carries the kernel's error number.
+    pub fn ask<M, T>(
+        &mut self,
+        question: M,
+        extent: Extent,
+        pick: impl Fn(M) -> Option<T>,
+    ) -> Result<Vec<T>, RtnlError>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | if extent == Extent::Dump { NLM_F_DUMP } else { 0 };
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
+        message.finalize();
+        for _ in 0..DUMP_TRIES {
+            self.sequence = self.sequence.wrapping_add(1);
+            message.header.sequence_number = self.sequence;
+            let mut bytes = vec![0; message.buffer_len()];
+            message.serialize(&mut bytes);
+            self.socket.send(&bytes)?;
+            match self.answer(extent, &pick) {
+                Err(RtnlError::Interrupted) => {}
+                answer => return answer,
+            }
+        }
+        Err(RtnlError::Interrupted)
+    }
+
+    fn answer<M, T>(&mut self, extent: Extent, pick: &impl Fn(M) -> Option<T>) -> Result<Vec<T>, RtnlError>
+    where
+        M: NetlinkDeserializable,
+    {
+        let mut found = Vec::new();
+        let mut interrupted = false;
+        loop {
+            let bytes = match self.socket.receive()? {
+                Received::Datagram(bytes) => bytes,
+                Received::Spoofed => continue,
+                Received::Truncated => return Err(RtnlError::Undecodable("truncated".to_owned())),
+                Received::Overrun => return Err(RtnlError::Interrupted),
+            };
+            for frame in frames(bytes) {
+                let frame = frame.map_err(|BrokenFrame| RtnlError::Undecodable("broken frame".to_owned()))?;
+                if frame.sequence != self.sequence {
+                    continue; // The rest of an answer that was given up.
+                }
+                interrupted |= frame.flags & NLM_F_DUMP_INTR != 0;
+                let decoded = NetlinkMessage::<M>::deserialize(frame.bytes);
+                match decoded.map(|message| message.payload) {
+                    Ok(NetlinkPayload::InnerMessage(message)) => {
+                        found.extend(pick(message));
+                        if extent == Extent::One {
+                            return Ok(found);
+                        }
+                    }
+                    Ok(NetlinkPayload::Error(error)) => {
+                        return Err(RtnlError::Refused(Errno(error.raw_code().saturating_abs())));
+                    }
+                    Ok(NetlinkPayload::Done(_)) if interrupted => return Err(RtnlError::Interrupted),
+                    Ok(NetlinkPayload::Done(_)) => return Ok(found),
+                    Ok(_) => {}
+                    // One message of a dump that the decoder does not know must not hide the others.
+                    Err(error) if extent == Extent::Dump => {
+                        tracing::debug!(%error, "a message of a dump cannot be read");
+                    }
+                    Err(error) => return Err(RtnlError::Undecodable(error.to_string())),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What the daemon is doing, for people: the page, `/state`, readiness. Written by the tasks, read by the web server.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::params::Mode;
+
+/// So many heartbeats and bad URLs are kept to look at.
+const KEPT: usize = 10;
+
+/// How far agent mode has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentPhase {
+    /// Not in agent mode.
+    #[default]
+    Off,
+    /// There is no advertise address yet.
+    AwaitingAddress,
+    /// The node is being looked up.
+    LookingUp,
+    /// The token went to somebody else.
+    WithoutToken,
+    /// Nothing listens on the advertised port.
+    AwaitingListener,
+    /// Heartbeats are sent.
+    Heartbeating,
+}
+
+/// Whether Ironic holds our URL, and what went wrong last.
+#[derive(Debug, Clone, Default)]
+pub struct AgentStatus {
+    /// How far it has come.
+    pub phase: AgentPhase,
+    /// The node, once looked up.
+    pub node_uuid: Option<String>,
+    /// When the last heartbeat was accepted.
+    pub last_accepted: Option<Instant>,
+    /// Why the last request failed; `None` after a success.
+    pub last_failure: Option<String>,
+    /// What the operator has to do because Ironic holds another URL.
+    pub stale: Option<String>,
+}
+
+/// The drop-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropinStatus {
+    /// This mode writes none.
+    Off,
+    /// None is written, for want of an address.
+    Absent,
+    /// It is on disk with this address.
+    Written(String),
+    /// It should be, and is not.
+    Failed(String),
+}
+
+/// IPA, as far as its status URL tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IpaStatus {
+    /// It answers.
+    pub up: bool,
+    /// The version that it tells.
+    pub version: Option<String>,
+}
+
+/// One heartbeat that was sent.
+#[derive(Debug, Clone)]
+pub struct HeartbeatEvent {
+    /// When it ended.
+    pub at: Instant,
+    /// The URL in it.
+    pub callback_url: String,
+    /// The metric label of its end.
+    pub result: &'static str,
+}
+
+/// One bad callback URL that was seen.
+#[derive(Debug, Clone)]
+pub struct BadUrlEvent {
+    /// When.
+    pub at: Instant,
+    /// The URL.
+    pub url: String,
+    /// What is wrong with it.
+    pub reasons: Vec<&'static str>,
+}
+
+/// Everything, as of now.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The mode that the operator wants.
+    pub wanted_mode: Mode,
+    /// The mode that it runs in: observe where there is no API URL to work with.
+    pub mode: Mode,
+    /// What is wrong with parameters that others gave, one sentence each.
+    pub problems: Vec<String>,
+    /// What Ironic holds as our URL, as far as we know.
+    pub pinned: Option<String>,
+    /// Agent mode.
+    pub agent: AgentStatus,
+    /// The drop-in.
+    pub dropin: DropinStatus,
+    /// IPA.
+    pub ipa: IpaStatus,
+    /// The last heartbeats, oldest first.
+    pub heartbeats: VecDeque<HeartbeatEvent>,
+    /// The last bad URLs, oldest first.
+    pub bad_urls: VecDeque<BadUrlEvent>,
+}
+
+/// Shared by all tasks.
+#[derive(Debug, Clone)]
+pub struct Status(Arc<Mutex<Snapshot>>);
+
+impl Status {
+    /// The state at the start.
+    pub fn new(wanted_mode: Mode, mode: Mode, problems: Vec<String>) -> Self {
+        Self(Arc::new(Mutex::new(Snapshot {
+            wanted_mode,
+            mode,
+            problems,
+            pinned: None,
+            agent: AgentStatus::default(),
+            dropin: if mode == Mode::Configure {
+                DropinStatus::Absent
+            } else {
+                DropinStatus::Off
+            },
+            ipa: IpaStatus::default(),
+            heartbeats: VecDeque::new(),
+            bad_urls: VecDeque::new(),
+        })))
+    }
+
+    /// A copy to look at.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().clone()
+    }
+
+    /// Changes it.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Snapshot> {
+        // A task that panicked while it held the lock left at worst an old sentence.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot {
+    /// Keeps a heartbeat.
+    pub fn push_heartbeat(&mut self, callback_url: &str, result: &'static str) {
+        push(
+            &mut self.heartbeats,
+            HeartbeatEvent {
+                at: Instant::now(),
+                callback_url: callback_url.to_owned(),
+                result,
+            },
+        );
+    }
+
+    /// Keeps a bad URL.
+    pub fn push_bad_url(&mut self, url: &str, reasons: Vec<&'static str>) {
+        push(
+            &mut self.bad_urls,
+            BadUrlEvent {
+                at: Instant::now(),
+                url: url.to_owned(),
+                reasons,
+            },
+        );
+    }
+
+    /// Whether the duty of the wanted mode can be done, or in words why not. `decided` says whether the kernel was
+    /// asked at all yet; `no_address` why there is no address, where there is none.
+    pub fn readiness(&self, decided: bool, no_address: Option<&str>) -> Result<String, String> {
+        if self.wanted_mode != self.mode {
+            let why = self
+                .problems
+                .first()
+                .map_or("no API URL was given", String::as_str);
+            return Err(format!(
+                "mode {} needs an API URL, and acts as observe: {why}",
+                self.wanted_mode.as_str()
+            ));
+        }
+        match self.mode {
+            _ if !decided => Err("the kernel has not been asked yet".to_owned()),
+            Mode::Observe => Ok(match self.problems.first() {
+                None => "watching".to_owned(),
+                Some(problem) => format!("watching; {problem}"),
+            }),
+            Mode::Configure | Mode::Guard => match &self.dropin {
+                DropinStatus::Written(address) => Ok(format!("the drop-in says {address}")),
+                DropinStatus::Failed(error) => Err(error.clone()),
+                DropinStatus::Absent | DropinStatus::Off => {
+                    Err(format!("no drop-in: {}", no_address.unwrap_or("not written yet")))
+                }
+            },
+            Mode::Agent => self.agent_readiness(no_address),
+        }
+    }
+
+    fn agent_readiness(&self, no_address: Option<&str>) -> Result<String, String> {
+        if let Some(stale) = &self.agent.stale {
+            return Err(stale.clone());
+        }
+        if let Some(failure) = &self.agent.last_failure {
+            return Err(failure.clone());
+        }
+        match self.agent.phase {
+            AgentPhase::Heartbeating => match self.agent.last_accepted {
+                Some(at) => Ok(format!("last heartbeat accepted {} ago", seconds(at.elapsed()))),
+                None => Err("no heartbeat sent yet".to_owned()),
+            },
+            AgentPhase::Off | AgentPhase::AwaitingAddress => Err(no_address.unwrap_or("starting").to_owned()),
+            AgentPhase::LookingUp => Err("the node is not looked up yet".to_owned()),
+            AgentPhase::WithoutToken => Err("the agent token went to somebody else".to_owned()),
+            AgentPhase::AwaitingListener => Err("nothing listens on the advertised port".to_owned()),
+        }
+    }
+}
+
+/// A duration for people.
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn push<T>(events: &mut VecDeque<T>, event: T) {
+    if events.len() == KEPT {
+        events.pop_front();
+    }
+    events.push_back(event);
+}

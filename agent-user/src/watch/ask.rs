@@ -1,0 +1,218 @@
+//! Asks the kernel everything that the decision depends on.
+
+use std::net::IpAddr;
+
+use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
+use crate::agent_url::{self, address_class};
+use crate::api_url::{ApiUrl, Host};
+use crate::rtnl::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
+
+/// So many other addresses of a device are considered where the kernel's choice is only a last resort.
+const ALTERNATIVES: usize = 8;
+
+/// An API URL and the addresses of its host, or why there are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedTarget {
+    /// The URL.
+    pub url: ApiUrl,
+    /// In any order.
+    pub addresses: Result<Vec<IpAddr>, String>,
+}
+
+/// Asks about every API address, and about the address that Ironic holds.
+pub fn ask(
+    kernel: &mut Kernel,
+    targets: &[ResolvedTarget],
+    pinned: Option<&str>,
+    interface: Option<&str>,
+) -> Facts {
+    let targets = targets.iter().map(|target| {
+        let addresses = target.addresses.as_ref();
+        let destinations = addresses.map(|addresses| {
+            let mut addresses: Vec<_> = addresses.iter().map(IpAddr::to_canonical).collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            addresses
+                .into_iter()
+                .map(|ip| destination(kernel, ip, target.url.port, interface))
+                .collect()
+        });
+        Target {
+            url: target.url.clone(),
+            resolution: destinations.map_err(Clone::clone),
+        }
+    });
+    let targets = targets.collect();
+    Facts {
+        targets,
+        pinned: pinned.map(|url| ask_pinned(kernel, url)),
+    }
+}
+
+fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
+    let ip = agent_url::host(url).and_then(|host| match host {
+        Host::Ip(ip) => Some(ip.to_canonical()),
+        Host::Name(_) => None,
+    });
+    let address = ip.and_then(|ip| assigned(kernel, ip));
+    let link = address.and_then(|address| kernel.link(address.device).ok());
+    Pinned {
+        url: url.to_owned(),
+        ip,
+        address,
+        link,
+    }
+}
+
+/// The address as it is assigned here, on whichever device.
+fn assigned(kernel: &mut Kernel, ip: IpAddr) -> Option<Address> {
+    kernel
+        .addresses(ip.is_ipv4(), None)
+        .ok()?
+        .into_iter()
+        .find(|address| address.ip == ip)
+}
+
+fn destination(kernel: &mut Kernel, ip: IpAddr, port: u16, interface: Option<&str>) -> Destination {
+    Destination {
+        ip,
+        candidates: candidates(kernel, ip, port, interface),
+    }
+}
+
+fn candidates(
+    kernel: &mut Kernel,
+    ip: IpAddr,
+    port: u16,
+    interface: Option<&str>,
+) -> Result<Vec<Candidate>, RouteFailure> {
+    let device = match interface {
+        None => None,
+        Some(name) => Some(kernel.link_named(name).map_err(|error| match error.errno() {
+            Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
+            _ => RouteFailure::Question(error.to_string()),
+        })?),
+    };
+    let question = RouteQuestion {
+        destination: ip,
+        port,
+        source: None,
+        device: device.as_ref().map(|link| link.index),
+    };
+    let route = kernel.route(&question);
+    match (route, device) {
+        // Asked for a device, IPv4 assumes an unrouted destination on its link; no table had a route then.
+        (
+            Ok(Route {
+                table: None | Some(0),
+                ..
+            }),
+            Some(link),
+        ) if ip.is_ipv4() => by_interface(kernel, ip, link),
+        (Ok(route), _) => by_route(kernel, question, route),
+        (Err(RtnlError::Refused(Errno::NETUNREACH | Errno::HOSTUNREACH)), Some(link)) => {
+            by_interface(kernel, ip, link)
+        }
+        (Err(RtnlError::Refused(errno)), _) => Err(RouteFailure::Kernel(errno)),
+        (Err(error), _) => Err(RouteFailure::Question(error.to_string())),
+    }
+}
+
+/// The kernel's choice; and where that is only a last resort, the other addresses of the device.
+fn by_route(
+    kernel: &mut Kernel,
+    question: RouteQuestion,
+    route: Route,
+) -> Result<Vec<Candidate>, RouteFailure> {
+    let source = route.source.ok_or(RouteFailure::NoSource)?;
+    let chosen = Candidate {
+        chosen_by_kernel: true,
+        ..candidate(kernel, question, source, route)
+    };
+    let last_resort = chosen
+        .address
+        .is_some_and(|address| address.deprecated || address.temporary);
+    let others: Vec<_> = if last_resort {
+        chosen.beside.iter().filter(lasting).copied().collect()
+    } else {
+        Vec::new()
+    };
+    let others = others.into_iter().take(ALTERNATIVES);
+    let others: Vec<_> = others
+        .map(|other| candidate(kernel, question, other.ip, route))
+        .collect();
+    Ok(std::iter::once(chosen).chain(others).collect())
+}
+
+fn lasting(address: &&Address) -> bool {
+    usable(address) && !address.deprecated && !address.temporary
+}
+
+fn usable(address: &Address) -> bool {
+    !address.tentative && !address.dad_failed && !address.link_scope && address_class(address.ip).is_none()
+}
+
+/// A connect asks the FIB a second time, with the source that the first answer gave: that answer says which way it
+/// goes, and rules by source show only there.
+fn candidate(kernel: &mut Kernel, question: RouteQuestion, source: IpAddr, first: Route) -> Candidate {
+    let answer = match kernel.route(&RouteQuestion {
+        source: Some(source),
+        ..question
+    }) {
+        Ok(route) => Ok(route),
+        Err(RtnlError::Refused(errno)) => Err(errno),
+        // Not told; the first answer stands.
+        Err(error) => {
+            tracing::debug!(%error, %source, "the route from this source is not known");
+            Ok(first)
+        }
+    };
+    let device = answer.ok().and_then(|route| route.device).or(first.device);
+    let beside = device
+        .and_then(|device| kernel.addresses(source.is_ipv4(), Some(device)).ok())
+        .unwrap_or_default();
+    // Often on another device than the outgoing one: unnumbered NICs borrow an address of lo.
+    let address = beside
+        .iter()
+        .find(|address| address.ip == source)
+        .copied()
+        .or_else(|| assigned(kernel, source));
+    let link = device.and_then(|device| kernel.link(device).ok());
+    Candidate {
+        source,
+        chosen_by_kernel: false,
+        by_interface: false,
+        address,
+        beside,
+        route: answer,
+        link,
+    }
+}
+
+/// As IPA does with `network_interface`: the first usable address of the device, route or not.
+fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candidate>, RouteFailure> {
+    let beside = kernel
+        .addresses(ip.is_ipv4(), Some(link.index))
+        .unwrap_or_default();
+    let first = beside
+        .iter()
+        .find(|address| lasting(address))
+        .or_else(|| beside.iter().find(|one| usable(one)));
+    let Some(first) = first.or_else(|| beside.first()).copied() else {
+        return Err(RouteFailure::NoAddressOnDevice(link.name));
+    };
+    let route = Ok(Route {
+        source: Some(first.ip),
+        device: Some(link.index),
+        table: None,
+    });
+    Ok(vec![Candidate {
+        source: first.ip,
+        chosen_by_kernel: false,
+        by_interface: true,
+        address: Some(first),
+        beside,
+        route,
+        link: Some(link),
+    }])
+}

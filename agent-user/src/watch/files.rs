@@ -1,0 +1,136 @@
+//! The two files of /etc whose appearance or change matters: `resolv.conf` and `.rescued`.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+
+use crate::readiness;
+
+/// Where inotify cannot be had, and behind symbolic links that it does not follow, a look now and then must do.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What was touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// `resolv.conf` is another than before.
+    ResolvConf,
+    /// `.rescued` has appeared: the machine belongs to a tenant's network now.
+    Rescued,
+}
+
+/// Watches a directory, which is `/etc` outside of tests.
+#[derive(Debug)]
+pub struct EtcWatch {
+    directory: PathBuf,
+    inotify: Option<AsyncFd<OwnedFd>>,
+    resolv_conf: Option<(SystemTime, u64)>,
+}
+
+impl EtcWatch {
+    /// Begins to watch; what happens from now on is not missed.
+    pub fn begin(directory: &Path) -> Self {
+        let inotify = open(directory)
+            .inspect_err(|error| tracing::debug!(%error, ?directory, "no inotify; looking every 30 s"))
+            .ok();
+        let resolv_conf = stamp(&directory.join("resolv.conf"));
+        Self {
+            directory: directory.to_owned(),
+            inotify,
+            resolv_conf,
+        }
+    }
+
+    /// Waits for the next touch. A `.rescued` that is there already is told at once.
+    pub async fn touched(&mut self) -> Touched {
+        loop {
+            if self.directory.join(".rescued").exists() {
+                return Touched::Rescued;
+            }
+            let now = stamp(&self.directory.join("resolv.conf"));
+            if now != self.resolv_conf {
+                self.resolv_conf = now;
+                return Touched::ResolvConf;
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = poked(&mut self.inotify) => {}
+            }
+        }
+    }
+}
+
+/// Modification time and size, through symbolic links.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+fn open(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let events = WatchFlags::CREATE
+        | WatchFlags::MOVED_TO
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::DELETE
+        | WatchFlags::ATTRIB;
+    inotify::add_watch(&fd, directory, events)?;
+    // systemd-resolved and NetworkManager keep the file elsewhere, behind a symbolic link.
+    let target = std::fs::canonicalize(directory.join("resolv.conf")).ok();
+    if let Some(elsewhere) = target
+        .as_deref()
+        .and_then(Path::parent)
+        .filter(|parent| *parent != directory)
+    {
+        inotify::add_watch(&fd, elsewhere, events)?;
+    }
+    readiness::watch(fd)
+}
+
+/// Waits for events and throws them away: the files tell.
+async fn poked(inotify: &mut Option<AsyncFd<OwnedFd>>) {
+    let Some(fd) = inotify else {
+        return std::future::pending().await;
+    };
+    let Ok(mut ready) = fd.readable_mut().await else {
+        *inotify = None;
+        return;
+    };
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = Reader::new(ready.get_inner(), &mut buffer);
+    while reader.next().is_ok() {}
+    ready.clear_ready();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_both_files_and_nothing_else() {
+        let directory = std::env::temp_dir().join(format!("ipa-sidecar-etc-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut watch = EtcWatch::begin(&directory);
+        std::fs::write(directory.join("hosts"), "x").unwrap();
+        let nothing = tokio::time::timeout(Duration::from_millis(100), watch.touched()).await;
+        assert!(nothing.is_err(), "another file is no touch");
+        std::fs::write(directory.join("resolv.conf"), "nameserver 192.0.2.1\n").unwrap();
+        assert_eq!(watch.touched().await, Touched::ResolvConf);
+        let rename = async {
+            std::fs::write(directory.join("new"), "nameserver 192.0.2.22\n").unwrap();
+            std::fs::rename(directory.join("new"), directory.join("resolv.conf")).unwrap();
+        };
+        let (touched, ()) = tokio::join!(
+            tokio::time::timeout(Duration::from_secs(5), watch.touched()),
+            rename
+        );
+        assert_eq!(touched.unwrap(), Touched::ResolvConf);
+        std::fs::write(directory.join(".rescued"), "").unwrap();
+        assert_eq!(watch.touched().await, Touched::Rescued);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

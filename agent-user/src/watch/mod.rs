@@ -1,0 +1,226 @@
+//! The watch: a change pokes, the kernel is asked, the decision is published.
+//!
+//! The first event of a burst is answered at once, then at most one question per window; the last event of a burst
+//! is always answered. A slow re-ask covers whatever no event announces.
+
+mod ask;
+mod files;
+mod names;
+
+pub use ask::{ResolvedTarget, ask};
+pub use files::{EtcWatch, Touched};
+pub use names::{Names, Resolver};
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::advertise::{Decision, Refusal, decide};
+use crate::metrics::Metrics;
+use crate::params::AdvertiseParameters;
+use crate::rtnl::{Kernel, Monitor, RtnlError};
+
+/// After a question, further events wait so long for the next one.
+pub const WINDOW: Duration = Duration::from_millis(50);
+
+/// The longest time between two questions.
+const REASK: Duration = Duration::from_secs(30);
+
+/// The pause before a failed socket is opened again.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// Why the watch could not begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The multicast subscription failed.
+    #[error("cannot watch the kernel's network changes: {0}")]
+    Monitor(#[source] std::io::Error),
+    /// The question socket failed.
+    #[error("cannot ask the kernel: {0}")]
+    Kernel(#[from] RtnlError),
+}
+
+/// A decision and when it was first made.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The decision.
+    pub decision: Decision,
+    /// Counts the decisions that differ from the one before.
+    pub generation: u64,
+}
+
+/// What the watch depends on and where it publishes.
+#[derive(Debug)]
+pub struct Watch {
+    monitor: Monitor,
+    kernel: Option<Kernel>,
+    wanted: AdvertiseParameters,
+    targets: watch::Receiver<Vec<ResolvedTarget>>,
+    pinned: watch::Receiver<Option<String>>,
+    published: watch::Sender<Arc<Published>>,
+    refused: HashSet<(Option<IpAddr>, Refusal)>,
+    metrics: Metrics,
+}
+
+impl Watch {
+    /// Subscribes and opens the question socket, in this order: a change in between is not missed.
+    ///
+    /// # Errors
+    /// Where netlink cannot be had.
+    pub fn begin(
+        wanted: AdvertiseParameters,
+        targets: watch::Receiver<Vec<ResolvedTarget>>,
+        pinned: watch::Receiver<Option<String>>,
+        metrics: Metrics,
+    ) -> Result<Self, WatchError> {
+        let monitor = Monitor::subscribe(metrics.clone()).map_err(WatchError::Monitor)?;
+        let kernel = Some(Kernel::open(metrics.clone())?);
+        let first = Published {
+            decision: Decision::none(Refusal::NoApiUrl),
+            generation: 0,
+        };
+        let published = watch::Sender::new(Arc::new(first));
+        Ok(Self {
+            monitor,
+            kernel,
+            wanted,
+            targets,
+            pinned,
+            published,
+            refused: HashSet::new(),
+            metrics,
+        })
+    }
+
+    /// Replaces the subscription: a smaller receive buffer makes overruns.
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        Self { monitor, ..self }
+    }
+
+    /// Where decisions appear; generation 0 is none yet.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.subscribe()
+    }
+
+    /// Watches for ever. Nothing that the kernel sends ends it.
+    pub async fn run(mut self) {
+        let mut event = None;
+        loop {
+            self.answer(event.take()).await;
+            let window_end = Instant::now() + WINDOW;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(window_end) => break,
+                    since = changed(&mut self.monitor, &self.metrics) => event = event.or(Some(since)),
+                }
+            }
+            if event.is_some() {
+                continue;
+            }
+            tokio::select! {
+                since = changed(&mut self.monitor, &self.metrics) => event = Some(since),
+                Ok(()) = self.targets.changed() => {}
+                Ok(()) = self.pinned.changed() => {}
+                () = sleep(REASK) => {}
+            }
+        }
+    }
+
+    /// Asks, decides, publishes. `event` is the time of the first event that is answered here.
+    async fn answer(&mut self, event: Option<std::time::Instant>) {
+        let targets = self.targets.borrow_and_update().clone();
+        let pinned = self.pinned.borrow_and_update().clone();
+        let interface = self.wanted.interface.clone();
+        let kernel = match self.kernel.take() {
+            Some(kernel) => Ok(kernel),
+            None => Kernel::open(self.metrics.clone()),
+        };
+        let mut kernel = match kernel {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                tracing::error!(%error, "the kernel cannot be asked; trying again");
+                sleep(REOPEN).await;
+                return;
+            }
+        };
+        // On a thread of its own: while a driver holds the kernel's rtnl lock a question can wait for seconds, and
+        // heartbeats and pages must not.
+        let asked = tokio::task::spawn_blocking(move || {
+            let facts = ask(&mut kernel, &targets, pinned.as_deref(), interface.as_deref());
+            (kernel, facts)
+        });
+        match asked.await {
+            Ok((kernel, facts)) => {
+                self.kernel = Some(kernel);
+                let decision = decide(&facts, &self.wanted);
+                if let Some(event) = event {
+                    self.metrics
+                        .advertise_decision
+                        .observe(event.elapsed().as_secs_f64());
+                }
+                self.publish(decision);
+            }
+            Err(error) => tracing::error!(%error, "asking the kernel ended early; asking again"),
+        }
+    }
+
+    fn publish(&mut self, decision: Decision) {
+        let before = Arc::clone(&self.published.borrow());
+        let address_changed = decision.address.is_some() && before.decision.address != decision.address;
+        self.metrics.show_decision(&decision, address_changed);
+        self.count_refusals(&decision);
+        if before.generation > 0 && before.decision == decision {
+            return;
+        }
+        let generation = before.generation + 1;
+        if generation == 1 || before.decision.to_string() != decision.to_string() {
+            let callback_url = decision.callback_url.as_deref().unwrap_or_default();
+            if decision.valid {
+                tracing::info!(generation, callback_url, "{decision}");
+            } else {
+                tracing::warn!(generation, callback_url, "{decision}");
+            }
+        }
+        self.published
+            .send_replace(Arc::new(Published { decision, generation }));
+    }
+
+    /// A refusal counts when it appears, not at every question that finds it again.
+    fn count_refusals(&mut self, decision: &Decision) {
+        let candidates = decision.trace.iter().flat_map(|target| &target.resolved);
+        let mut now: HashSet<_> = candidates
+            .filter_map(|candidate| Some((Some(candidate.ip), candidate.refusal?)))
+            .collect();
+        if now.is_empty() {
+            now.extend(decision.refusal.map(|refusal| (None, refusal)));
+        }
+        for (_, refusal) in now.difference(&self.refused) {
+            self.metrics.refusal(*refusal);
+        }
+        self.refused = now;
+    }
+}
+
+/// Waits for a change; a failed socket is replaced, and that is a change too.
+async fn changed(monitor: &mut Monitor, metrics: &Metrics) -> std::time::Instant {
+    loop {
+        match monitor.changed().await {
+            Ok(change) => return change.since,
+            Err(error) => tracing::error!(%error, "the netlink subscription failed; subscribing again"),
+        }
+        sleep(REOPEN).await;
+        match Monitor::subscribe(metrics.clone()) {
+            Ok(fresh) => {
+                *monitor = fresh;
+                return std::time::Instant::now();
+            }
+            Err(error) => tracing::error!(%error, "cannot subscribe; trying again"),
+        }
+    }
+}

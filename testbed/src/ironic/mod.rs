@@ -1,0 +1,234 @@
+//! The real Ironic with one node that is only played: what the daemon's promises are tested against.
+//!
+//! It runs as one process pair with sqlite, without a message bus and without credentials, on loopback or inside a
+//! network namespace, and leaves neither a process nor a file behind, however its owner ends.
+
+pub mod cache;
+mod config;
+mod guardian;
+mod install;
+mod node;
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use guardian::Guardian;
+pub use install::{Installation, PYTHON_CHECK, VERSION};
+
+use crate::http::Http;
+use crate::netns::Netns;
+
+/// The newest API version that the testbed itself asks for.
+pub const API_VERSION: &str = "1.80";
+/// The name of the header with the API version.
+pub const VERSION_HEADER: &str = "X-OpenStack-Ironic-API-Version";
+/// How long Ironic may take to answer after its start; on an idle machine it takes three seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What kind of Ironic, where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address that its API listens on.
+    pub bind: IpAddr,
+    /// The port of its API; 0 for any free one.
+    pub port: u16,
+    /// Ironic's `[deploy]fast_track`: true accepts lookups and heartbeats of a `manageable` node and never commands the
+    /// agent; false is the real flow, see [`RealIronic::clean_wait`].
+    pub fast_track: bool,
+    /// Ironic's `[agent]require_tls`: whether callback URLs must begin with `https://`.
+    pub require_tls: bool,
+    /// What it answers to a lookup as `heartbeat_timeout`, in seconds.
+    pub heartbeat_timeout: u32,
+    /// The MAC addresses of the node's ports.
+    pub macs: Vec<String>,
+    /// The UUID of the node.
+    pub node_uuid: String,
+    /// The namespace to run in; `None` runs it in ours, and needs no root.
+    pub netns: Option<Arc<Netns>>,
+}
+
+impl Default for Options {
+    /// Ironic's own defaults (require_tls since 26.0.0) on 127.0.0.1:6385, but fast track and a short heartbeat.
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 6385,
+            fast_track: true,
+            require_tls: true,
+            heartbeat_timeout: 30,
+            macs: vec!["52:54:00:aa:00:01".to_owned()],
+            node_uuid: "11111111-1111-4111-8111-111111111111".to_owned(),
+            netns: None,
+        }
+    }
+}
+
+/// A running Ironic with its node enrolled, manageable and powered on.
+#[derive(Debug)]
+pub struct RealIronic {
+    guardian: Guardian,
+    directory: PathBuf,
+    address: SocketAddr,
+    http: Http,
+    node_uuid: String,
+}
+
+impl RealIronic {
+    /// Installs Ironic into the [cache] unless it is there: 40 s and 320 MB. `progress` gets a line for each step.
+    ///
+    /// # Errors
+    /// Without Python 3.11 or without PyPI; the error says what was run and what it said.
+    pub fn install(progress: &mut dyn FnMut(&str)) -> io::Result<Installation> {
+        install::install(progress)
+    }
+
+    /// Starts one and enrolls the node; installs it first where it is missing, telling stderr. Takes about four
+    /// seconds; one starts at a time on a machine.
+    ///
+    /// # Errors
+    /// Where it cannot be installed, the port is taken, or it does not come up; the error holds the end of its log.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let installation = Self::install(&mut |line| eprintln!("ironic: {line}"))?;
+        let _lock = cache::lock("ironic-start")?;
+        let port = free_port(options)?;
+        let directory = fresh_directory()?;
+        let address = SocketAddr::new(options.bind, port);
+        let ironic = Self {
+            guardian: spawn(&installation, options, port, &directory)?,
+            directory,
+            address,
+            http: match &options.netns {
+                Some(netns) => Http::inside(netns, address),
+                None => Http::new(address),
+            },
+            node_uuid: options.node_uuid.clone(),
+        };
+        ironic.wait_until_it_answers()?;
+        ironic.enroll(&options.macs)?;
+        Ok(ironic)
+    }
+
+    /// The base URL of its API, without a slash at the end.
+    pub fn url(&self) -> String {
+        url(self.address.ip(), self.address.port())
+    }
+
+    /// The UUID of its node.
+    pub fn node_uuid(&self) -> &str {
+        &self.node_uuid
+    }
+
+    /// Asks its API, from its own namespace.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The exit code of Ironic, if it ended by itself: nothing asked of it does that.
+    pub fn ended(&self) -> Option<i32> {
+        self.guardian.ended()
+    }
+
+    /// The last lines of its log and of what it wrote besides.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let tail = |name| {
+            let text = fs::read(self.directory.join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let skip = text.lines().count().saturating_sub(lines);
+            text.lines()
+                .skip(skip)
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        };
+        format!("{}{}", tail("output"), tail("ironic.log"))
+    }
+
+    fn wait_until_it_answers(&self) -> io::Result<()> {
+        let start = Instant::now();
+        loop {
+            if let Some(code) = self.ended() {
+                let log = self.log_tail(20);
+                return Err(io::Error::other(format!(
+                    "Ironic ended at its start with exit code {code}:\n{log}"
+                )));
+            }
+            match self.http.get("/v1/", &[]) {
+                Ok(answer) if answer.status == 200 => return Ok(()),
+                answer if start.elapsed() > START_TIMEOUT => {
+                    let said = answer.map_or_else(|e| e.to_string(), |a| format!("status {}", a.status));
+                    let (seconds, log) = (START_TIMEOUT.as_secs(), self.log_tail(20));
+                    return Err(io::Error::other(format!(
+                        "Ironic did not answer within {seconds} s ({said}):\n{log}"
+                    )));
+                }
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+}
+
+impl Drop for RealIronic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of Ironic's log:\n{}", self.log_tail(40));
+        }
+    }
+}
+
+fn url(address: IpAddr, port: u16) -> String {
+    format!("http://{}", SocketAddr::new(address, port))
+}
+
+/// The port that was asked for, or a free one; a taken one is an error here, because the stranger on it would answer us.
+fn free_port(options: &Options) -> io::Result<u16> {
+    let address = SocketAddr::new(options.bind, options.port);
+    let bind = || TcpListener::bind(address)?.local_addr();
+    let bound = match &options.netns {
+        Some(netns) => netns.enter(bind)?,
+        None => bind(),
+    };
+    let bound =
+        bound.map_err(|e| io::Error::new(e.kind(), format!("Ironic cannot listen on {address}: {e}")));
+    bound.map(|address| address.port())
+}
+
+/// A new directory, readable by its owner only.
+fn fresh_directory() -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!(
+        "ipa-sidecar-ironic-{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    let path = std::env::temp_dir().join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(|e| cache::at(&path, &e))?; // Of a process that had our id before.
+    }
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&path)
+        .map_err(|e| cache::at(&path, &e))?;
+    Ok(path)
+}
+
+fn spawn(
+    installation: &Installation,
+    options: &Options,
+    port: u16,
+    directory: &std::path::Path,
+) -> io::Result<Guardian> {
+    for name in ["state", "http", "certificates"] {
+        fs::create_dir(directory.join(name))?;
+    }
+    let file = directory.join("ironic.conf");
+    fs::write(&file, config::text(options, port, directory))?;
+    fs::copy(installation.database(), directory.join("ironic.sqlite"))?;
+    let output = fs::File::create(directory.join("output"))?;
+    let program = [installation.ironic(), PathBuf::from("--config-file"), file];
+    Guardian::spawn(options.netns.as_deref(), directory, output, &program)
+}

@@ -1,0 +1,144 @@
+//! The node: enrolled, looked at and moved through Ironic's own API, as an operator would.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{API_VERSION, RealIronic, VERSION_HEADER};
+
+const HEADERS: [(&str, &str); 2] = [(VERSION_HEADER, API_VERSION), ("Accept", "application/json")];
+/// How long the node may take for one change of state, and Ironic to let go of its lock.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl RealIronic {
+    /// The node as `GET /v1/nodes/<uuid>` shows it: `provision_state`, `driver_internal_info`, `last_error`...
+    ///
+    /// # Errors
+    /// Where Ironic does not answer with the node.
+    pub fn node(&self) -> io::Result<Value> {
+        let answer = self.http.get(&self.node_path(""), &HEADERS)?;
+        match answer.status {
+            200 => answer.json(),
+            status => Err(refused("GET of the node", status, &answer.text())),
+        }
+    }
+
+    /// The URL that Ironic has on file for the node's agent.
+    ///
+    /// # Errors
+    /// As [`RealIronic::node`].
+    pub fn agent_url(&self) -> io::Result<Option<String>> {
+        self.internal("agent_url")
+    }
+
+    /// When Ironic recorded the last heartbeat: UTC without a zone, like `2026-01-02T03:04:05.678901`.
+    ///
+    /// # Errors
+    /// As [`RealIronic::node`].
+    pub fn agent_last_heartbeat(&self) -> io::Result<Option<String>> {
+        self.internal("agent_last_heartbeat")
+    }
+
+    /// Switches the node off and on through the API, which wipes its agent's URL and token.
+    ///
+    /// # Errors
+    /// Where Ironic refuses, or does not come to it within 30 s.
+    pub fn power_cycle(&self) -> io::Result<()> {
+        self.power("power off")?;
+        self.power("power on")
+    }
+
+    /// Brings the node to `clean wait`, where heartbeats make the conductor call the agent. Wants
+    /// [`Options::fast_track`](super::Options::fast_track) false, and an agent that is only played.
+    ///
+    /// # Errors
+    /// Where Ironic refuses, or does not come to it within 30 s.
+    pub fn clean_wait(&self) -> io::Result<()> {
+        if field(&self.node()?, "provision_state") != "manageable" {
+            self.provision("manage", "manageable")?;
+        }
+        self.provision("provide", "clean wait")
+    }
+
+    pub(super) fn enroll(&self, macs: &[String]) -> io::Result<()> {
+        let uuid = self.node_uuid();
+        let node = json!({"name": "testbed", "uuid": uuid, "driver": "fake-hardware"});
+        self.create("/v1/nodes", &node)?;
+        for mac in macs {
+            self.create("/v1/ports", &json!({"node_uuid": uuid, "address": mac}))?;
+        }
+        self.provision("manage", "manageable")?;
+        self.power("power on")
+    }
+
+    fn internal(&self, name: &str) -> io::Result<Option<String>> {
+        let node = self.node()?;
+        let value = node.get("driver_internal_info").and_then(|info| info.get(name));
+        Ok(value.and_then(Value::as_str).map(str::to_owned))
+    }
+
+    fn create(&self, path: &str, body: &Value) -> io::Result<()> {
+        let answer = self.http.post(path, &HEADERS, body)?;
+        match answer.status {
+            201 => Ok(()),
+            status => Err(refused(&format!("POST {path} of {body}"), status, &answer.text())),
+        }
+    }
+
+    fn provision(&self, target: &str, state: &str) -> io::Result<()> {
+        self.change("provision", target, state)
+    }
+
+    fn power(&self, state: &str) -> io::Result<()> {
+        self.change("power", state, state)
+    }
+
+    /// Asks for a new state and waits for it and for the end of the lock.
+    fn change(&self, kind: &str, target: &str, state: &str) -> io::Result<()> {
+        let start = Instant::now();
+        let path = self.node_path(&format!("/states/{kind}"));
+        loop {
+            let answer = self.http.put(&path, &HEADERS, &json!({"target": target}))?;
+            match answer.status {
+                202 => break,
+                409 if start.elapsed() < TIMEOUT => std::thread::sleep(Duration::from_millis(100)), // Locked.
+                status => {
+                    return Err(refused(
+                        &format!("{kind} state {target:?}"),
+                        status,
+                        &answer.text(),
+                    ));
+                }
+            }
+        }
+        loop {
+            let node = self.node()?;
+            if field(&node, &format!("{kind}_state")) == state && field(&node, "reservation").is_null() {
+                return Ok(());
+            }
+            if start.elapsed() > TIMEOUT {
+                let seen: Vec<_> = ["provision_state", "power_state", "reservation", "last_error"]
+                    .map(|name| format!("{name}: {}", field(&node, name)))
+                    .into();
+                let text = format!("{kind} state {target:?} not reached in 30 s; {}", seen.join(", "));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn node_path(&self, rest: &str) -> String {
+        format!("/v1/nodes/{}{rest}", self.node_uuid())
+    }
+}
+
+/// The value of a field, null where it is missing.
+fn field<'a>(node: &'a Value, name: &str) -> &'a Value {
+    node.get(name).unwrap_or(&Value::Null)
+}
+
+fn refused(what: &str, status: u16, body: &str) -> io::Error {
+    let body: String = body.chars().take(500).collect();
+    io::Error::other(format!("Ironic answered {what} with {status}: {body:?}"))
+}
