@@ -15,9 +15,7 @@ use super::files;
 use super::ipa_config;
 use super::layers::Given;
 use super::problem::{Problem, ProblemKind, Source, printable};
-
-/// Our own drop-in: never read as if it were the operator's.
-pub const OUR_DROPIN: &str = "zz-ipa-sidecar.conf";
+use crate::ipa::dropin::FILE_NAME as OUR_DROPIN; // Never read as if it were the operator's.
 
 /// The parameter that problems of whole files are told under.
 const NAME: &str = "ipa.config-dir";

@@ -68,7 +68,7 @@ impl Loaded {
     }
 }
 
-/// Reads all layers of this system. `matches` are those of a command made with [`super::flags`].
+/// Reads all layers of this system. `matches` are those of a command made with [`super::flags()`].
 ///
 /// # Errors
 /// A bad value in a flag, a variable or our configuration file, or a file named there that cannot be read.

@@ -20,7 +20,6 @@ mod value;
 pub mod vmedia;
 
 pub use flags::{flags, mode_flag};
-pub use ipa_files::OUR_DROPIN;
 pub use layers::Entry;
 pub use load::{Loaded, Places, load, load_from};
 pub use problem::{ParamsError, Problem, ProblemKind, Source, printable};

@@ -30,7 +30,7 @@ impl Mounted {
     /// What the kernel said.
     pub(super) fn new(device: &Path, file_system: FileSystem) -> io::Result<Self> {
         match detached(device, file_system) {
-            Err(Errno::NOSYS) => at_directory(device, file_system), // Before Linux 5.2.
+            Err(Errno::NOSYS) => at_directory(device, file_system, &std::env::temp_dir()), // Before Linux 5.2.
             root => Ok(Self { root: root? }),
         }
     }
@@ -121,9 +121,9 @@ fn detached(device: &Path, file_system: FileSystem) -> Result<OwnedFd, Errno> {
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// The same with mount(2): at a private directory, from which it is taken away again as soon as it is open.
-fn at_directory(device: &Path, file_system: FileSystem) -> io::Result<Mounted> {
-    let directory = private_directory()?;
+/// The same with mount(2): at a new private directory in `parent`, from which it is taken away again as soon as it is open.
+fn at_directory(device: &Path, file_system: FileSystem, parent: &Path) -> io::Result<Mounted> {
+    let directory = private_directory(parent)?;
     let options = if file_system == FileSystem::Ext4 {
         c"noload"
     } else {
@@ -144,9 +144,90 @@ fn at_directory(device: &Path, file_system: FileSystem) -> io::Result<Mounted> {
 }
 
 /// A new directory that only we can enter.
-fn private_directory() -> io::Result<PathBuf> {
+fn private_directory(parent: &Path) -> io::Result<PathBuf> {
     let name = format!("ipa-sidecar-{:016x}", fastrand::u64(..));
-    let path = std::env::temp_dir().join(name);
+    let path = parent.join(name);
     std::fs::DirBuilder::new().mode(0o700).create(&path)?; // Fails where the name is taken, link or not.
     Ok(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // Tools that make the image.
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    struct Image {
+        directory: PathBuf,
+        device: PathBuf,
+    }
+
+    impl Image {
+        fn new() -> Self {
+            let directory = private_directory(&std::env::temp_dir()).unwrap();
+            let content = directory.join("content");
+            std::fs::create_dir(&content).unwrap();
+            std::fs::write(content.join("parameters.txt"), "a=b").unwrap();
+            let image = directory.join("image");
+            let made = Command::new("mkfs.ext4")
+                .args(["-q", "-d"])
+                .args([&content, &image])
+                .arg("2M")
+                .output();
+            assert!(made.unwrap().status.success());
+            let attached = Command::new("losetup")
+                .args(["--find", "--show", "--read-only"])
+                .arg(&image)
+                .output();
+            let device = String::from_utf8(attached.unwrap().stdout).unwrap().trim().into();
+            Self { directory, device }
+        }
+    }
+
+    impl Drop for Image {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    #[test]
+    fn both_ways_of_mounting_read_the_same_and_leave_nothing() {
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "mounting needs root");
+            println!("SKIP: mounting needs root");
+            return;
+        }
+        let image = Image::new();
+        let parent = image.directory.join("parent");
+        std::fs::create_dir(&parent).unwrap();
+        let ways = [
+            Mounted::new(&image.device, FileSystem::Ext4),
+            at_directory(&image.device, FileSystem::Ext4, &parent),
+        ];
+        for mounted in ways {
+            let mounted = mounted.unwrap();
+            let content = mounted.read(&[], OsStr::new("parameters.txt")).unwrap();
+            assert_eq!(content.as_deref(), Some(b"a=b".as_slice()));
+            assert!(mounted.read(&["etc", "x"], OsStr::new("y")).unwrap().is_none());
+            let flags = rustix::fs::fstatvfs(&mounted.root).unwrap().f_flag;
+            use rustix::fs::StatVfsMountFlags as Flag;
+            assert!(
+                flags.contains(Flag::RDONLY | Flag::NOSUID | Flag::NODEV | Flag::NOEXEC),
+                "{flags:?}"
+            );
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+            assert!(!mounts.contains(image.device.to_str().unwrap()), "{mounts}");
+        }
+        for (device, file_system) in [
+            (image.device.as_path(), FileSystem::Vfat),
+            (Path::new("/nowhere"), FileSystem::Ext4),
+        ] {
+            assert!(Mounted::new(device, file_system).is_err());
+            assert!(at_directory(device, file_system, &parent).is_err());
+        }
+        let left = std::fs::read_dir(&parent).unwrap();
+        assert_eq!(left.count(), 0, "directories stay behind");
+    }
 }
