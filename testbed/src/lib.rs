@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
 pub mod netns;
+pub mod stand_in;
 
 /// Whether this process may make namespaces.
 pub fn is_root() -> bool {
