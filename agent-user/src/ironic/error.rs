@@ -130,7 +130,7 @@ impl Refusal {
             Self::TlsRequired => "; Ironic wants an https callback URL ([agent]require_tls)",
             Self::Redirect => "; redirects are not followed: configure the URL it points to",
             Self::NotFound => {
-                "; is the node known by these MACs or this UUID, and in a state that awaits its ramdisk?"
+                "; is the URL the bare metal API's, the node known there, and in a state that awaits its ramdisk?"
             }
             Self::AgentVersionRequired
             | Self::CallbackUrlMalformed
