@@ -7,7 +7,7 @@
 //!    it reached, `exchange` sends the request and reads a bounded answer.
 //! 3. [`fault`] reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
 //!
-//! [`schedule`] (pure) says when to send the next one, [`redact`] makes foreign text fit to be shown.
+//! [`schedule`] (pure) says when to send the next one, [`mod@redact`] makes foreign text fit to be shown.
 
 pub mod client;
 mod clock;
