@@ -5,6 +5,7 @@
 pub mod http;
 pub mod ironic;
 pub mod netns;
+pub mod stand_in;
 
 /// Whether this process may make namespaces.
 pub fn is_root() -> bool {

@@ -92,6 +92,29 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The label of a lookup that was refused so.
+    pub fn lookup_result(self) -> LookupResult {
+        match self {
+            Self::NotFound => LookupResult::NotFound,
+            Self::Locked => LookupResult::Conflict,
+            Self::Server => LookupResult::ServerError,
+            _ => LookupResult::ClientError,
+        }
+    }
+
+    /// The label of a heartbeat that was refused so.
+    pub fn heartbeat_result(self) -> HeartbeatResult {
+        match self {
+            Self::PinnedUrl | Self::PinnedCertificate => HeartbeatResult::PinnedRefused,
+            Self::TokenRequired | Self::TokenInvalid => HeartbeatResult::TokenRefused,
+            Self::TlsRequired => HeartbeatResult::TlsRequired,
+            Self::NotFound => HeartbeatResult::NotFound,
+            Self::Locked => HeartbeatResult::Conflict,
+            Self::Server => HeartbeatResult::ServerError,
+            _ => HeartbeatResult::ClientError,
+        }
+    }
+
     /// What to do about it; empty where Ironic's own text says enough.
     pub fn advice(self) -> &'static str {
         match self {
@@ -107,7 +130,7 @@ impl Refusal {
             Self::TlsRequired => "; Ironic wants an https callback URL ([agent]require_tls)",
             Self::Redirect => "; redirects are not followed: configure the URL it points to",
             Self::NotFound => {
-                "; is the node known by these MACs or this UUID, and in a state that awaits its ramdisk?"
+                "; is the URL the bare metal API's, the node known there, and in a state that awaits its ramdisk?"
             }
             Self::AgentVersionRequired
             | Self::CallbackUrlMalformed
@@ -236,12 +259,7 @@ impl IronicError {
             Self::Timeout { .. } => LookupResult::Timeout,
             Self::NotHttp { .. } | Self::InvalidResponse { .. } => LookupResult::InvalidResponse,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => LookupResult::ClientError,
-            Self::Refused { refusal, .. } => match refusal {
-                Refusal::NotFound => LookupResult::NotFound,
-                Refusal::Locked => LookupResult::Conflict,
-                Refusal::Server => LookupResult::ServerError,
-                _ => LookupResult::ClientError,
-            },
+            Self::Refused { refusal, .. } => refusal.lookup_result(),
         }
     }
 
@@ -255,15 +273,7 @@ impl IronicError {
             Self::Timeout { .. } => HeartbeatResult::Timeout,
             Self::NotHttp { .. } | Self::InvalidResponse { .. } => HeartbeatResult::ServerError,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => HeartbeatResult::ClientError,
-            Self::Refused { refusal, .. } => match refusal {
-                Refusal::PinnedUrl | Refusal::PinnedCertificate => HeartbeatResult::PinnedRefused,
-                Refusal::TokenRequired | Refusal::TokenInvalid => HeartbeatResult::TokenRefused,
-                Refusal::TlsRequired => HeartbeatResult::TlsRequired,
-                Refusal::NotFound => HeartbeatResult::NotFound,
-                Refusal::Locked => HeartbeatResult::Conflict,
-                Refusal::Server => HeartbeatResult::ServerError,
-                _ => HeartbeatResult::ClientError,
-            },
+            Self::Refused { refusal, .. } => refusal.heartbeat_result(),
         }
     }
 

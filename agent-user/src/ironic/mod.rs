@@ -5,16 +5,16 @@
 //! 1. [`version`] picks the API version, [`lookup`] or [`heartbeat`] the path and body.
 //! 2. [`client`] walks the endpoints in order, [`connect`] opens each connection, [`tls`] and `verifier` check whom
 //!    it reached, `exchange` sends the request and reads a bounded answer.
-//! 3. `fault` reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
+//! 3. [`fault`] reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
 //!
-//! [`schedule`] (pure) says when to send the next one, [`redact`] makes foreign text fit to be shown.
+//! [`schedule`] (pure) says when to send the next one, [`mod@redact`] makes foreign text fit to be shown.
 
 pub mod client;
 mod clock;
 pub mod connect;
 pub mod error;
 mod exchange;
-mod fault;
+pub mod fault;
 pub mod heartbeat;
 pub mod lookup;
 pub mod redact;

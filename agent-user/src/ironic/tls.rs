@@ -193,6 +193,10 @@ fn certificate_words(certificate: &CertificateError, error: &Error) -> String {
             let names = foreign_text(&presented.join(", "), None);
             format!("the server's certificate is not for {}, but for [{names}]", expected.to_str())
         }
+        CertificateError::BadSignature => {
+            "the server's certificate names a CA that is trusted here, but another key signed it: was the CA made anew?"
+                .to_owned()
+        }
         CertificateError::UnknownIssuer => {
             "the server's certificate is signed by no CA that is trusted here: give its CA with cafile".to_owned()
         }
