@@ -122,7 +122,9 @@ fn run(command: &mut Command, step: &mut dyn FnMut(&str)) -> io::Result<()> {
     let mut last = std::collections::VecDeque::new();
     for line in BufReader::new(reader).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
-        step(&line.chars().take(150).collect::<String>());
+        if !line.is_empty() {
+            step(&line.chars().take(150).collect::<String>());
+        }
         last.push_back(line);
         if last.len() > 20 {
             last.pop_front();
