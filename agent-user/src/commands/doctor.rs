@@ -183,12 +183,9 @@ fn address(decision: &Decision, mode: Mode) -> Check {
 }
 
 fn web_port(parameters: &Parameters) -> Check {
-    let outcome = web::bind(parameters.web_listen_address).and_then(|listener| {
-        let address = listener.local_addr();
-        Ok(address.map_or_else(
-            |_| "can be bound".to_owned(),
-            |address| format!("{address} can be bound"),
-        ))
+    let outcome = web::bind(parameters.web_listen_address).map(|listener| match listener.local_addr() {
+        Ok(address) => format!("{address} can be bound"),
+        Err(_) => "can be bound".to_owned(),
     });
     let outcome = outcome.map_err(|error| format!("{error} (by a running ipa-sidecar?)"));
     check(

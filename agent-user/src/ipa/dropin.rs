@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::api_url::Host;
-use crate::params::OUR_DROPIN as FILE_NAME;
+
+/// Sorts last: IPA reads the files of the directory in alphabetical order and the last one wins (oslo.config).
+pub const FILE_NAME: &str = "zz-ipa-sidecar.conf";
 
 /// Does not end in `.conf`, so that IPA never reads it.
 const TEMPORARY_NAME: &str = ".zz-ipa-sidecar.new";

@@ -196,7 +196,7 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
         .unwrap_or_default();
     let first = beside
         .iter()
-        .find(|address| lasting(address))
+        .find(lasting)
         .or_else(|| beside.iter().find(|one| usable(one)));
     let Some(first) = first.or_else(|| beside.first()).copied() else {
         return Err(RouteFailure::NoAddressOnDevice(link.name));

@@ -149,7 +149,7 @@ impl Names {
 
 /// Takes over what is new. A name that was resolved before keeps its addresses while DNS fails: a name server that is
 /// away for a moment does not take the address from the node.
-fn merge(known: &mut Vec<ResolvedTarget>, fresh: Vec<ResolvedTarget>) -> bool {
+fn merge(known: &mut [ResolvedTarget], fresh: Vec<ResolvedTarget>) -> bool {
     let mut changed = false;
     for (known, mut fresh) in known.iter_mut().zip(fresh) {
         if let Ok(addresses) = &mut fresh.addresses {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_what_was_known_and_order_is_no_change() {
-        let mut known = vec![target(Err("not yet"))];
+        let mut known = [target(Err("not yet"))];
         assert!(merge(&mut known, vec![target(Ok(vec!["10.0.0.2", "10.0.0.1"]))]));
         assert!(!merge(&mut known, vec![target(Ok(vec!["10.0.0.1", "10.0.0.2"]))]));
         assert!(!merge(&mut known, vec![target(Err("SERVFAIL"))]));
