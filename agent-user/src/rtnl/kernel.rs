@@ -111,8 +111,10 @@ impl Kernel {
         let full = if question.destination.is_ipv4() { 32 } else { 128 };
         message.header.address_family = family(question.destination);
         message.header.destination_prefix_length = full;
-        // Without this flag IPv4 reports table main, whichever it was.
-        message.header.flags = RouteFlags::LookupTable;
+        if question.destination.is_ipv4() {
+            // Without it IPv4 reports table main, whichever it was. IPv6 always tells, and refuses the flag.
+            message.header.flags = RouteFlags::LookupTable;
+        }
         message.attributes = vec![
             RouteAttribute::Destination(route_address(question.destination)),
             RouteAttribute::Uid(0),

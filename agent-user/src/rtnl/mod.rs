@@ -27,6 +27,9 @@ pub enum RtnlError {
     /// The kernel answered with an error number.
     #[error("the kernel answers {0}")]
     Refused(Errno),
+    /// The kernel does not understand the question.
+    #[error("the kernel does not take the question: {0}")]
+    Malformed(String),
     /// The socket itself failed.
     #[error("netlink socket: {0}")]
     Socket(#[from] io::Error),

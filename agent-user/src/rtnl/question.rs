@@ -7,7 +7,7 @@ use netlink_packet_core::{
     NetlinkPayload, NetlinkSerializable,
 };
 
-use super::frames::{BrokenFrame, frames};
+use super::frames::{BrokenFrame, Frame, frames};
 use super::socket::{NetlinkSocket, Received};
 use super::{Errno, RtnlError};
 
@@ -103,7 +103,12 @@ impl QuestionSocket {
                         }
                     }
                     Ok(NetlinkPayload::Error(error)) => {
-                        return Err(RtnlError::Refused(Errno(error.raw_code().saturating_abs())));
+                        let errno = Errno(error.raw_code().saturating_abs());
+                        return Err(match complaint(&frame) {
+                            // EINVAL is also what a blackhole route answers, but then without a complaint.
+                            Some(text) if errno == Errno::INVAL => RtnlError::Malformed(text),
+                            _ => RtnlError::Refused(errno),
+                        });
                     }
                     Ok(NetlinkPayload::Done(_)) if interrupted => return Err(RtnlError::Interrupted),
                     Ok(NetlinkPayload::Done(_)) => return Ok(found),
@@ -115,6 +120,48 @@ impl QuestionSocket {
                     Err(error) => return Err(RtnlError::Undecodable(error.to_string())),
                 }
             }
+        }
+    }
+}
+
+/// The kernel's text about what is wrong with a question (`NLMSGERR_ATTR_MSG`, include/uapi/linux/netlink.h).
+fn complaint(frame: &Frame<'_>) -> Option<String> {
+    /// The answer's header, the error number, the header of the question (capped: not its body).
+    const ATTRIBUTES: usize = 16 + 4 + 16;
+    const NLM_F_ACK_TLVS: u16 = 0x200;
+    const NLMSGERR_ATTR_MSG: u16 = 1;
+    let mut rest = frame
+        .bytes
+        .get(ATTRIBUTES..)
+        .filter(|_| frame.flags & NLM_F_ACK_TLVS != 0)?;
+    loop {
+        let half = |at: usize| Some(u16::from_ne_bytes(rest.get(at..at + 2)?.try_into().ok()?));
+        let length = usize::from(half(0)?);
+        let value = rest.get(4..length)?;
+        if half(2)? == NLMSGERR_ATTR_MSG {
+            let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Some(String::from_utf8_lossy(text).into_owned());
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netlink_packet_route::route::{RouteFlags, RouteMessage};
+    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+    #[test]
+    fn a_malformed_question_is_told_from_a_blackhole() {
+        let mut socket = QuestionSocket::open(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet6;
+        message.header.flags = RouteFlags::LookupTable; // IPv6 refuses it.
+        let answer = socket.ask(RouteNetlinkMessage::GetRoute(message), Extent::One, Some);
+        match answer {
+            Err(RtnlError::Malformed(text)) => assert!(text.contains("flags"), "{text}"),
+            other => panic!("{other:?}"),
         }
     }
 }

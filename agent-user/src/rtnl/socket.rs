@@ -39,8 +39,10 @@ impl NetlinkSocket {
     pub fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
-        if let Err(error) = socket.set_netlink_get_strict_chk(true) {
-            tracing::debug!(%error, "kernel without strict checking of netlink questions");
+        // Refused questions come back with the reason in words, and without the question's body (4.12 and newer).
+        let options = socket.set_ext_ack(true).and(socket.set_cap_ack(true));
+        if let Err(error) = options.and(socket.set_netlink_get_strict_chk(true)) {
+            tracing::debug!(%error, "an older kernel: netlink questions are not checked strictly");
         }
         Ok(Self {
             socket,
