@@ -1,2 +1,103 @@
-//! Development commands.
-fn main() {}
+//! Development commands: `cargo xtask COMMAND`.
+#![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
+
+mod build;
+mod ci;
+mod dashboards;
+mod demo;
+mod deny;
+mod ironic;
+mod prerequisites;
+mod process;
+mod stages;
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  build            build the release binary, target/release/ipa-sidecar
+  test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them)
+  ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
+  ironic [FLAGS]   run a real Ironic with one node in the foreground, until Ctrl-C
+                     --bind ADDRESS        default 127.0.0.1
+                     --port PORT           default 6385; 0 takes a free one
+                     --no-require-tls      let callback URLs be http://
+                     --fast-track=BOOL     default true: record heartbeats, never command the agent
+  demo [--once]    show what ipa-sidecar does
+
+What is downloaded (Ironic, cargo-deny) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
+~/.cache/ipa-sidecar.
+
+Exit status: 0 done, 1 something failed, 64 wrong usage, 69 something needed is missing here.
+";
+
+/// Wrong words on the command line: exit status 64 (EX_USAGE).
+#[derive(Debug)]
+struct WrongUsage(String);
+
+/// What is needed and not there: exit status 69 (EX_UNAVAILABLE).
+#[derive(Debug)]
+struct Missing(String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n\n{USAGE}", self.0)
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+impl std::error::Error for Missing {}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let Err(error) = dispatch(&arguments) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("\nxtask: {error:#}");
+    match &error {
+        error if error.is::<WrongUsage>() => ExitCode::from(64),
+        error if error.is::<Missing>() => ExitCode::from(69),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
+    if arguments.is_empty()
+        || arguments
+            .iter()
+            .any(|word| matches!(word.as_str(), "--help" | "-h" | "help"))
+    {
+        print!("{USAGE}");
+        return Ok(());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask has no parent directory")?;
+    std::env::set_current_dir(root).with_context(|| format!("cannot go to {}", root.display()))?;
+    match arguments {
+        [command] if command == "build" => build::run(),
+        [command] if command == "ci" => ci::run(),
+        [command, filter @ ..] if command == "test" => test::run(filter),
+        [command, flags @ ..] if command == "ironic" => ironic::run(flags),
+        [command, flags @ ..] if command == "demo" => demo::run(flags),
+        [command, word, ..] if matches!(command.as_str(), "build" | "ci") => {
+            Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
+        }
+        [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),
+        [] => Ok(()),
+    }
+}

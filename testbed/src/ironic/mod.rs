@@ -133,6 +133,11 @@ impl RealIronic {
         self.guardian.ended()
     }
 
+    /// Its log file.
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("ironic.log")
+    }
+
     /// The last lines of its log and of what it wrote besides.
     pub fn log_tail(&self, lines: usize) -> String {
         let tail = |name| {

@@ -1,0 +1,30 @@
+//! `cargo xtask ci`: everything that must hold before a change is taken.
+
+use crate::stages::Stages;
+use crate::{dashboards, deny, prerequisites, process, test};
+
+/// Runs all of it, also after a failure, and ends with a table.
+pub fn run() -> anyhow::Result<()> {
+    let mut stages = Stages::default();
+    if !stages.run("prerequisites", prerequisites::ensure) {
+        return stages.finish();
+    }
+    stages.run("fmt", || cargo("fmt --all -- --check", &[]));
+    stages.run("clippy", || {
+        cargo("clippy --workspace --all-targets -- -D warnings", &[])
+    });
+    stages.run("doc", || {
+        cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")])
+    });
+    stages.run("deny", deny::run);
+    stages.run("dashboards", dashboards::run);
+    test::run_stages(&mut stages, &[]);
+    stages.finish()
+}
+
+fn cargo(words: &str, environment: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut command = process::cargo();
+    command.args(words.split(' ')).envs(environment.iter().copied());
+    process::run(&mut command)?;
+    Ok(String::new())
+}

@@ -1,0 +1,183 @@
+//! The programs that building and testing need, and the Debian packages that bring them.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use testbed::ironic::PYTHON_CHECK;
+
+use crate::{Missing, process};
+
+/// Something that is needed: how it shows that it is there, and the packages that bring it.
+struct Need {
+    what: &'static str,
+    check: Check,
+    packages: &'static [&'static str],
+}
+
+enum Check {
+    /// All of these programs are in PATH, or where Debian keeps those for root.
+    Programs(&'static [&'static str]),
+    /// `python3 -c` with this text ends well.
+    Python(&'static str),
+}
+
+const NEEDS: [Need; 8] = [
+    Need {
+        what: "a C compiler and linker (ring, and Rust itself)",
+        check: Check::Programs(&["cc"]),
+        packages: &["gcc", "libc6-dev"],
+    },
+    Need {
+        what: "ip (network namespaces)",
+        check: Check::Programs(&["ip"]),
+        packages: &["iproute2"],
+    },
+    Need {
+        what: "unshare, nsenter, setpriv, setsid, losetup (namespaces, loop devices)",
+        check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup"]),
+        packages: &["util-linux", "mount"],
+    },
+    Need {
+        what: "python3 of 3.11 or later with venv (the real Ironic)",
+        check: Check::Python(PYTHON_CHECK),
+        packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "promtool (metrics, alert rules)",
+        check: Check::Programs(&["promtool"]),
+        packages: &["prometheus"],
+    },
+    Need {
+        what: "strace, curl (what the daemon does and serves)",
+        check: Check::Programs(&["strace", "curl"]),
+        packages: &["strace", "curl"],
+    },
+    Need {
+        what: "mkfs.vfat (virtual media)",
+        check: Check::Programs(&["mkfs.vfat"]),
+        packages: &["dosfstools"],
+    },
+    Need {
+        what: "genisoimage (virtual media)",
+        check: Check::Programs(&["genisoimage"]),
+        packages: &["genisoimage"],
+    },
+];
+
+/// Installs what is missing with apt-get; the note says what was done.
+///
+/// # Errors
+/// [`Missing`], with the command that would help, where we are not root, there is no apt-get, or it did not help.
+pub fn ensure() -> anyhow::Result<String> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok("all there".to_owned());
+    }
+    for need in &missing {
+        println!("missing: {}", need.what);
+    }
+    let packages = packages(&missing);
+    if !testbed::is_root() || !in_path("apt-get") {
+        return Err(Missing(advice(&missing)).into());
+    }
+    install(&packages)?;
+    let still = self::missing();
+    if still.is_empty() {
+        return Ok(format!("installed {}", packages.join(" ")));
+    }
+    Err(Missing(format!("apt-get has done its work, and yet:\n{}", advice(&still))).into())
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        // A package's service (prometheus) is not wanted, only its programs: nothing gets started.
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("SYSTEMD_OFFLINE", "1")
+            .env("RUNLEVEL", "1");
+        command.args(["-q", "-o", "Dpkg::Use-Pty=0"]);
+        command
+    };
+    process::run(apt().arg("update"))?;
+    process::run(
+        apt()
+            .args(["-y", "--no-install-recommends", "install"])
+            .args(packages),
+    )
+}
+
+fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| !there(&need.check)).collect()
+}
+
+fn there(check: &Check) -> bool {
+    match check {
+        Check::Programs(names) => names.iter().all(|name| in_path(name)),
+        Check::Python(text) => {
+            let mut command = Command::new("python3");
+            command
+                .args(["-c", text])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        }
+    }
+}
+
+fn in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    directories
+        .map(|directory| directory.join(name))
+        .any(|file| is_program(&file))
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+fn packages(needs: &[&Need]) -> Vec<&'static str> {
+    needs.iter().flat_map(|need| need.packages).copied().collect()
+}
+
+/// What is missing and the command that installs it on Debian.
+fn advice(needs: &[&Need]) -> String {
+    let mut text = String::new();
+    for need in needs {
+        let _ = writeln!(text, "missing: {}", need.what); // Writing to a String does not fail.
+    }
+    let packages = packages(needs).join(" ");
+    let _ = write!(
+        text,
+        "on Debian or Ubuntu, as root: apt-get update && apt-get install --no-install-recommends {packages}"
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_seen_and_what_is_not_is_named() {
+        assert!(there(&Check::Programs(&["sh", "cat"])));
+        assert!(!there(&Check::Programs(&["sh", "no-such-program"])));
+        assert!(!there(&Check::Python("import sys; sys.exit(1)")));
+        assert!(!is_program(Path::new("/etc/passwd")) && !is_program(Path::new("/")));
+        let need = |what, packages| Need {
+            what,
+            check: Check::Programs(&[]),
+            packages,
+        };
+        let (one, two) = (need("first", &["a", "b"]), need("second", &["c"]));
+        assert_eq!(
+            advice(&[&one, &two]),
+            "missing: first\nmissing: second\non Debian or Ubuntu, as root: apt-get update && \
+             apt-get install --no-install-recommends a b c"
+        );
+    }
+}

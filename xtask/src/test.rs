@@ -1,0 +1,122 @@
+//! `cargo xtask test`: every test of the workspace, with what they need.
+
+use anyhow::bail;
+use testbed::ironic::RealIronic;
+
+use crate::stages::Stages;
+use crate::{WrongUsage, prerequisites, process};
+
+/// Installs what the tests need, then runs those whose name contains the filter.
+pub fn run(filter: &[String]) -> anyhow::Result<()> {
+    if let Some(flag) = filter.iter().find(|word| word.starts_with('-')) {
+        return Err(WrongUsage(format!("test takes a part of a test's name, and got {flag:?}")).into());
+    }
+    let mut stages = Stages::default();
+    if stages.run("prerequisites", prerequisites::ensure) {
+        run_stages(&mut stages, filter);
+    }
+    stages.finish()
+}
+
+/// The stages after the prerequisites.
+pub fn run_stages(stages: &mut Stages, filter: &[String]) {
+    let ready = stages.run("ironic", || {
+        RealIronic::install(&mut |line| println!("{line}"))?;
+        Ok(format!("Ironic {}", testbed::ironic::VERSION))
+    });
+    let built = stages.run("build tests", || {
+        process::run(process::cargo().args(["test", "--workspace", "--no-run"]))?;
+        Ok(String::new())
+    });
+    if ready && built {
+        stages.run("tests", || tests(filter));
+    }
+}
+
+fn tests(filter: &[String]) -> anyhow::Result<String> {
+    let mut command = process::cargo();
+    // All go on after a failure, so that one run tells everything.
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(filter);
+    let note = if testbed::is_root() {
+        command.env("CI", "true"); // What tests need is there: one that is left is a failure.
+        ""
+    } else {
+        ", those that need root were left"
+    };
+    let mut totals = Totals::default();
+    let result = process::run_seen(&mut command, |line| totals.add(line));
+    println!("\nall tests together: {totals}");
+    result?;
+    if totals.passed == 0 {
+        bail!("no test ran; is the filter {filter:?} right?");
+    }
+    Ok(format!("{totals}{note}"))
+}
+
+/// The sums over the `test result:` lines of all test programs.
+#[derive(Debug, Default, PartialEq)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Totals {
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for count in counts.split("; ") {
+            match count
+                .split_once(' ')
+                .map(|(number, what)| (number.parse::<u64>(), what))
+            {
+                Some((Ok(number), "passed")) => self.passed += number,
+                Some((Ok(number), "failed")) => self.failed += number,
+                Some((Ok(number), "ignored")) => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} passed, {} failed, {} ignored",
+            self.passed, self.failed, self.ignored
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_summed() {
+        let mut totals = Totals::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.10s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+            "test result: nonsense",
+        ] {
+            totals.add(line);
+        }
+        assert_eq!(
+            totals,
+            Totals {
+                passed: 4,
+                failed: 2,
+                ignored: 1
+            }
+        );
+    }
+}
