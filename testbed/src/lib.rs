@@ -2,6 +2,7 @@
 //! show every fault, and a real Ironic.
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
+pub mod daemon;
 pub mod http;
 pub mod ironic;
 pub mod netns;
@@ -10,4 +11,20 @@ pub mod stand_in;
 /// Whether this process may make namespaces.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether a test that needs root can run. Where it cannot, that is said, and in CI it is a failure.
+///
+/// # Panics
+/// Without root where the variable `CI` is set.
+pub fn needs_root(test: &str) -> bool {
+    if is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{test} needs root, and CI has it"
+    );
+    eprintln!("SKIP: {test} needs root");
+    false
 }
