@@ -4,13 +4,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, major, minor};
 
 /// The largest file that is read: far more than any of them needs.
 pub(super) const SIZE_MAX: u64 = 1024 * 1024;
 
 /// The most files of one directory.
 pub(super) const FILES_MAX: usize = 256;
+
+/// The device number of `/dev/null` (Documentation/admin-guide/devices.txt), which stands for an empty file as
+/// everywhere: given as a path, or behind the symbolic link that masks a file.
+const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// Reads a regular file, at most [`SIZE_MAX`] bytes. Opening never blocks, also where the name is a FIFO.
 ///
@@ -27,7 +31,11 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// As above.
 pub(super) fn read_opened(file: rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
     let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::CharacterDevice && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL_DEVICE {
+        return Ok(Vec::new());
+    }
+    if kind != FileType::RegularFile {
         return Err(io::Error::other("not a regular file"));
     }
     let mut content = Vec::new();
@@ -48,6 +56,7 @@ mod tests {
     #[test]
     fn only_regular_files_of_a_sane_size() {
         assert!(!read(Path::new("/proc/self/cmdline")).unwrap().is_empty());
+        assert!(read(Path::new("/dev/null")).unwrap().is_empty());
         for (path, reason) in [
             ("/dev/zero", "not a regular file"),
             ("/proc", "not a regular file"),
