@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -48,6 +49,32 @@ pub fn run_seen(command: &mut Command, mut see: impl FnMut(&str)) -> anyhow::Res
         return Ok(());
     }
     bail!("{} ended with {status}", shown(command))
+}
+
+/// Runs a cargo build quietly: a line now and then says how far it is, and what it wrote is shown where it fails.
+pub fn build_quietly(command: &mut Command) -> anyhow::Result<()> {
+    const PACE: Duration = Duration::from_secs(20);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| shown(command))?;
+    let (started, mut told, mut crates, mut written) = (Instant::now(), Instant::now(), 0, String::new());
+    for line in BufReader::new(child.stderr.take().context("no pipe to its output")?).lines() {
+        let line = line?;
+        crates += usize::from(line.trim_start().starts_with("Compiling"));
+        if told.elapsed() >= PACE {
+            eprintln!(
+                "  building: {crates} crates so far, {} s",
+                started.elapsed().as_secs()
+            );
+            told = Instant::now();
+        }
+        written.push_str(&line);
+        written.push('\n');
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("{} ended with {status}\n{written}", shown(command))
 }
 
 /// The words of a command, the program without its directory.
