@@ -92,10 +92,15 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let status = Status::new(parameters.mode, mode, problems);
-    let client = Client::new(&parameters.ironic);
-    let client = if mode == Mode::Agent { Some(client?) } else { None };
+    let client = match mode {
+        Mode::Agent => Some(Client::new(&parameters.ironic)?),
+        _ => None,
+    };
     if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
-        refuse_beside_ipa(parameters.advertise.port).await?;
+        tokio::select! {
+            refused = refuse_beside_ipa(parameters.ipa_settings.listen_port) => refused?,
+            () = signals.received() => return Ok(Ended::Signal),
+        }
     }
 
     let names = Names::new(parameters.ironic.api_urls.clone());
