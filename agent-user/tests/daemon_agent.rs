@@ -595,3 +595,55 @@ fn a_202_is_read_back_until_ironic_has_recorded_it() {
         .unwrap();
     assert_eq!(ironic.recorded_heartbeats(), 1);
 }
+
+#[test]
+fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
+    if !needs_root("a_heartbeat_whose_answer_was_lost_is_still_a_pin") {
+        return;
+    }
+    let site = Site::new();
+    let ironic = site.ironic(node_with_mac());
+    ironic.push_fault(Path::Heartbeat, Fault::Late(Duration::from_secs(2)));
+    let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
+    wait_metric(
+        &daemon,
+        r#"heartbeats_total{result="timeout",sender="sidecar"}"#,
+        1.0,
+        SOON,
+    );
+    // Ironic has the first address now, and we do not know; it stays ours.
+    site.add(SECOND);
+    site.prefer(SECOND);
+    wait_metric(&daemon, ACCEPTED, 1.0, LATER);
+    assert_eq!(beat_urls(&ironic), [FIRST_URL, SECOND_URL, FIRST_URL]);
+    assert_eq!(daemon.state().unwrap()["pinned_url"], FIRST_URL);
+    assert_eq!(daemon.metric("agent_url_stale").unwrap(), Some(0.0));
+    let stale = r#"bad_agent_url_reasons_total{reason="pinned_stale"}"#;
+    assert_eq!(daemon.metric(stale).unwrap(), None, "it was never stale");
+}
+
+#[test]
+fn what_ipas_files_say_never_ends_it() {
+    if !needs_root("what_ipas_files_say_never_ends_it") {
+        return;
+    }
+    let site = Site::new();
+    let ironic = site.ironic(node_with_mac());
+    let directory = Directory::new("foreign");
+    directory.flag("", "10.conf", "[DEFAULT]\ncafile = /nonexistent/ca.pem\n");
+    let config_dir = format!("--ipa.config-dir={}", directory.path().display());
+    let https = "--ironic.api-url=https://10.77.0.1:6385"; // Else no file is read.
+    let daemon = site.daemon(&["--mode=agent", https, &config_dir]);
+    daemon.wait_address(Some(FIRST), SOON).unwrap();
+    let (status, words) = ready(&daemon);
+    assert_eq!(status, 503);
+    assert!(
+        words.contains("mode agent acts as observe: ") && words.contains("/nonexistent/ca.pem"),
+        "{words}"
+    );
+    drop(daemon);
+    let mut daemon = site.daemon(&["--mode=agent", https, "--ironic.cafile=/nonexistent/ca.pem"]);
+    assert_eq!(daemon.ended(SOON).unwrap().code(), Some(69), "our own flag does");
+    assert!(daemon.log().contains("/nonexistent/ca.pem"), "{}", daemon.log());
+    assert_eq!(ironic.connections(), 0);
+}
