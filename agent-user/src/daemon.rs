@@ -18,7 +18,7 @@ use crate::ipa::status::IpaProbe;
 use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::params::{Loaded, Mode, Parameters};
+use crate::params::{Loaded, Mode, Parameters, Source};
 use crate::status::{DropinStatus, Status};
 use crate::watch::{EtcWatch, Names, Published, Touched, Watch, WatchError};
 use crate::web::{self, Sources, WebError};
@@ -73,29 +73,35 @@ pub enum Ended {
 /// # Errors
 /// Only while it starts; afterwards nothing but the above ends it.
 pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
-    let parameters = loaded.parameters;
-    refuse_what_is_not_there(&parameters)?;
+    refuse_what_is_not_there(&loaded.parameters)?;
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
-    let mode = acting_mode(&parameters);
     let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     for problem in &problems {
         tracing::warn!("{problem}");
     }
-    if mode != parameters.mode {
+    let Acting {
+        mode,
+        client,
+        held_back,
+    } = Acting::of(&loaded)?;
+    let parameters = loaded.parameters;
+    if let Some(why) = &held_back {
         tracing::warn!(
             wanted = parameters.mode.as_str(),
-            "no usable API URL: acting as observe"
+            "acting as {}: {why}",
+            mode.as_str()
         );
     }
 
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
-    let status = Status::new(parameters.mode, mode, problems);
-    let client = Client::new(&parameters.ironic);
-    let client = if mode == Mode::Agent { Some(client?) } else { None };
+    let status = Status::new(parameters.mode, mode, held_back, problems);
     if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
-        refuse_beside_ipa(parameters.advertise.port).await?;
+        tokio::select! {
+            refused = refuse_beside_ipa(parameters.ipa_settings.listen_port) => refused?,
+            () = signals.received() => return Ok(Ended::Signal),
+        }
     }
 
     let names = Names::new(parameters.ironic.api_urls.clone());
@@ -127,6 +133,12 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         status.clone(),
         metrics.clone(),
     ));
+    if parameters.mode == Mode::Configure && mode == Mode::Observe {
+        // An earlier run may have left one, and nobody keeps it right now.
+        if let Err(error) = dropin::remove(&parameters.ipa.config_dir) {
+            tracing::error!(%error, "a drop-in of an earlier run may be there");
+        }
+    }
     if mode == Mode::Configure {
         let directory = parameters.ipa.config_dir.clone();
         tasks.spawn(keep_dropin(
@@ -177,14 +189,59 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     Ok(ended)
 }
 
-/// Without an API URL and without the operator's host there is nothing to decide: nothing is written or sent.
-fn acting_mode(parameters: &Parameters) -> Mode {
-    let no_url = parameters.ironic.api_urls.is_empty();
-    match parameters.mode {
-        Mode::Configure if no_url && parameters.advertise.host.is_none() => Mode::Observe,
-        Mode::Agent | Mode::Guard if no_url => Mode::Observe,
-        mode => mode,
+/// The mode that the parameters allow: what others gave never makes the daemon exit.
+struct Acting {
+    mode: Mode,
+    /// In agent mode.
+    client: Option<Client>,
+    /// Why it is not the wanted mode.
+    held_back: Option<String>,
+}
+
+impl Acting {
+    fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
+        let parameters = &loaded.parameters;
+        let observe = |why: String| Self {
+            mode: Mode::Observe,
+            client: None,
+            held_back: Some(why),
+        };
+        // Without an API URL and without the operator's host there is nothing to decide.
+        let no_url = parameters.ironic.api_urls.is_empty();
+        let needs_url = match parameters.mode {
+            Mode::Observe => false,
+            Mode::Configure => parameters.advertise.host.is_none(),
+            Mode::Guard | Mode::Agent => true,
+        };
+        if no_url && needs_url {
+            let problem = loaded
+                .problems
+                .iter()
+                .find(|problem| problem.name == "ironic.api-url");
+            let why = problem.map_or_else(|| "no API URL was given".to_owned(), ToString::to_string);
+            return Ok(observe(why));
+        }
+        let client = match parameters.mode {
+            Mode::Agent => match Client::new(&parameters.ironic) {
+                Ok(client) => Some(client),
+                Err(error) if tls_is_foreign(loaded) => return Ok(observe(error.to_string())),
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        Ok(Self {
+            mode: parameters.mode,
+            client,
+            held_back: None,
+        })
     }
+}
+
+/// Whether a file for TLS was named by IPA's own configuration.
+fn tls_is_foreign(loaded: &Loaded) -> bool {
+    let names = ["ironic.cafile", "ironic.certfile", "ironic.keyfile"];
+    let mut entries = names.iter().filter_map(|name| loaded.entry(name));
+    entries.any(|entry| entry.source == Source::IpaConfig)
 }
 
 fn refuse_what_is_not_there(parameters: &Parameters) -> Result<(), DaemonError> {

@@ -97,6 +97,8 @@ pub struct Snapshot {
     pub wanted_mode: Mode,
     /// The mode that it runs in: observe where there is no API URL to work with.
     pub mode: Mode,
+    /// Why it runs in another mode than the wanted one.
+    pub held_back: Option<String>,
     /// What is wrong with parameters that others gave, one sentence each.
     pub problems: Vec<String>,
     /// What Ironic holds as our URL, as far as we know.
@@ -118,11 +120,12 @@ pub struct Snapshot {
 pub struct Status(Arc<Mutex<Snapshot>>);
 
 impl Status {
-    /// The state at the start.
-    pub fn new(wanted_mode: Mode, mode: Mode, problems: Vec<String>) -> Self {
+    /// The state at the start. `held_back` says why `mode` is not `wanted_mode`.
+    pub fn new(wanted_mode: Mode, mode: Mode, held_back: Option<String>, problems: Vec<String>) -> Self {
         Self(Arc::new(Mutex::new(Snapshot {
             wanted_mode,
             mode,
+            held_back,
             problems,
             pinned: None,
             agent: AgentStatus::default(),
@@ -181,15 +184,9 @@ impl Snapshot {
     /// Whether the duty of the wanted mode can be done, or in words why not. `decided` says whether the kernel was
     /// asked at all yet; `no_address` why there is no address, where there is none.
     pub fn readiness(&self, decided: bool, no_address: Option<&str>) -> Result<String, String> {
-        if self.wanted_mode != self.mode {
-            let why = self
-                .problems
-                .first()
-                .map_or("no API URL was given", String::as_str);
-            return Err(format!(
-                "mode {} needs an API URL, and acts as observe: {why}",
-                self.wanted_mode.as_str()
-            ));
+        if let Some(why) = &self.held_back {
+            let (wanted, acting) = (self.wanted_mode.as_str(), self.mode.as_str());
+            return Err(format!("mode {wanted} acts as {acting}: {why}"));
         }
         match self.mode {
             _ if !decided => Err("the kernel has not been asked yet".to_owned()),
@@ -212,18 +209,19 @@ impl Snapshot {
         if let Some(stale) = &self.agent.stale {
             return Err(stale.clone());
         }
-        if let Some(failure) = &self.agent.last_failure {
-            return Err(failure.clone());
-        }
-        match self.agent.phase {
-            AgentPhase::Heartbeating => match self.agent.last_accepted {
+        // What is waited for now goes before what failed earlier.
+        match (self.agent.phase, &self.agent.last_failure) {
+            (AgentPhase::Off | AgentPhase::AwaitingAddress, _) => {
+                Err(no_address.unwrap_or("starting").to_owned())
+            }
+            (AgentPhase::AwaitingListener, _) => Err("nothing listens on the advertised port".to_owned()),
+            (_, Some(failure)) => Err(failure.clone()),
+            (AgentPhase::LookingUp, None) => Err("the node is not looked up yet".to_owned()),
+            (AgentPhase::WithoutToken, None) => Err("the agent token went to somebody else".to_owned()),
+            (AgentPhase::Heartbeating, None) => match self.agent.last_accepted {
                 Some(at) => Ok(format!("last heartbeat accepted {} ago", seconds(at.elapsed()))),
                 None => Err("no heartbeat sent yet".to_owned()),
             },
-            AgentPhase::Off | AgentPhase::AwaitingAddress => Err(no_address.unwrap_or("starting").to_owned()),
-            AgentPhase::LookingUp => Err("the node is not looked up yet".to_owned()),
-            AgentPhase::WithoutToken => Err("the agent token went to somebody else".to_owned()),
-            AgentPhase::AwaitingListener => Err("nothing listens on the advertised port".to_owned()),
         }
     }
 }

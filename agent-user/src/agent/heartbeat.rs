@@ -14,6 +14,9 @@ use crate::metrics::{Sender, Trigger, UrlAction, UrlSource};
 use crate::rtnl::listens;
 use crate::status::AgentPhase;
 
+/// Ironic's conductor records a heartbeat after it was answered (ironic, `conductor/manager.py`, `heartbeat`, spawns a
+/// worker): before this pause nothing may be there to read back.
+const READ_BACK_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is asked whether the agent listens by now.
 const LISTENER_POLL: Duration = Duration::from_secs(1);
 
@@ -32,14 +35,11 @@ impl Agent {
         let mut confirmed: Option<String> = None;
         let mut last_sent: Option<Instant> = None;
         loop {
-            let (decision, url) = self.listening().await;
-            self.phase(AgentPhase::Heartbeating);
             if let Some(at) = last_sent {
                 sleep(forced_wait(at.elapsed())).await;
-                if self.decisions.borrow().decision.callback_url.as_ref() != Some(&url) {
-                    continue; // It changed again while we waited.
-                }
             }
+            let (decision, url) = self.listening().await;
+            self.phase(AgentPhase::Heartbeating);
             if !self.may_leave(&decision, &url) {
                 self.sleep_while_url_is(Some(&url), session.heartbeat_timeout)
                     .await;
@@ -49,9 +49,12 @@ impl Agent {
             last_sent = Some(Instant::now());
             let outcome = self.send(&decision, &url, &session).await;
             let accepted = outcome.is_ok();
-            let next = self.after(outcome, &url, &session);
-            if accepted && confirmed.as_ref() != Some(&url) && self.read_back(&url, &mut session).await {
-                confirmed = Some(url.clone());
+            let next = self.after(outcome, &url, &mut session).await;
+            if accepted && confirmed.as_ref() != Some(&url) {
+                sleep(READ_BACK_PAUSE).await;
+                if self.read_back(&url, &mut session).await {
+                    confirmed = Some(url.clone());
+                }
             }
             match next {
                 Next::LookUp => {
@@ -104,8 +107,11 @@ impl Agent {
         if judgement.reasons.is_empty() || decision.origin == Some(Origin::Operator) {
             return true;
         }
-        tracing::error!(url, reasons = ?judgement.reasons, "not sending a bad callback URL");
+        let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
+        let words = format!("not sending the bad callback URL {url:?}: {}", words.join("; "));
+        tracing::error!("{words}");
         self.bad_url(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
+        self.agent_status(|agent| agent.last_failure = Some(words));
         false
     }
 
@@ -131,7 +137,7 @@ impl Agent {
         outcome.map(drop)
     }
 
-    fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &Session) -> Next {
+    async fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &mut Session) -> Next {
         let interval = heartbeat_interval(session.heartbeat_timeout, &mut self.rng);
         let Err(error) = outcome else {
             tracing::info!(url, next_in = ?interval, "heartbeat accepted");
@@ -147,6 +153,9 @@ impl Agent {
         self.agent_status(|agent| agent.last_failure = Some(format!("heartbeat: {error}")));
         match error.heartbeat_result() {
             HeartbeatResult::PinnedRefused => {
+                if self.finds_another_pin(url, session).await {
+                    return Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry);
+                }
                 self.set_stale(Some(format!(
                     "Ironic holds another callback URL and refuses {url}: power the node off or reboot it through \
                      Ironic, which makes it forget the old one"
@@ -156,6 +165,37 @@ impl Agent {
             HeartbeatResult::TokenRefused => Next::LookUp,
             _ => Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry),
         }
+    }
+
+    /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the
+    /// refusal, a lookup tells what Ironic holds, and the decision may return to it; true where it is news.
+    async fn finds_another_pin(&mut self, url: &str, session: &mut Session) -> bool {
+        let known = self.status.snapshot().pinned;
+        if known.is_some_and(|pinned| !agent_url::same_to_ironic(&pinned, url)) {
+            return false;
+        }
+        let Ok(recorded) = self.recorded_url(session).await else {
+            return false;
+        };
+        let news = recorded
+            .as_ref()
+            .is_some_and(|recorded| !agent_url::same_to_ironic(recorded, url));
+        if let (true, Some(recorded)) = (news, &recorded) {
+            tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
+            self.judge_recorded(recorded);
+        }
+        self.pin(recorded.as_deref());
+        news
+    }
+
+    /// What Ironic holds. A lookup after our own is harmless.
+    async fn recorded_url(&mut self, session: &mut Session) -> Result<Option<String>, IronicError> {
+        let reply = self.ask_for_node().await?;
+        // A power cycle in between made this the first lookup: the token is ours again.
+        if self.given_token.is_none() && reply.agent_token.is_some() {
+            session.token = reply.agent_token;
+        }
+        Ok(reply.agent_url)
     }
 
     fn set_stale(&self, stale: Option<String>) {
@@ -174,38 +214,29 @@ impl Agent {
         self.agent_status(|agent| agent.stale = stale);
     }
 
-    /// 202 does not mean recorded. A lookup after our own is harmless, and tells what Ironic holds; true where that
-    /// is this URL.
+    /// 202 does not mean recorded: true where Ironic holds this URL.
     async fn read_back(&mut self, url: &str, session: &mut Session) -> bool {
-        match self.ask_for_node().await {
-            Ok(reply) => {
-                // A power cycle in between made this the first lookup: the token is ours again.
-                if self.given_token.is_none() && reply.agent_token.is_some() {
-                    session.token = reply.agent_token;
-                }
-                match reply.agent_url {
-                    Some(recorded) if agent_url::same_to_ironic(&recorded, url) => {
-                        tracing::info!(url, "Ironic has recorded the callback URL");
-                        true
-                    }
-                    Some(recorded) => {
-                        tracing::error!(
-                            ?recorded,
-                            url,
-                            "Ironic has recorded another callback URL than it accepted"
-                        );
-                        self.judge_recorded(&recorded);
-                        self.pin(Some(&recorded));
-                        false
-                    }
-                    None => {
-                        tracing::warn!(
-                            url,
-                            "Ironic accepted the heartbeat and recorded nothing: is the node in a state that awaits its ramdisk?"
-                        );
-                        false
-                    }
-                }
+        match self.recorded_url(session).await {
+            Ok(Some(recorded)) if agent_url::same_to_ironic(&recorded, url) => {
+                tracing::info!(url, "Ironic has recorded the callback URL");
+                true
+            }
+            Ok(Some(recorded)) => {
+                tracing::error!(
+                    ?recorded,
+                    url,
+                    "Ironic has recorded another callback URL than it accepted"
+                );
+                self.judge_recorded(&recorded);
+                self.pin(Some(&recorded));
+                false
+            }
+            Ok(None) => {
+                tracing::warn!(
+                    url,
+                    "Ironic accepted the heartbeat and recorded nothing: is the node in a state that awaits its ramdisk?"
+                );
+                false
             }
             Err(error) => {
                 tracing::debug!(%error, "the recorded callback URL could not be read back");

@@ -72,7 +72,8 @@ impl Agent {
         self.agent_status(|agent| agent.node_uuid = Some(reply.uuid.clone()));
         if token.is_none() && (reply.token_masked || reply.agent_token_required) {
             let words = "Ironic has given this node's agent token to an earlier lookup, and heartbeats without it are \
-                         refused: power-cycle the node through Ironic, or hand the token out with ipa-agent-token";
+                         refused: power-cycle the node through Ironic, or hand the token out with \
+                         --ironic.agent-token-file or the kernel parameter ipa-agent-token";
             tracing::error!(node = reply.uuid, "{words}");
             self.agent_status(|agent| {
                 agent.phase = AgentPhase::WithoutToken;
