@@ -16,7 +16,7 @@ struct Need {
 }
 
 enum Check {
-    /// All of these programs are in PATH, or where Debian keeps those for root.
+    /// All of these programs are found.
     Programs(&'static [&'static str]),
     /// `python3 -c` with this text ends well.
     Python(&'static str),
@@ -143,9 +143,8 @@ fn there(check: &Check) -> bool {
 }
 
 fn in_path(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    directories
+    let path = process::search_path();
+    std::env::split_paths(&path)
         .map(|directory| directory.join(name))
         .any(|file| is_program(&file))
 }

@@ -1,5 +1,7 @@
 //! Running other programs: what is run is shown, what it writes is seen at once, a failure is an error.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,15 +10,25 @@ use anyhow::{Context, bail};
 
 /// Cargo, as whoever runs us would call it.
 pub fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What `cargo run` set for this program; build scripts that look at it would run again each time.
-    for (name, _) in std::env::vars_os() {
+    for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
+    command.env("PATH", search_path());
     command
+}
+
+/// PATH, and where Debian keeps root's programs (losetup, mkfs.vfat): it is missing in the PATH of some logins.
+pub fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .collect();
+    env::join_paths(directories).unwrap_or(path)
 }
 
 /// Runs it in the foreground, without input.
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn cargo_does_not_inherit_our_package() {
-        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        assert!(env::var_os("CARGO_PKG_NAME").is_some());
         let command = cargo();
         let removed: Vec<_> = command
             .get_envs()
