@@ -140,14 +140,7 @@ fn before_the_first_acceptance() {
     ] {
         let (action, reasons) = decide(url, None, Pin::None);
         assert!(reasons.contains(&reason), "{url}: {reasons:?}");
-        if reason == Reason::UnbracketedIpv6 {
-            assert!(
-                matches!(action, HeartbeatAction::Hold(_)),
-                "the port cannot be told from the address"
-            );
-        } else {
-            assert_eq!(action, HeartbeatAction::Repair(good.clone()), "{url}");
-        }
+        assert_eq!(action, HeartbeatAction::Repair(good.clone()), "{url}");
     }
     for url in [
         "",
