@@ -364,11 +364,16 @@ async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
     let dropin_is_there = || matches!(status.snapshot().dropin, DropinStatus::Written(_));
     if mode == Mode::Configure {
         let mut extended: Option<Instant> = None;
+        let mut told = 0;
         while !dropin_is_there() && started.elapsed() < wait {
             if extended.is_none_or(|at| at.elapsed() >= EXTEND.0) {
                 notify::extend_timeout(EXTEND.1);
-                notify::status(&decisions.borrow().decision.to_string());
                 extended = Some(Instant::now());
+            }
+            let published = Arc::clone(&decisions.borrow_and_update());
+            if published.generation != told {
+                notify::status(&published.decision.to_string());
+                told = published.generation;
             }
             sleep(Duration::from_millis(50)).await;
         }
