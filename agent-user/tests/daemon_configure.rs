@@ -87,7 +87,8 @@ fn the_drop_in_follows_the_address() {
     wait_host(&daemon, directory.path(), Some(SECOND));
     assert_eq!(daemon.metric(WRITTEN).unwrap(), Some(3.0));
     assert_eq!(daemon.metric(FAILED).unwrap(), Some(0.0));
-    assert_eq!(daemon.state().unwrap()["dropin"]["written"], SECOND);
+    let dropin = serde_json::json!({"state": "written", "address": SECOND, "error": null});
+    assert_eq!(daemon.state().unwrap()["dropin"], dropin);
     assert_ends(&mut daemon, "written");
     // IPA is better off with it than without.
     assert_eq!(names(directory.path()), [NAME]);
