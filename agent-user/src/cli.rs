@@ -59,7 +59,7 @@ pub fn command() -> Command {
         .about("Keeps the advertise address of an Ironic deploy ramdisk right")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(mode_flag(flags(
+        .subcommand(flags(mode_flag(
             Command::new("run").about("The daemon: watches, decides, and does what its mode says"),
         )))
         .subcommand(flags(
@@ -96,7 +96,7 @@ pub fn command() -> Command {
                 .about("Every parameter, its value and where it came from")
                 .arg(json()),
         ))
-        .subcommand(mode_flag(flags(
+        .subcommand(flags(mode_flag(
             Command::new("doctor")
                 .about("What works here, and what each missing piece costs")
                 .arg(json()),
