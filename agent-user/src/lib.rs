@@ -19,6 +19,7 @@ pub mod api_url;
 pub mod cli;
 pub mod commands;
 pub mod daemon;
+pub mod guard;
 pub mod ipa;
 pub mod ironic;
 pub mod metrics;

@@ -237,7 +237,10 @@ fn stub_agent(listener: TcpListener) -> Receiver<(IpAddr, String, String)> {
                 .find_map(|line| line.strip_prefix("Host: "))
                 .unwrap_or_default();
             let request = head.first().cloned().unwrap_or_default();
-            let _ = seen.try_send((peer, host.to_owned(), request));
+            if !peer.is_loopback() {
+                // The sidecar itself asks on loopback whether this is an IPA.
+                let _ = seen.try_send((peer, host.to_owned(), request));
+            }
             let body = json!({"commands": []}).to_string();
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -267,8 +270,9 @@ fn in_a_real_flow_the_conductor_reaches_the_advertised_url() {
         )
     });
     println!(
-        "the conductor called {:.1} s after the sidecar started: {request}",
-        started.elapsed().as_secs_f64()
+        "the conductor called {:.1} s after the sidecar started: {}",
+        started.elapsed().as_secs_f64(),
+        request.split('?').next().unwrap_or_default() // The rest holds the token.
     );
     assert_eq!(
         (peer, host.as_str()),

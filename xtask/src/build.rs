@@ -1,14 +1,29 @@
 //! `cargo xtask build`.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use anyhow::Context;
 
 use crate::process;
 
+/// The command that builds it.
+pub fn command() -> Command {
+    let mut command = process::cargo();
+    command.args(["build", "--release", "--package", "agent-user"]);
+    command
+}
+
+/// Where it then is.
+pub fn binary() -> PathBuf {
+    let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Path::new(&directory).join("release/ipa-sidecar")
+}
+
 /// Builds the release binary and says where it is.
 pub fn run() -> anyhow::Result<()> {
-    process::run(process::cargo().args(["build", "--release", "--package", "agent-user"]))?;
-    let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let binary = std::path::Path::new(&directory).join("release/ipa-sidecar");
+    process::run(&mut command())?;
+    let binary = binary();
     let size = std::fs::metadata(&binary)
         .with_context(|| binary.display().to_string())?
         .len();

@@ -1,6 +1,205 @@
-//! `cargo xtask demo`.
+//! `cargo xtask demo`: the main job end to end, in network namespaces, with the addresses of the original failure.
 
-/// Not there yet.
-pub fn run(_flags: &[String]) -> anyhow::Result<()> {
-    anyhow::bail!("comes with the demo")
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use testbed::daemon::Daemon;
+use testbed::netns::Netns;
+use testbed::stand_in::{Behaviour, StandIn};
+
+use crate::{Missing, WrongUsage, build, prerequisites, process};
+
+/// The seed's API, node and NIC; the NIC's name ends as a VLAN's does, or a veth would not pass for a NIC.
+const API: &str = "172.25.134.35";
+const NODE: &str = "172.25.134.128";
+const NEW: &str = "172.25.134.129";
+const NIC: &str = "enp2s0.1";
+const MAC: &str = "28:9e:97:e2:65:65";
+/// What the seed's Ironic held as agent_url.
+const SEEN: &str = "http://172.25.134.128%20uid%200:9999";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The metrics that tell the story.
+const METRICS: [&str; 6] = [
+    "advertise_address_info{",
+    "advertise_address_changes_total ",
+    "lookup_attempts_total{result=\"ok\",sender=\"sidecar\"}",
+    "heartbeats_total{result=\"accepted\",sender=\"sidecar\"}",
+    "heartbeats_total{result=\"pinned_refused\",sender=\"sidecar\"}",
+    "bad_agent_url_reasons_total{",
+];
+
+/// Shows it; without `--once` the daemon then runs on until Ctrl-C.
+pub fn run(flags: &[String]) -> anyhow::Result<()> {
+    let once = match flags {
+        [] => false,
+        [flag] if flag == "--once" => true,
+        other => {
+            return Err(WrongUsage(format!("demo has one flag, --once, not {}", other.join(" "))).into());
+        }
+    };
+    if !testbed::is_root() {
+        let words = "the demo makes network namespaces, which needs root: run it as root, for example with \
+                     sudo --preserve-env=PATH,HOME cargo xtask demo --once";
+        return Err(Missing(words.to_owned()).into());
+    }
+    prerequisites::ensure_for_demo()?;
+    println!("Building ipa-sidecar (some minutes the first time)");
+    process::build_quietly(&mut build::command())?;
+    let stage = Stage::new()?;
+    stage.the_failure()?;
+    let daemon = stage.the_first_heartbeat()?;
+    stage.the_address_changes(&daemon)?;
+    println!("\n5. What Prometheus sees");
+    for line in daemon.get("/metrics")?.text().lines() {
+        let name = line.strip_prefix("ipa_sidecar_").unwrap_or_default();
+        if METRICS.iter().any(|wanted| name.starts_with(wanted)) {
+            println!("   {line}");
+        }
+    }
+    if once {
+        return stage.end(daemon);
+    }
+    println!("\nIt runs on until Ctrl-C. Look at it from another terminal:");
+    println!(
+        "   nsenter --net=/proc/{}/ns/net curl -s localhost:10099/state",
+        stage.node.pid()
+    );
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Two namespaces and an Ironic.
+struct Stage {
+    node: Arc<Netns>,
+    ironic: StandIn,
+    binary: std::path::PathBuf,
+}
+
+impl Stage {
+    fn new() -> anyhow::Result<Self> {
+        println!(
+            "\n1. The stage: network namespaces for Ironic (a stand-in, {API}) and for the node ({NODE} on {NIC})"
+        );
+        let (server, node) = (Netns::new()?, Arc::new(Netns::new()?));
+        node.join(NIC, &server, "server")?;
+        server.ip(&format!("addr add {API}/20 dev server"))?;
+        node.ip_lines(&format!(
+            "link set {NIC} address {MAC}\naddr add {NODE}/20 dev {NIC}"
+        ))?;
+        let listener = server.enter(|| TcpListener::bind((API, 6385)))??;
+        let behaviour = Behaviour {
+            macs: vec![MAC.to_owned()],
+            heartbeat_timeout: 5,
+            require_tls: false,
+            ..Behaviour::default()
+        };
+        let ironic = StandIn::start(listener, behaviour)?;
+        // Ironic is told nothing before an agent listens.
+        let agent = node.enter(|| TcpListener::bind("[::]:9999"))??;
+        std::thread::spawn(move || answer_as_agent(&agent));
+        Ok(Self {
+            node,
+            ironic,
+            binary: std::path::absolute(build::binary())?,
+        })
+    }
+
+    fn sidecar(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.node.command(&self.binary).args(arguments).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    fn the_failure(&self) -> anyhow::Result<()> {
+        println!("\n2. The failure: an agent of 2016 took its address from this text, behind the word src");
+        let text = self.node.ip(&format!("route get {API}"))?;
+        let line = text.lines().next().unwrap_or_default().trim();
+        println!("   {line}");
+        let taken = line.split("src").nth(1).unwrap_or_default().trim();
+        println!(
+            "   and said that it is reached at http://{taken}:9999, which Ironic keeps until a power cycle:"
+        );
+        let judged = self.sidecar(&["check-url", SEEN])?;
+        if !judged.contains("percent_encoded_host") {
+            bail!("check-url took the seed's URL for good:\n{judged}");
+        }
+        judged.lines().for_each(|line| println!("   {line}"));
+        Ok(())
+    }
+
+    fn the_first_heartbeat(&self) -> anyhow::Result<Daemon> {
+        println!("\n3. ipa-sidecar asks the kernel, not a text; in mode agent it then speaks for the node");
+        let url = format!("--ironic.api-url={}", self.ironic.url());
+        let explained = self.sidecar(&["explain", "--no-vmedia", "--cmdline.path=/dev/null", &url])?;
+        explained
+            .lines()
+            .filter(|line| !line.is_empty())
+            .for_each(|line| println!("   {line}"));
+        let started = Instant::now();
+        let daemon = Daemon::start(&self.binary, &self.node, &["--mode=agent", &url])?;
+        self.wait_for(&daemon, NODE)?;
+        println!(
+            "   {:.0} ms after its start Ironic holds http://{NODE}:9999",
+            started.elapsed().as_secs_f64() * 1e3
+        );
+        Ok(daemon)
+    }
+
+    fn the_address_changes(&self, daemon: &Daemon) -> anyhow::Result<()> {
+        println!("\n4. The address changes to {NEW}; Ironic has pinned the old one");
+        let changed = Instant::now();
+        self.node
+            .ip_lines(&format!("addr flush dev {NIC}\naddr add {NEW}/20 dev {NIC}"))?;
+        daemon.wait_address(Some(NEW), PATIENCE)?;
+        println!(
+            "   {:.0} ms later the sidecar has decided: {NEW}",
+            changed.elapsed().as_secs_f64() * 1e3
+        );
+        daemon.wait_state("stale", PATIENCE, |state| {
+            state
+                .pointer("/agent/stale")
+                .is_some_and(|stale| !stale.is_null())
+        })?;
+        let ready = daemon.get("/-/ready")?;
+        println!("   /-/ready ({}): {}", ready.status, ready.text().trim_end());
+        println!("   The operator power-cycles the node through Ironic, which forgets URL and token:");
+        self.ironic.power_cycle();
+        self.wait_for(daemon, NEW)?;
+        println!("   Ironic holds http://{NEW}:9999");
+        Ok(())
+    }
+
+    fn wait_for(&self, daemon: &Daemon, address: &str) -> anyhow::Result<()> {
+        let url = format!("http://{address}:9999");
+        let recorded = || (self.ironic.agent_url().as_deref() == Some(&url)).then_some(());
+        daemon
+            .wait(&format!("Ironic holds {url}"), PATIENCE, recorded)
+            .context("the demo does not show what it should")
+    }
+
+    fn end(self, mut daemon: Daemon) -> anyhow::Result<()> {
+        let (status, duration) = daemon.terminate()?;
+        if !status.success() {
+            bail!("the daemon ended with {status}\n{}", daemon.log());
+        }
+        println!(
+            "\nSIGTERM: ended with status 0 after {:.0} ms. Nothing is left behind.",
+            duration.as_secs_f64() * 1e3
+        );
+        Ok(())
+    }
+}
+
+/// An agent that knows no path: enough for a conductor that never calls.
+fn answer_as_agent(listener: &TcpListener) {
+    for stream in listener.incoming().map_while(Result::ok) {
+        let mut stream = stream;
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
 }

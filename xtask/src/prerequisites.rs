@@ -16,13 +16,16 @@ struct Need {
 }
 
 enum Check {
-    /// All of these programs are in PATH, or where Debian keeps those for root.
+    /// All of these programs are found.
     Programs(&'static [&'static str]),
     /// `python3 -c` with this text ends well.
     Python(&'static str),
 }
 
-const NEEDS: [Need; 8] = [
+/// The first so many of [`NEEDS`] are enough for the demo.
+const NEEDED_BY_DEMO: usize = 3;
+
+static NEEDS: [Need; 8] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -70,7 +73,19 @@ const NEEDS: [Need; 8] = [
 /// # Errors
 /// [`Missing`], with the command that would help, where we are not root, there is no apt-get, or it did not help.
 pub fn ensure() -> anyhow::Result<String> {
-    let missing = missing();
+    ensure_of(&NEEDS)
+}
+
+/// The same for what building and the demo need, which is less.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_demo() -> anyhow::Result<String> {
+    ensure_of(&NEEDS[..NEEDED_BY_DEMO])
+}
+
+fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok("all there".to_owned());
     }
@@ -82,7 +97,7 @@ pub fn ensure() -> anyhow::Result<String> {
         return Err(Missing(advice(&missing)).into());
     }
     install(&packages)?;
-    let still = self::missing();
+    let still = self::missing(needs);
     if still.is_empty() {
         return Ok(format!("installed {}", packages.join(" ")));
     }
@@ -108,8 +123,8 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
     )
 }
 
-fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !there(&need.check)).collect()
+fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs.iter().filter(|need| !there(&need.check)).collect()
 }
 
 fn there(check: &Check) -> bool {
@@ -128,9 +143,8 @@ fn there(check: &Check) -> bool {
 }
 
 fn in_path(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    directories
+    let path = process::search_path();
+    std::env::split_paths(&path)
         .map(|directory| directory.join(name))
         .any(|file| is_program(&file))
 }

@@ -1,21 +1,34 @@
 //! Running other programs: what is run is shown, what it writes is seen at once, a failure is an error.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 /// Cargo, as whoever runs us would call it.
 pub fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What `cargo run` set for this program; build scripts that look at it would run again each time.
-    for (name, _) in std::env::vars_os() {
+    for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
+    command.env("PATH", search_path());
     command
+}
+
+/// PATH, and where Debian keeps root's programs (losetup, mkfs.vfat): it is missing in the PATH of some logins.
+pub fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .collect();
+    env::join_paths(directories).unwrap_or(path)
 }
 
 /// Runs it in the foreground, without input.
@@ -48,6 +61,32 @@ pub fn run_seen(command: &mut Command, mut see: impl FnMut(&str)) -> anyhow::Res
         return Ok(());
     }
     bail!("{} ended with {status}", shown(command))
+}
+
+/// Runs a cargo build quietly: a line now and then says how far it is, and what it wrote is shown where it fails.
+pub fn build_quietly(command: &mut Command) -> anyhow::Result<()> {
+    const PACE: Duration = Duration::from_secs(20);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| shown(command))?;
+    let (started, mut told, mut crates, mut written) = (Instant::now(), Instant::now(), 0, String::new());
+    for line in BufReader::new(child.stderr.take().context("no pipe to its output")?).lines() {
+        let line = line?;
+        crates += usize::from(line.trim_start().starts_with("Compiling"));
+        if told.elapsed() >= PACE {
+            eprintln!(
+                "  building: {crates} crates so far, {} s",
+                started.elapsed().as_secs()
+            );
+            told = Instant::now();
+        }
+        written.push_str(&line);
+        written.push('\n');
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("{} ended with {status}\n{written}", shown(command))
 }
 
 /// The words of a command, the program without its directory.
@@ -88,7 +127,7 @@ mod tests {
 
     #[test]
     fn cargo_does_not_inherit_our_package() {
-        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        assert!(env::var_os("CARGO_PKG_NAME").is_some());
         let command = cargo();
         let removed: Vec<_> = command
             .get_envs()

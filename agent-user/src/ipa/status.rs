@@ -52,22 +52,31 @@ impl IpaProbe {
         if listens(None, self.port).is_ok_and(|listening| !listening) {
             return IpaStatus::default();
         }
-        for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
-            for scheme in [Scheme::Http, Scheme::Https] {
-                let url = url(scheme, address, self.port);
-                let answer = get(&self.connector, &url, address, "/v1/status", TIMEOUT).await;
-                if let Some(answer) = answer
-                    .ok()
-                    .and_then(|body| serde_json::from_slice::<Answer>(&body).ok())
-                {
-                    return IpaStatus {
-                        up: true,
-                        version: Some(answer.version),
-                    };
-                }
-            }
+        // All at once: something that accepts and never answers costs one time-out, not four.
+        let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let (one, two, three, four) = tokio::join!(
+            self.version(Scheme::Http, v4),
+            self.version(Scheme::Https, v4),
+            self.version(Scheme::Http, v6),
+            self.version(Scheme::Https, v6),
+        );
+        match one.or(two).or(three).or(four) {
+            Some(version) => IpaStatus {
+                up: true,
+                version: Some(version),
+            },
+            None => IpaStatus::default(),
         }
-        IpaStatus::default()
+    }
+
+    async fn version(&self, scheme: Scheme, address: IpAddr) -> Option<String> {
+        let url = url(scheme, address, self.port);
+        let body = get(&self.connector, &url, address, "/v1/status", TIMEOUT)
+            .await
+            .ok()?;
+        serde_json::from_slice::<Answer>(&body)
+            .ok()
+            .map(|answer| answer.version)
     }
 }
 
