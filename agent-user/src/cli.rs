@@ -194,6 +194,8 @@ fn start_log(parameters: &Parameters, daemon: bool) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Its words on a log that cannot be written go to stderr too, and panic where that is the trouble.
+        .log_internal_errors(false)
         .with_target(false);
     // Fails only where a log is there already, as in tests.
     let _ = match parameters.log_format {

@@ -322,6 +322,13 @@ async fn keep_dropin(
         if published.generation > 0 {
             let outcome = write_dropin(&directory, &published.decision, &metrics);
             failed = matches!(outcome, DropinStatus::Failed(_));
+            let before = status.snapshot().dropin;
+            if let (true, DropinStatus::Failed(error)) = (before != outcome, &outcome) {
+                tracing::error!(
+                    error,
+                    "IPA's drop-in is not as it should be; trying again every {DROPIN_RETRY:?}"
+                );
+            }
             status.update(|status| status.dropin = outcome);
         }
         tokio::select! {
@@ -347,7 +354,6 @@ fn write_dropin(directory: &Path, decision: &Decision, metrics: &Metrics) -> Dro
         }
         (Err(error), _) => {
             metrics.dropin_write(false);
-            tracing::error!(%error, "IPA's drop-in is not as it should be; trying again");
             DropinStatus::Failed(error.to_string())
         }
     }

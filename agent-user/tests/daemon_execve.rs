@@ -194,3 +194,36 @@ fn the_token_shows_nowhere() {
         assert_hidden(TOKEN, &all);
     }
 }
+
+#[test]
+fn a_log_that_nobody_reads_ends_nothing() {
+    if !needs_root("a_log_that_nobody_reads_ends_nothing") {
+        return;
+    }
+    let site = Site::new();
+    let mut command = site.node.command(BINARY);
+    command.arg("run").args(Daemon::isolation()).arg(API_FLAG);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take()); // As when journald is restarted.
+    let web = testbed::http::Http::inside(&site.node, "127.0.0.1:10099".parse().unwrap());
+    let sees = |address: &str| {
+        let begun = std::time::Instant::now();
+        loop {
+            let state = web.get("/state", &[]).and_then(|answer| answer.json());
+            if state.is_ok_and(|state| state["address"] == address) {
+                return true;
+            }
+            if begun.elapsed() > SOON {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    let mut seen = sees(FIRST);
+    site.remove(FIRST);
+    site.add(SECOND);
+    seen &= sees(SECOND);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(seen);
+}
