@@ -322,6 +322,13 @@ async fn keep_dropin(
         if published.generation > 0 {
             let outcome = write_dropin(&directory, &published.decision, &metrics);
             failed = matches!(outcome, DropinStatus::Failed(_));
+            let before = status.snapshot().dropin;
+            if let (true, DropinStatus::Failed(error)) = (before != outcome, &outcome) {
+                tracing::error!(
+                    error,
+                    "IPA's drop-in is not as it should be; trying again every {DROPIN_RETRY:?}"
+                );
+            }
             status.update(|status| status.dropin = outcome);
         }
         tokio::select! {
@@ -347,7 +354,6 @@ fn write_dropin(directory: &Path, decision: &Decision, metrics: &Metrics) -> Dro
         }
         (Err(error), _) => {
             metrics.dropin_write(false);
-            tracing::error!(%error, "IPA's drop-in is not as it should be; trying again");
             DropinStatus::Failed(error.to_string())
         }
     }
@@ -364,11 +370,16 @@ async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
     let dropin_is_there = || matches!(status.snapshot().dropin, DropinStatus::Written(_));
     if mode == Mode::Configure {
         let mut extended: Option<Instant> = None;
+        let mut told = 0;
         while !dropin_is_there() && started.elapsed() < wait {
             if extended.is_none_or(|at| at.elapsed() >= EXTEND.0) {
                 notify::extend_timeout(EXTEND.1);
-                notify::status(&decisions.borrow().decision.to_string());
                 extended = Some(Instant::now());
+            }
+            let published = Arc::clone(&decisions.borrow_and_update());
+            if published.generation != told {
+                notify::status(&published.decision.to_string());
+                told = published.generation;
             }
             sleep(Duration::from_millis(50)).await;
         }

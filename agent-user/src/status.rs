@@ -46,8 +46,7 @@ pub struct AgentStatus {
 }
 
 /// The drop-in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DropinStatus {
     /// This mode writes none.
     Off,

@@ -429,21 +429,8 @@ fn an_ipa_behind_another_port_than_the_advertised_one_is_seen() {
     let _ipa = FakeIpa::start(&site.node, "[::]:9998");
     let directory = Directory::new("ports");
     // As on a command line that has IPA listen elsewhere than it advertises, behind a translation.
-    let cmdline = directory.flag(
-        "--cmdline.path",
-        "cmdline",
-        "ipa-listen-port=9998 ipa-advertise-port=9999",
-    );
-    let mut command = site.node.command(BINARY);
-    command.args([
-        "run",
-        "--mode=agent",
-        API_FLAG,
-        "--no-vmedia",
-        "--web.listen-address=127.0.0.1:10099",
-    ]);
-    command.arg(cmdline);
-    let mut daemon = testbed::daemon::Daemon::from_command(command, &site.node).unwrap();
+    directory.flag("", "cmdline", "ipa-listen-port=9998 ipa-advertise-port=9999");
+    let mut daemon = site.daemon_with(&directory.file("cmdline"), &[], &["--mode=agent", API_FLAG]);
     let status = daemon.ended(SOON).unwrap();
     assert_eq!(status.code(), Some(69), "{}", daemon.log());
     assert!(daemon.log().contains("port 9998"), "{}", daemon.log());

@@ -46,7 +46,7 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
         questions(&metrics),
         ipv6(),
     ];
-    checks.push(address(&decide_once(parameters).await?, mode));
+    checks.push(address(&decide_once(parameters).await?));
     checks.push(web_port(parameters));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
@@ -166,17 +166,16 @@ fn ipv6() -> Check {
     )
 }
 
-fn address(decision: &Decision, mode: Mode) -> Check {
+fn address(decision: &Decision) -> Check {
     let outcome = if decision.address.is_some() {
         Ok(decision.to_string())
     } else {
         Err(decision.to_string())
     };
-    // A ramdisk whose address is still to come works all the same; the daemon waits for it.
-    let required = mode == Mode::Agent && decision.trace.is_empty() && decision.address.is_none();
+    // Not required: a ramdisk whose address is still to come works all the same.
     check(
         "advertise address",
-        required,
+        false,
         outcome,
         "nothing to advertise yet; the daemon goes on watching",
     )

@@ -21,7 +21,7 @@ pub struct State<'a> {
     ready_reason: &'a str,
     pinned_url: Option<&'a str>,
     agent: Agent<'a>,
-    dropin: &'a DropinStatus,
+    dropin: Dropin<'a>,
     ipa: &'a IpaStatus,
     heartbeats: Vec<Heartbeat<'a>>,
     bad_agent_urls: Vec<BadUrl<'a>>,
@@ -36,6 +36,29 @@ struct Agent<'a> {
     last_accepted_seconds_ago: Option<f64>,
     last_failure: Option<&'a str>,
     stale: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Dropin<'a> {
+    state: &'static str,
+    address: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> From<&'a DropinStatus> for Dropin<'a> {
+    fn from(status: &'a DropinStatus) -> Self {
+        let (state, address, error) = match status {
+            DropinStatus::Off => ("off", None, None),
+            DropinStatus::Absent => ("absent", None, None),
+            DropinStatus::Written(address) => ("written", Some(address.as_str()), None),
+            DropinStatus::Failed(error) => ("failed", None, Some(error.as_str())),
+        };
+        Self {
+            state,
+            address,
+            error,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -93,7 +116,7 @@ impl<'a> State<'a> {
                 last_failure: snapshot.agent.last_failure.as_deref(),
                 stale: snapshot.agent.stale.as_deref(),
             },
-            dropin: &snapshot.dropin,
+            dropin: Dropin::from(&snapshot.dropin),
             ipa: &snapshot.ipa,
             heartbeats: heartbeats.collect(),
             bad_agent_urls: bad_urls.collect(),
