@@ -199,7 +199,12 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
         .find(lasting)
         .or_else(|| beside.iter().find(|one| usable(one)));
     let Some(first) = first.or_else(|| beside.first()).copied() else {
-        return Err(RouteFailure::NoAddressOnDevice(link.name));
+        // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
+        return Err(if link.up {
+            RouteFailure::NoAddressOnDevice(link.name)
+        } else {
+            RouteFailure::Kernel(Errno::NETDOWN)
+        });
     };
     let route = Ok(Route {
         source: Some(first.ip),
