@@ -87,6 +87,25 @@ fn a_name_that_does_not_resolve() {
 }
 
 #[test]
+fn the_hosts_file_needs_no_resolv_conf() {
+    if !needs_root("hosts file") {
+        return;
+    }
+    let netns = addressed();
+    let etc = Etc::new();
+    etc.write("hosts", "10.1.0.9 ironic.test\nfd01::9 ironic.test\n");
+    for resolv_conf in [None, Some(""), Some("search example\n")] {
+        if let Some(text) = resolv_conf {
+            etc.write("resolv.conf", text);
+        }
+        let explained = Explained::by(etc.command(&netns), &NAMED);
+        assert_address(&explained, "10.1.0.2", Some("m0"));
+        let resolved = explained.answer["api_urls"][0]["resolved"].as_array().unwrap();
+        assert_eq!(resolved.len(), 2, "both families: {resolved:#?}");
+    }
+}
+
+#[test]
 fn the_wanted_family_must_be_there() {
     if !needs_root("family") {
         return;
