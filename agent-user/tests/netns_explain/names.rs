@@ -2,7 +2,9 @@
 
 use testbed::needs_root;
 
-use crate::netns_setup::{Etc, Explained, addressed, assert_address, assert_refused, explain, two_nics, url};
+use crate::netns_setup::{
+    Directory, Explained, addressed, assert_address, assert_refused, explain, two_nics, url,
+};
 
 const NAMED: [&str; 2] = ["--ironic.api-url", "http://ironic.test:6385"];
 
@@ -12,7 +14,7 @@ fn a_dual_stack_name_gives_the_same_answer_every_time() {
         return;
     }
     let netns = addressed();
-    let etc = Etc::new();
+    let etc = Directory::new();
     etc.write("resolv.conf", "nameserver 127.0.0.53\n");
     // RFC 6724 prefers IPv4 to a ULA, and a global IPv6 whose source is a ULA has another label.
     for (hosts, address) in [
@@ -21,7 +23,7 @@ fn a_dual_stack_name_gives_the_same_answer_every_time() {
     ] {
         etc.write("hosts", hosts);
         for _ in 0..10 {
-            let explained = Explained::by(etc.command(&netns), &NAMED);
+            let explained = Explained::by(etc.as_etc(&netns), &NAMED);
             assert_address(&explained, address, Some("m0"));
             let resolved = explained.answer["api_urls"][0]["resolved"].as_array().unwrap();
             let order: Vec<_> = resolved.iter().map(|one| one["ip"].as_str().unwrap()).collect();
@@ -30,7 +32,7 @@ fn a_dual_stack_name_gives_the_same_answer_every_time() {
     }
     for (family, address, device) in [("inet", "10.1.0.2", "m0"), ("inet6", "fd00::2", "n0")] {
         let flags = [NAMED[0], NAMED[1], "--advertise.family", family];
-        let explained = Explained::by(etc.command(&netns), &flags);
+        let explained = Explained::by(etc.as_etc(&netns), &flags);
         assert_address(&explained, address, Some(device));
         assert_eq!(explained.text("family"), Some(family));
     }
@@ -48,16 +50,16 @@ fn an_ipv6_only_node_takes_the_ipv6_address_of_a_dual_stack_name() {
              -6 route add default via fd00::1 dev n0",
         )
         .unwrap();
-    let etc = Etc::new();
+    let etc = Directory::new();
     etc.write("resolv.conf", "nameserver ::1\n");
     etc.write("hosts", "203.0.113.1 ironic.test\n2001:db8::1 ironic.test\n");
-    let explained = Explained::by(etc.command(&netns), &NAMED);
+    let explained = Explained::by(etc.as_etc(&netns), &NAMED);
     assert_address(&explained, "fd00::2", Some("n0"));
     let resolved = explained.answer["api_urls"][0]["resolved"].as_array().unwrap();
     assert_eq!(resolved.len(), 2, "the IPv4 address stays in the trace");
     assert_eq!(resolved[1]["reason"], "no_route");
     let flags = [NAMED[0], NAMED[1], "--advertise.family", "inet"];
-    assert_refused(&Explained::by(etc.command(&netns), &flags), "no_route");
+    assert_refused(&Explained::by(etc.as_etc(&netns), &flags), "no_route");
 }
 
 #[test]
@@ -66,14 +68,14 @@ fn a_name_that_does_not_resolve() {
         return;
     }
     let netns = addressed();
-    let etc = Etc::new();
+    let etc = Directory::new();
     // No resolv.conf at all, one without a server behind it, and one that says nothing.
     for resolv_conf in [None, Some("nameserver 127.0.0.53\n"), Some("")] {
         if let Some(text) = resolv_conf {
             etc.write("resolv.conf", text);
         }
         let started = std::time::Instant::now();
-        let explained = Explained::by(etc.command(&netns), &NAMED);
+        let explained = Explained::by(etc.as_etc(&netns), &NAMED);
         println!(
             "{resolv_conf:?}: refused after {} ms",
             started.elapsed().as_millis()
@@ -82,7 +84,7 @@ fn a_name_that_does_not_resolve() {
     }
     // A literal beside it still counts.
     let both = format!("{},{}", NAMED[1], url("10.1.0.9", 6385));
-    let explained = Explained::by(etc.command(&netns), &[NAMED[0], &both]);
+    let explained = Explained::by(etc.as_etc(&netns), &[NAMED[0], &both]);
     assert_address(&explained, "10.1.0.2", Some("m0"));
 }
 
@@ -92,13 +94,13 @@ fn the_hosts_file_needs_no_resolv_conf() {
         return;
     }
     let netns = addressed();
-    let etc = Etc::new();
+    let etc = Directory::new();
     etc.write("hosts", "10.1.0.9 ironic.test\nfd01::9 ironic.test\n");
     for resolv_conf in [None, Some(""), Some("search example\n")] {
         if let Some(text) = resolv_conf {
             etc.write("resolv.conf", text);
         }
-        let explained = Explained::by(etc.command(&netns), &NAMED);
+        let explained = Explained::by(etc.as_etc(&netns), &NAMED);
         assert_address(&explained, "10.1.0.2", Some("m0"));
         let resolved = explained.answer["api_urls"][0]["resolved"].as_array().unwrap();
         assert_eq!(resolved.len(), 2, "both families: {resolved:#?}");

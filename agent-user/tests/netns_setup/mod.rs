@@ -3,7 +3,7 @@
 
 pub mod dns;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -140,44 +140,50 @@ pub fn explain_api(netns: &Netns, api: &str) -> Explained {
     explain(netns, &["--ironic.api-url", &url(api, 6385)])
 }
 
-/// A directory that programs inside see as `/etc`; removed with it.
-pub struct Etc {
-    pub directory: PathBuf,
+/// A directory for the files of one test; removed with it.
+pub struct Directory {
+    pub path: PathBuf,
 }
 
-impl Etc {
+impl Directory {
     pub fn new() -> Self {
-        let name = format!("netns-test-etc-{}-{:016x}", std::process::id(), fastrand::u64(..));
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir(&directory).unwrap();
-        Self { directory }
+        let name = format!("netns-test-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self { path }
     }
 
     pub fn write(&self, name: &str, content: &str) {
-        std::fs::write(self.directory.join(name), content).unwrap();
+        std::fs::write(self.path.join(name), content).unwrap();
+    }
+
+    /// Writes commands for `ip`, one a line; gives the words that run them.
+    pub fn batch(&self, name: &str, lines: impl Iterator<Item = String>) -> String {
+        self.write(name, &lines.fold(String::new(), |text, line| text + &line + "\n"));
+        format!("-batch {}", self.path.join(name).display())
     }
 
     /// Replaces a file as programs do that want no reader to see half of it.
     pub fn replace(&self, name: &str, content: &str) {
         self.write("new", content);
-        std::fs::rename(self.directory.join("new"), self.directory.join(name)).unwrap();
+        std::fs::rename(self.path.join("new"), self.path.join(name)).unwrap();
     }
 
-    /// `ipa-sidecar` inside, with this `/etc`.
-    pub fn command(&self, netns: &Netns) -> Command {
+    /// `ipa-sidecar` inside, with this directory as `/etc`.
+    pub fn as_etc(&self, netns: &Netns) -> Command {
         let mut command = netns.command("unshare");
         command
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
             .arg("mount --bind \"$0\" /etc && exec \"$@\"")
-            .arg(&self.directory)
+            .arg(&self.path)
             .arg(BINARY);
         command
     }
 }
 
-impl Drop for Etc {
+impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -207,16 +213,4 @@ pub fn run(netns: &Arc<Netns>, mut command: Command, flags: &[&str]) -> Daemon {
         .filter(|flag| !flag.starts_with("--cmdline.path"));
     command.arg("run").arg(CMDLINE).args(isolation).args(flags);
     Daemon::from_command(command, netns).unwrap()
-}
-
-/// Writes a script for `ip -batch`.
-pub fn batch_file(directory: &Path, name: &str, lines: impl Iterator<Item = String>) -> PathBuf {
-    let path = directory.join(name);
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    std::fs::write(&path, text).unwrap();
-    path
 }
