@@ -122,6 +122,7 @@ fn pinned(url: &str, address_text: &str) -> Pinned {
         ip: Some(ip(address_text)),
         address: Some(address(address_text)),
         link: Some(link("eth0")),
+        unanswered: None,
     }
 }
 
@@ -511,4 +512,21 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
         &wanted(),
     );
     assert_eq!(host(&decision).as_deref(), Some("[2001:db8::2]"));
+}
+
+#[test]
+fn an_unanswered_question_is_told_from_a_refusal() {
+    for (refusal, facts) in refused() {
+        let candidates = facts
+            .targets
+            .iter()
+            .flat_map(|one| one.resolution.iter().flatten());
+        let question = candidates
+            .filter(|one| matches!(one.candidates, Err(RouteFailure::Question(_))))
+            .count();
+        assert_eq!(facts.unanswered().is_some(), question > 0, "{refusal:?}");
+    }
+    let mut pinned = pinned("http://10.0.0.5:9999", "10.0.0.5");
+    pinned.unanswered = Some("interrupted".to_owned());
+    assert_eq!(beside_route(pinned).unanswered(), Some("interrupted"));
 }

@@ -94,6 +94,7 @@ fn any_pinned() -> impl Strategy<Value = Option<Pinned>> {
             carrier,
             ..link("eth0")
         }),
+        unanswered: None,
     }))
 }
 
