@@ -53,6 +53,27 @@ pub fn addressed() -> Arc<Netns> {
     netns
 }
 
+/// The same without IPv6, whose duplicate address detection sends messages of its own a while after the start.
+pub fn addressed_without_ipv6() -> Arc<Netns> {
+    let netns = Netns::new().unwrap();
+    for scope in ["all", "default"] {
+        netns
+            .sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1")
+            .unwrap();
+    }
+    for (ours, other) in [("n0", "n1"), ("m0", "m1")] {
+        add_nic(&netns, ours, other);
+    }
+    netns
+        .ip_lines(
+            "addr add 10.0.0.2/24 dev n0
+             addr add 10.1.0.2/24 dev m0
+             route add default via 10.0.0.1 dev n0",
+        )
+        .unwrap();
+    Arc::new(netns)
+}
+
 /// What `explain --json` said.
 pub struct Explained {
     pub code: i32,

@@ -7,7 +7,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use testbed::needs_root;
 use testbed::netns::Netns;
 
-use crate::netns_setup::{Directory, addressed, start};
+use crate::netns_setup::{Directory, addressed, addressed_without_ipv6, start};
 use crate::{SOON, print_decision_seconds, route_questions};
 
 const API: [&str; 2] = ["--ironic.api-url", "http://203.0.113.1:6385"];
@@ -53,6 +53,95 @@ fn a_burst_is_answered_by_few_questions_and_its_last_event_counts() {
         "asked {asked} times, allowed {allowed}"
     );
     print_decision_seconds(&daemon, "burst");
+}
+
+#[test]
+fn after_quiet_the_first_event_is_answered_at_once() {
+    if !needs_root("first event") {
+        return;
+    }
+    let netns = addressed_without_ipv6();
+    let daemon = start(&netns, &API);
+    daemon
+        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
+        .unwrap();
+    let measure = || {
+        ["sum", "count"].map(|part| {
+            let sample = format!("advertise_decision_seconds_{part}");
+            daemon.metric(&sample).unwrap().unwrap()
+        })
+    };
+    let mut times = Vec::new();
+    for (way, address) in [
+        ("via 10.1.0.1 dev m0", "10.1.0.2"),
+        ("via 10.0.0.1 dev n0", "10.0.0.2"),
+    ]
+    .repeat(5)
+    {
+        std::thread::sleep(WINDOW * 3);
+        let [sum, count] = measure();
+        netns.ip(&format!("route replace 203.0.113.0/24 {way}")).unwrap();
+        daemon.wait_address(Some(address), SOON).unwrap();
+        let [sum, count] = [measure()[0] - sum, measure()[1] - count];
+        assert_eq!(count, 1.0, "one route message, one answer");
+        times.push(sum * 1000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    println!("from one event to the decision, in ms: {times:.2?}");
+    let window = WINDOW.as_secs_f64() * 1000.0;
+    assert!(
+        times[5] < window / 2.0,
+        "the median is no wait for a window: {times:?}"
+    );
+}
+
+/// A dump that changes overtake must not look like the loss of an address.
+#[test]
+fn addresses_that_come_and_go_elsewhere_do_not_take_ours() {
+    if !needs_root("address storm") {
+        return;
+    }
+    let netns = addressed();
+    let files = Directory::new();
+    netns
+        .ip_lines(
+            "addr add 192.0.2.50/32 dev lo
+             route add 203.0.113.0/24 via 10.0.0.1 dev n0 src 192.0.2.50",
+        )
+        .unwrap();
+    let many = |verb: &'static str, third: u32| {
+        (0..3000).map(move |n| format!("addr {verb} 172.{third}.{}.{}/32 dev m0", n >> 8, n & 255))
+    };
+    netns.ip(&files.batch("standing", many("add", 16))).unwrap();
+    let storm = files.batch(
+        "storm",
+        (17..22).flat_map(|third| many("add", third).chain(many("del", third))),
+    );
+    let daemon = start(&netns, &API);
+    let before = daemon
+        .wait_address(Some("192.0.2.50"), Duration::from_secs(5))
+        .unwrap();
+    let started = Instant::now();
+    netns.ip(&storm).unwrap();
+    println!(
+        "30000 address changes among 3000 addresses in {} ms: {} overruns, failed address questions {}",
+        started.elapsed().as_millis(),
+        daemon.metric("netlink_overruns_total").unwrap().unwrap(),
+        daemon
+            .metric("netlink_queries_total{query=\"address\",result=\"error\"}")
+            .unwrap()
+            .unwrap(),
+    );
+    std::thread::sleep(WINDOW * 4);
+    let after = daemon.state().unwrap();
+    assert_eq!(after["address"], "192.0.2.50");
+    assert_eq!(
+        after["generation"],
+        before["generation"],
+        "it flapped:\n{}",
+        daemon.log()
+    );
+    print_decision_seconds(&daemon, "address storm");
 }
 
 /// Port ids of the subscribed netlink sockets of a process (`/proc/net/netlink`: Pid is the port id).

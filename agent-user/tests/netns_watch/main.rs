@@ -13,18 +13,22 @@ mod netns_setup;
 
 mod bursts;
 mod changes;
+mod in_process;
 mod names;
+mod pinned;
 mod storm;
 
 use std::time::{Duration, Instant};
 
+use agent_user::watch::WINDOW;
 use testbed::daemon::Daemon;
 
 /// How soon a change must be seen, from before the command that makes it (its start included) to `/state`.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Makes a change and waits for the address (`None`: for its loss) that must follow.
+/// Makes a change after some quiet, and waits for the address (`None`: for its loss) that must follow.
 fn follow(daemon: &Daemon, what: &str, address: Option<&str>, change: impl FnOnce()) {
+    std::thread::sleep(WINDOW * 2);
     let started = Instant::now();
     change();
     daemon.wait_address(address, SOON).unwrap();

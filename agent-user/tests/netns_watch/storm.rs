@@ -1,24 +1,17 @@
-//! 100,000 route changes against a receive buffer that is far too small: messages are lost, the decision is not.
+//! 200,000 route changes against a receive buffer that is far too small: messages are lost, the decision is not.
 
-use std::sync::{Arc, mpsc};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use agent_user::api_url::ApiUrl;
-use agent_user::daemon::block_on;
-use agent_user::metrics::Metrics;
-use agent_user::params::Parameters;
-use agent_user::rtnl::Monitor;
-use agent_user::watch::{Published, ResolvedTarget, Watch};
 use testbed::needs_root;
 use testbed::netns::Netns;
-use tokio::sync::{oneshot, watch};
 
+use crate::in_process::{Setup, watching};
 use crate::netns_setup::{Directory, addressed, explain_api, start};
 use crate::{SOON, print_decision_seconds, route_questions};
 
 const API: &str = "203.0.113.1";
-const ROUTES: u32 = 50_000;
+/// Each half of the storm changes so many.
+const ROUTES: u32 = 100_000;
 /// In bytes; the kernel doubles it. A message of a route takes some 700.
 const TINY: usize = 4096;
 /// How much the resident memory may move, in KiB: pages of the allocator, no memory of routes (100,000 of them
@@ -33,7 +26,14 @@ fn halves(files: &Directory) -> [(String, &'static str); 2] {
         ("del", "via 10.0.0.1 dev n0", "10.0.0.2"),
     ]
     .map(|(verb, way, address)| {
-        let lines = (0..ROUTES).map(|n| format!("route {verb} 198.18.{}.{}/32 dev n0", n >> 8, n & 255));
+        let lines = (0..ROUTES).map(|n| {
+            format!(
+                "route {verb} 198.{}.{}.{}/32 dev n0",
+                18 + (n >> 16),
+                (n >> 8) & 255,
+                n & 255
+            )
+        });
         let last = format!("route replace 203.0.113.0/24 {way}");
         (files.batch(verb, lines.chain([last])), address)
     })
@@ -56,52 +56,6 @@ fn kernel_drops(netns: &Netns) -> u64 {
         .sum()
 }
 
-/// What a watch inside the namespace shows outside.
-type Watched = (Metrics, watch::Receiver<Arc<Published>>);
-
-/// Watches inside with a tiny receive buffer, until `end`.
-fn watch_inside(netns: &Netns, end: oneshot::Receiver<()>, started: &mpsc::Sender<Watched>) {
-    let watch_until = async {
-        let metrics = Metrics::new().unwrap();
-        let target = ResolvedTarget {
-            url: ApiUrl::parse("http://203.0.113.1:6385").unwrap(),
-            addresses: Ok(vec![API.parse().unwrap()]),
-        };
-        let (_targets, targets_seen) = watch::channel(vec![target]);
-        let (_pinned, pinned_seen) = watch::channel(None);
-        let monitor = Monitor::with_receive_buffer(metrics.clone(), TINY).unwrap();
-        let wanted = Parameters::default().advertise;
-        let watch = Watch::begin(wanted, targets_seen, pinned_seen, metrics.clone())
-            .unwrap()
-            .with_monitor(monitor);
-        started.send((metrics, watch.subscribe())).unwrap();
-        tokio::select! {
-            () = watch.run() => {}
-            _ = end => {}
-        }
-    };
-    netns.enter(|| block_on(watch_until).unwrap()).unwrap();
-}
-
-/// Waits for the address; gives how long that took.
-fn wait_for(published: &watch::Receiver<Arc<Published>>, address: &str, limit: Duration) -> Duration {
-    let started = Instant::now();
-    loop {
-        let now = published.borrow().decision.to_string();
-        let host = published
-            .borrow()
-            .decision
-            .address
-            .as_ref()
-            .map(ToString::to_string);
-        if host.as_deref() == Some(address) {
-            return started.elapsed();
-        }
-        assert!(started.elapsed() < limit, "not {address} within {limit:?}: {now}");
-        sleep(Duration::from_millis(1));
-    }
-}
-
 #[test]
 fn what_a_tiny_buffer_loses_costs_no_decision() {
     if !needs_root("storm") {
@@ -110,13 +64,13 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
     let netns = addressed();
     let files = Directory::new();
     let halves = halves(&files);
-    std::thread::scope(|scope| {
-        let (end, ended) = oneshot::channel();
-        let (started, watching) = mpsc::channel();
-        let inside = &netns;
-        scope.spawn(move || watch_inside(inside, ended, &started));
-        let (metrics, published) = watching.recv().unwrap();
-        wait_for(&published, "10.0.0.2", Duration::from_secs(5));
+    let setup = Setup {
+        receive_buffer: Some(TINY),
+        ..Setup::default()
+    };
+    watching(&netns, setup, |watched| {
+        let metrics = &watched.metrics;
+        watched.wait_address("10.0.0.2", Duration::from_secs(5));
         assert_eq!(metrics.netlink_overruns.get(), 0);
         let before = resident("self");
         for (batch, address) in halves {
@@ -124,7 +78,7 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
             let started = Instant::now();
             netns.ip(&batch).unwrap();
             let storm = started.elapsed();
-            let took = wait_for(&published, address, SOON);
+            let took = watched.wait_address(address, SOON);
             let overruns = metrics.netlink_overruns.get() - overruns;
             let drops = kernel_drops(&netns) - drops;
             println!(
@@ -134,10 +88,7 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
                 took.as_millis(),
                 resident("self")
             );
-            assert!(
-                overruns > 0 && drops > 0,
-                "nothing was lost: this shows nothing"
-            );
+            assert!(overruns > 0 && drops > 0, "nothing was lost: this shows nothing");
             assert_eq!(explain_api(&netns, API).text("address"), Some(address));
         }
         assert!(
@@ -145,7 +96,6 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
             "{before} -> {} KiB",
             resident("self")
         );
-        drop(end);
     });
 }
 
