@@ -15,3 +15,4 @@ mod addresses;
 mod names;
 mod refusals;
 mod routes;
+mod witness;

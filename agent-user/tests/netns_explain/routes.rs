@@ -150,7 +150,7 @@ fn an_unnumbered_nic_borrows_the_address_of_lo() {
     netns
         .ip_lines(
             "addr add 192.0.2.50/32 dev lo
-             addr add 2001:db8:50::1/128 dev lo
+             addr add 2001:db8:50::1/128 dev lo nodad
              addr flush dev m0
              link set m0 down
              link set m0 up
