@@ -205,37 +205,6 @@ fn the_end_of_duplicate_address_detection_is_seen_by_itself() {
 }
 
 #[test]
-fn a_renamed_device() {
-    if !needs_root("rename") {
-        return;
-    }
-    let netns = addressed();
-    let daemon = start(&netns, &ON_LINK);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
-    let started = Instant::now();
-    // Kernels before 6.2 rename only what is down.
-    if netns.ip("link set n0 name enp2s0").is_err() {
-        netns
-            .ip_lines(
-                "link set n0 down
-                 link set n0 name enp2s0
-                 link set enp2s0 up",
-            )
-            .unwrap();
-    }
-    let state = daemon
-        .wait_state("the new name", SOON, |state| state["device"] == "enp2s0")
-        .unwrap();
-    println!("device renamed: seen after {} ms", started.elapsed().as_millis());
-    assert_eq!(state["address"], "10.0.0.2");
-    let info =
-        "advertise_address_info{address=\"10.0.0.2\",device=\"enp2s0\",family=\"inet\",origin=\"route\"}";
-    assert_eq!(daemon.metric(info).unwrap(), Some(1.0));
-}
-
-#[test]
 fn nobody_without_capabilities_follows_changes_too() {
     if !needs_root("setpriv") {
         return;

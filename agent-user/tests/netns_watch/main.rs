@@ -13,6 +13,7 @@ mod netns_setup;
 
 mod bursts;
 mod changes;
+mod devices;
 mod in_process;
 mod names;
 mod pinned;
