@@ -16,6 +16,7 @@ pub mod advertise;
 pub mod agent;
 pub mod agent_url;
 pub mod api_url;
+pub mod callback;
 pub mod cli;
 pub mod commands;
 pub mod daemon;

@@ -210,7 +210,7 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     wait_metric(&daemon, "agent_url_stale", 0.0, SOON);
     assert_eq!(beat_urls(&ironic).last().unwrap(), FIRST_URL);
     assert_eq!(ready(&daemon).0, 200);
-    assert_eq!(daemon.state().unwrap()["agent"]["stale"], Value::Null);
+    assert_eq!(daemon.state().unwrap()["stale"], Value::Null);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::agent_url::{Context, Judgement, Local, Reason, Verdict, judge};
 use crate::metrics::Metrics;
 use crate::params::Parameters;
 use crate::rtnl::Kernel;
+use crate::watch::local_addresses;
 
 use super::explain::{ExplainError, decide_once};
 
@@ -30,22 +31,10 @@ struct Entry<'a> {
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
     let decided = decide_once(parameters).await?.address;
     let mut kernel = Kernel::open(Metrics::new()?)?;
-    let mut local = Local {
+    Ok(Local {
         decided,
-        ..Local::default()
-    };
-    for ipv4 in [true, false] {
-        for address in kernel.addresses(ipv4, None)? {
-            let usable = !address.tentative && !address.dad_failed;
-            let list = if usable {
-                &mut local.assigned
-            } else {
-                &mut local.tentative
-            };
-            list.push(address.ip);
-        }
-    }
-    Ok(local)
+        ..local_addresses(&mut kernel)?
+    })
 }
 
 /// The URLs of the arguments; `-` stands for the lines of standard input.

@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::advertise::Decision;
+use crate::daemon::ipa_takes_no_list;
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Client;
 use crate::metrics::Metrics;
@@ -50,16 +51,12 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     checks.push(web_port(parameters));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
-    checks.extend((mode == Mode::Guard).then(|| Check {
-        name: "guard",
-        ok: false,
-        required: true,
-        found: "this version has no guard".to_owned(),
-        cost: "use mode configure: IPA gets the right address, its heartbeats are not seen".to_owned(),
-    }));
+    checks.extend((mode == Mode::Guard).then(|| guard_path(parameters)));
     checks.push(ipa(parameters).await);
-    if mode == Mode::Agent {
+    if mode == Mode::Agent || mode == Mode::Guard {
         checks.push(tls(parameters));
+    }
+    if mode == Mode::Agent {
         checks.push(listener(parameters));
     }
     checks.push(systemd());
@@ -204,6 +201,22 @@ fn dropin(directory: &Path) -> Check {
         true,
         outcome,
         "IPA goes on choosing its address by itself",
+    )
+}
+
+fn guard_path(parameters: &Parameters) -> Check {
+    let outcome = match ipa_takes_no_list(parameters.ipa.api_url_list) {
+        None => Ok(
+            "ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
+                .to_owned(),
+        ),
+        Some(why) => Err(format!("ironic-python-agent is not told of it: {why}")),
+    };
+    check(
+        "guard",
+        false,
+        outcome,
+        "as mode configure: IPA gets the right address, its heartbeats are not seen",
     )
 }
 

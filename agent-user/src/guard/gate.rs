@@ -24,7 +24,11 @@ impl Restarts {
     /// For this systemd unit.
     pub fn of(unit: String) -> Self {
         let (sender, receiver) = mpsc::channel(1);
-        Self { sender, receiver, unit }
+        Self {
+            sender,
+            receiver,
+            unit,
+        }
     }
 
     /// Restarts when asked, for ever.
@@ -57,11 +61,12 @@ impl Restarts {
 impl Guard {
     /// A lookup is held: says so, and has IPA restarted where that is what is missing.
     pub(super) fn gate_holds(&self, why: &str, restart: bool) {
-        let is_new = self.status.snapshot().gate.as_deref() != Some(why);
+        let is_new = self.status.snapshot().guard.gate.as_deref() != Some(why);
         if is_new {
             tracing::warn!("holding IPA's lookup: {why}");
             self.event(format!("lookup held: {why}"));
-            self.status.update(|status| status.gate = Some(why.to_owned()));
+            self.status
+                .update(|status| status.guard.gate = Some(why.to_owned()));
         }
         let address = self.decision().address;
         if let (true, Some(restarts), Some(address)) = (restart, &self.restarts, address) {
@@ -75,24 +80,34 @@ impl Guard {
     /// No lookup is held any longer.
     pub(super) fn gate_opens(&self) {
         self.memory().held_since = None;
-        self.status.update(|status| status.gate = None);
+        self.status.update(|status| status.guard.gate = None);
     }
 
     /// The kernel's own choice of a source for a connection to Ironic, compared with the decision.
     pub(super) fn witness(&self, connection: &Connection) {
         let decision = self.decision();
         let source = connection.local.ip().to_canonical();
-        let Some(Host::Ip(decided)) = decision.address else { return };
+        let Some(Host::Ip(decided)) = decision.address else {
+            return;
+        };
         let expected = !self.operator_host && decision.origin != Some(crate::advertise::Origin::Pinned);
         if !expected || source == decided || source.is_ipv4() != decided.is_ipv4() {
             return;
         }
-        let words = format!("the connection to {} came from {source}, and {decided} is advertised", connection.url);
-        if self.status.snapshot().witness.as_deref() != Some(&words) {
+        let words = format!(
+            "the connection to {} came from {source}, and {decided} is advertised",
+            connection.url
+        );
+        if self.status.snapshot().guard.witness.as_deref() != Some(&words) {
             tracing::error!("{words}");
             let url = decision.callback_url.unwrap_or_default();
-            self.callback.bad(&url, UrlSource::Sidecar, UrlAction::None, &[crate::agent_url::Reason::RouteMismatch]);
-            self.status.update(|status| status.witness = Some(words));
+            self.callback.bad(
+                &url,
+                UrlSource::Sidecar,
+                UrlAction::None,
+                &[crate::agent_url::Reason::RouteMismatch],
+            );
+            self.status.update(|status| status.guard.witness = Some(words));
         }
     }
 }

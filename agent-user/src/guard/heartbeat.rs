@@ -53,12 +53,18 @@ pub async fn handle(
         HeartbeatAction::Hold(why) => {
             told(guard, &read.url, UrlAction::Held, &judgement);
             tracing::error!("holding IPA's heartbeat: {why}");
-            guard.metrics.heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
-            guard.status.update(|status| status.held_heartbeat = Some(why.clone()));
+            guard
+                .metrics
+                .heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
+            guard
+                .status
+                .update(|status| status.guard.held_heartbeat = Some(why.clone()));
             return Ok(conflict(&why));
         }
     };
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
     send(guard, parts, path, outgoing, Some(url)).await
 }
 
@@ -71,7 +77,11 @@ async fn meet(guard: &Arc<Guard>, body: &HeartbeatBody<'_>, era: Era, node_uuid:
         memory.heartbeat_seen = true;
         if memory.node.is_none() {
             let heartbeat_timeout = memory.heartbeat_timeout();
-            memory.node = Some(Node { uuid: node_uuid, token: None, heartbeat_timeout });
+            memory.node = Some(Node {
+                uuid: node_uuid,
+                token: None,
+                heartbeat_timeout,
+            });
         }
         // Without a token in it this may be an IPA that still waits for its own.
         !memory.pin_is_known && body.has_token && era == Era::Current && memory.may_read_back()
@@ -106,7 +116,9 @@ fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
     }
     let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
     tracing::warn!(?url, ?action, ?reasons, "IPA sent a bad callback URL");
-    guard.callback.bad(url, UrlSource::Ipa, action, &judgement.reasons);
+    guard
+        .callback
+        .bad(url, UrlSource::Ipa, action, &judgement.reasons);
 }
 
 /// Forwards it; `url` is the callback URL in it.
@@ -119,7 +131,16 @@ async fn send(
 ) -> Result<Answer, Silence> {
     let started = Instant::now();
     let endpoints = guard.decision().endpoints();
-    match forward(&guard.client, &endpoints, parts, path, full(body), guard.ipa_timeout).await {
+    match forward(
+        &guard.client,
+        &endpoints,
+        parts,
+        path,
+        full(body),
+        guard.ipa_timeout,
+    )
+    .await
+    {
         Ok((response, connection)) => {
             guard.witness(&connection);
             let status = response.status();
@@ -130,7 +151,9 @@ async fn send(
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
-            guard.metrics.heartbeat(Sender::Ipa, silence.heartbeat_result(), started.elapsed());
+            guard
+                .metrics
+                .heartbeat(Sender::Ipa, silence.heartbeat_result(), started.elapsed());
             Err(silence)
         }
     }
@@ -155,7 +178,7 @@ impl Guard {
         guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
         let shown = url.unwrap_or_default();
         guard.status.update(|status| {
-            status.held_heartbeat = None;
+            status.guard.held_heartbeat = None;
             status.push_heartbeat(shown, result.as_str());
         });
         match (result, url) {

@@ -35,7 +35,9 @@ pub async fn handle(
 ) -> Result<Answer, Silence> {
     match decide(guard, started_with.as_ref()) {
         LookupAction::Hold { why, restart } => {
-            guard.metrics.lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
+            guard
+                .metrics
+                .lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
             guard.gate_holds(&why, restart);
             Ok(conflict(&why))
         }
@@ -96,7 +98,9 @@ async fn pass(
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
-            guard.metrics.lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
+            guard
+                .metrics
+                .lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
             if !silence.may_have_been_served() {
                 guard.memory().lookup_forwarded = false;
             }
@@ -133,7 +137,10 @@ fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, start
 }
 
 fn remember(guard: &Guard, reply: LookupReply) {
-    guard.metrics.heartbeat_interval.set(reply.heartbeat_timeout.as_secs_f64());
+    guard
+        .metrics
+        .heartbeat_interval
+        .set(reply.heartbeat_timeout.as_secs_f64());
     if let Some(url) = &reply.agent_url {
         guard.callback.judge_recorded(url);
     }

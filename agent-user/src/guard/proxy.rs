@@ -51,14 +51,18 @@ pub struct GuardError {
 /// # Errors
 /// Where the port is in use.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, GuardError> {
-    TcpListener::bind(address).await.map_err(|error| GuardError { address, error })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| GuardError { address, error })
 }
 
 /// Serves for ever.
 pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -90,13 +94,23 @@ async fn answer(guard: &Arc<Guard>, request: Request<Incoming>) -> Result<Answer
     let (started_with, path) = split_path(parts.uri.path());
     let path = path.to_owned();
     let answered = match classify(&parts.method, &path) {
-        None => return Ok(plain(StatusCode::NOT_FOUND, "this is not a path that ironic-python-agent asks\n")),
+        None => {
+            return Ok(plain(
+                StatusCode::NOT_FOUND,
+                "this is not a path that ironic-python-agent asks\n",
+            ));
+        }
         Some(Kind::Lookup(era)) => {
             lookup::handle(guard, parts, &path, passing(body, None), started_with, era).await
         }
         Some(Kind::Heartbeat(era, uuid)) => match collect(body).await? {
             Some(body) => heartbeat::handle(guard, parts, &path, body, era, uuid).await,
-            None => return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "a heartbeat of over 1 MiB\n")),
+            None => {
+                return Ok(plain(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "a heartbeat of over 1 MiB\n",
+                ));
+            }
         },
         Some(Kind::Discovery | Kind::Inventory) => pass(guard, parts, &path, body).await,
     };
@@ -123,7 +137,10 @@ async fn pass(
 /// A heartbeat's whole body; `None` where it is too large.
 async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> {
     let late = |_| Silence::Sender(format!("no whole heartbeat within {} s", BODY_TIME.as_secs()));
-    match timeout(BODY_TIME, Limited::new(body, HEARTBEAT_BYTES).collect()).await.map_err(late)? {
+    match timeout(BODY_TIME, Limited::new(body, HEARTBEAT_BYTES).collect())
+        .await
+        .map_err(late)?
+    {
         Ok(body) => Ok(Some(body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Ok(None),
         Err(error) => Err(Silence::Sender(error.to_string())),
@@ -133,7 +150,10 @@ async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> 
 fn plain(status: StatusCode, text: &'static str) -> Answer {
     let mut answer = Response::new(full(text));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
@@ -147,6 +167,8 @@ pub fn conflict(why: &str) -> Answer {
     let body = serde_json::json!({ "error_message": fault.to_string() });
     let mut answer = Response::new(full(body.to_string()));
     *answer.status_mut() = StatusCode::CONFLICT;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -25,7 +25,10 @@ impl Guard {
             memory.read_back_at = Some(Instant::now());
             memory.node.as_ref().map(|node| node.uuid.clone())
         };
-        let query = LookupQuery { addresses: Vec::new(), node_uuid: uuid };
+        let query = LookupQuery {
+            addresses: Vec::new(),
+            node_uuid: uuid,
+        };
         let started = Instant::now();
         let answer = self.client.lookup(&self.decision().endpoints(), &query).await;
         let result = match &answer {
@@ -54,8 +57,7 @@ impl Guard {
                 self.event(format!("Ironic has recorded {recorded}"));
             }
             (Some(recorded), Pin::Held(url)) => {
-                tracing::error!(?recorded, url, "Ironic has recorded another callback URL than it accepted");
-                self.callback.recorded_another(recorded);
+                self.callback.recorded_another(recorded, &url);
             }
             (Some(recorded), Pin::None) => {
                 self.event(format!("Ironic holds {recorded} already"));
@@ -84,8 +86,12 @@ impl Guard {
     /// Ironic goes on accepting the URL of an address that this node has lost: nobody else would say so.
     pub(super) fn warn_of_a_lost_address(&self) {
         let decision = self.decision();
-        let Pin::Held(held) = self.memory().pin.clone() else { return };
-        let (Some(Host::Ip(held_ip)), Some(decided)) = (agent_url::host(&held), decision.address) else { return };
+        let Pin::Held(held) = self.memory().pin.clone() else {
+            return;
+        };
+        let (Some(Host::Ip(held_ip)), Some(decided)) = (agent_url::host(&held), decision.address) else {
+            return;
+        };
         let lost = !self.operator_host && decided != Host::Ip(held_ip);
         self.callback.set_stale(lost.then(|| {
             format!(

@@ -42,7 +42,13 @@ pub fn full(bytes: impl Into<Bytes>) -> AnyBody {
 /// A body that passes.
 pub fn passing(inner: Incoming, at_end: Option<AtEnd>) -> AnyBody {
     let idle = Box::pin(sleep(IDLE));
-    Relay { inner, idle, seen: Some(Vec::new()), at_end }.boxed()
+    Relay {
+        inner,
+        idle,
+        seen: Some(Vec::new()),
+        at_end,
+    }
+    .boxed()
 }
 
 struct Relay {
@@ -58,10 +64,14 @@ impl Relay {
         if self.at_end.is_none() {
             return;
         }
-        self.seen = self.seen.take().filter(|seen| seen.len() + data.len() <= SEEN).map(|mut seen| {
-            seen.extend_from_slice(data);
-            seen
-        });
+        self.seen = self
+            .seen
+            .take()
+            .filter(|seen| seen.len() + data.len() <= SEEN)
+            .map(|mut seen| {
+                seen.extend_from_slice(data);
+                seen
+            });
     }
 
     fn end(&mut self, complete: bool) {

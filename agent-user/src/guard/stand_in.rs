@@ -26,7 +26,10 @@ pub async fn run(guard: Arc<Guard>, port: u16) {
         if guard.memory().heartbeat_seen {
             return;
         }
-        let due = guard.memory().looked_up_at.is_some_and(|at| at.elapsed() >= SILENCE);
+        let due = guard
+            .memory()
+            .looked_up_at
+            .is_some_and(|at| at.elapsed() >= SILENCE);
         let alive = due && probe.ask().await.up;
         // Asking took time: IPA's own goes first, however late.
         if alive && !guard.memory().heartbeat_seen && send(&guard).await {
@@ -38,15 +41,25 @@ pub async fn run(guard: Arc<Guard>, port: u16) {
 /// Sends one heartbeat from the decision; true where Ironic accepted it.
 async fn send(guard: &Guard) -> bool {
     let (decision, node) = (guard.decision(), guard.memory().node.clone());
-    let (Some(url), Some(node)) = (decision.callback_url.clone(), node) else { return false };
+    let (Some(url), Some(node)) = (decision.callback_url.clone(), node) else {
+        return false;
+    };
     if url.starts_with("https:") || !agent_url::judge(&url, &Context::default()).reasons.is_empty() {
         return false; // With TLS the certificate would be missing: IPA makes it with its address.
     }
-    tracing::warn!(url, "ironic-python-agent answers and has sent no heartbeat for 90 s: sending the first one for it");
+    tracing::warn!(
+        url,
+        "ironic-python-agent answers and has sent no heartbeat for 90 s: sending the first one for it"
+    );
     let heartbeat = Heartbeat {
         uuid: node.uuid,
         callback_url: url.clone(),
-        agent_version: guard.status.snapshot().ipa.version.unwrap_or_else(|| "unknown".to_owned()),
+        agent_version: guard
+            .status
+            .snapshot()
+            .ipa
+            .version
+            .unwrap_or_else(|| "unknown".to_owned()),
         agent_token: node.token,
         agent_verify_ca: None,
         agent_status: None,
@@ -55,9 +68,15 @@ async fn send(guard: &Guard) -> bool {
     guard.metrics.heartbeat_sent(Trigger::StandIn);
     let started = Instant::now();
     let outcome = guard.client.heartbeat(&decision.endpoints(), &heartbeat).await;
-    let result = outcome.as_ref().map_or_else(|error| error.heartbeat_result(), |_| HeartbeatResult::Accepted);
-    guard.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
-    guard.status.update(|status| status.push_heartbeat(&url, result.as_str()));
+    let result = outcome
+        .as_ref()
+        .map_or_else(|error| error.heartbeat_result(), |_| HeartbeatResult::Accepted);
+    guard
+        .metrics
+        .heartbeat(Sender::Sidecar, result, started.elapsed());
+    guard
+        .status
+        .update(|status| status.push_heartbeat(&url, result.as_str()));
     match outcome {
         Ok(_) => {
             guard.event(format!("first heartbeat sent for ironic-python-agent: {url}"));

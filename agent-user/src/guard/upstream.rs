@@ -98,8 +98,10 @@ pub async fn forward(
     let exchange = async {
         let (stream, connection) = client.connect(endpoints).await?;
         let request = rebuild(parts, path, &connection, body)?;
-        let (mut sender, driver) =
-            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream)).await?;
+        let (mut sender, driver) = http1::Builder::new()
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
         // Ends with the answer's body, or when that is dropped.
         tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -110,7 +112,9 @@ pub async fn forward(
         drop_hop_by_hop(response.headers_mut());
         Ok((response, connection))
     };
-    timeout(budget, exchange).await.unwrap_or(Err(Silence::Late(budget)))
+    timeout(budget, exchange)
+        .await
+        .unwrap_or(Err(Silence::Late(budget)))
 }
 
 /// The request for Ironic: its path under the API's prefix, the API's host, and every other header as it came.
@@ -132,7 +136,9 @@ fn rebuild(
     })?;
     parts.version = hyper::Version::HTTP_11;
     drop_hop_by_hop(&mut parts.headers);
-    parts.headers.insert(header::HOST, HeaderValue::from_str(&connection.url.authority())?);
+    parts
+        .headers
+        .insert(header::HOST, HeaderValue::from_str(&connection.url.authority())?);
     Ok(Request::from_parts(parts, body))
 }
 

@@ -1,5 +1,6 @@
 //! Restarts IPA's unit over systemd's D-Bus (org.freedesktop.systemd1(5)).
 
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -7,8 +8,7 @@ use futures_core::Stream;
 use thiserror::Error;
 use tokio::time::timeout;
 use zbus::message::Type;
-use zbus::zvariant::OwnedObjectPath;
-use zbus::{Connection, MatchRule, MessageStream};
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath};
 
 const DESTINATION: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
@@ -36,30 +36,42 @@ pub enum RestartError {
 /// # Errors
 /// Where systemd cannot be asked, or the unit did not come up.
 pub async fn restart_unit(unit: &str) -> Result<(), RestartError> {
-    timeout(PATIENCE, restart(unit)).await.unwrap_or(Err(RestartError::Late))
+    timeout(PATIENCE, restart(unit))
+        .await
+        .unwrap_or(Err(RestartError::Late))
 }
 
 async fn restart(unit: &str) -> Result<(), RestartError> {
     let bus = Connection::system().await?;
     // Listening before asking: the job may end at once.
-    let rule = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .interface(INTERFACE)?
-        .member("JobRemoved")?
-        .path(PATH)?
-        .build();
-    let mut signals = MessageStream::for_match_rule(rule, &bus, Some(64)).await?;
-    bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "Subscribe", &()).await?;
-    let reply =
-        bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "RestartUnit", &(unit, "replace")).await?;
+    let rule =
+        MatchRule::builder().msg_type(Type::Signal).interface(INTERFACE).member("JobRemoved").path(PATH).build()?;
+    let mut signals = MessageStream::for_match_rule(rule, &bus, NonZeroUsize::new(64)).await?;
+    bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "Subscribe", &())
+        .await?;
+    let reply = bus
+        .call_method(
+            Some(DESTINATION),
+            PATH,
+            Some(INTERFACE),
+            "RestartUnit",
+            &(unit, "replace"),
+        )
+        .await?;
     let job: OwnedObjectPath = reply.body().deserialize()?;
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut signals).poll_next(context)).await;
-        let Some(signal) = next else { return Err(RestartError::Late) };
+        let Some(signal) = next else {
+            return Err(RestartError::Late);
+        };
         let (_id, removed, _unit, result): (u32, OwnedObjectPath, String, String) =
             signal?.body().deserialize()?;
         if removed == job {
-            return if result == "done" { Ok(()) } else { Err(RestartError::Job(result)) };
+            return if result == "done" {
+                Ok(())
+            } else {
+                Err(RestartError::Job(result))
+            };
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
-use crate::agent_url::{self, address_class};
+use crate::agent_url::{self, Local, address_class};
 use crate::api_url::{ApiUrl, Host};
 use crate::rtnl::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
 
@@ -267,4 +267,24 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
         route,
         link: Some(link),
     }])
+}
+
+/// Every address of this machine, to judge a callback URL against.
+///
+/// # Errors
+/// Where the kernel cannot be asked.
+pub fn local_addresses(kernel: &mut Kernel) -> Result<Local, RtnlError> {
+    let mut local = Local::default();
+    for ipv4 in [true, false] {
+        for address in kernel.addresses(ipv4, None)? {
+            let usable = !address.tentative && !address.dad_failed;
+            let list = if usable {
+                &mut local.assigned
+            } else {
+                &mut local.tentative
+            };
+            list.push(address.ip);
+        }
+    }
+    Ok(local)
 }

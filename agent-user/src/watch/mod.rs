@@ -7,7 +7,7 @@ mod ask;
 mod files;
 mod names;
 
-pub use ask::{ResolvedTarget, ask};
+pub use ask::{ResolvedTarget, ask, local_addresses};
 pub use files::{EtcWatch, Touched};
 pub use names::{Names, Resolver};
 
