@@ -77,10 +77,10 @@ fn place(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<(Address, Option<Link
     Ok(Some((address, link(kernel, address.device)?)))
 }
 
-/// The addresses of a device, or of all. A refusal means that there are none: no such device, no such family.
+/// The addresses of a device, or of all; none where there is no such device, or no such family here.
 fn addresses(kernel: &mut Kernel, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
     match kernel.addresses_seen(ipv4, device) {
-        Err(RtnlError::Refused(_)) => Ok(Seen {
+        Err(RtnlError::Refused(Errno::NODEV | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => Ok(Seen {
             found: Vec::new(),
             complete: true,
         }),
@@ -101,7 +101,7 @@ fn assigned(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<Address>, RtnlErro
 fn link(kernel: &mut Kernel, index: u32) -> Result<Option<Link>, RtnlError> {
     match kernel.link(index) {
         Ok(link) => Ok(Some(link)),
-        Err(RtnlError::Refused(_)) => Ok(None),
+        Err(RtnlError::Refused(Errno::NODEV)) => Ok(None),
         Err(error) => Err(error),
     }
 }
