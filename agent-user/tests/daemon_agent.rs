@@ -10,39 +10,15 @@
 
 mod daemon_setup;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon_setup::*;
 use serde_json::{Value, json};
 use testbed::http::Http;
 use testbed::needs_root;
-use testbed::stand_in::{Behaviour, Fault, Path};
+use testbed::stand_in::{Fault, Path};
 
-const ACCEPTED: &str = r#"heartbeats_total{result="accepted",sender="sidecar"}"#;
 const REFUSED: &str = r#"heartbeats_total{result="pinned_refused",sender="sidecar"}"#;
-const WITHOUT_LISTENER: &str = "--agent.without-listener";
-
-fn node_with_mac() -> Behaviour {
-    Behaviour {
-        macs: vec![MAC.to_owned()],
-        ..Behaviour::default()
-    }
-}
-
-/// The next heartbeat comes as soon as the least gap allows, after 5 s.
-fn fast() -> Behaviour {
-    Behaviour {
-        heartbeat_timeout: 10,
-        ..node_with_mac()
-    }
-}
-
-fn pregenerated() -> Behaviour {
-    Behaviour {
-        pregenerated_token: Some(TOKEN.to_owned()),
-        ..node_with_mac()
-    }
-}
 
 #[test]
 fn the_first_heartbeat_waits_for_a_listener_and_is_right() {
@@ -309,135 +285,6 @@ fn a_bad_url_that_ironic_holds_is_said_and_counted() {
 }
 
 #[test]
-fn the_next_api_url_is_used_where_the_first_refuses() {
-    if !needs_root("the_next_api_url_is_used_where_the_first_refuses") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    let urls = "--ironic.api-url=http://10.77.0.1:1,http://10.77.0.1:6385";
-    let daemon = site.daemon(&["--mode=agent", urls, WITHOUT_LISTENER]);
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    assert_eq!(beat_urls(&ironic), [FIRST_URL]);
-}
-
-#[test]
-fn lookups_recover_from_every_fault() {
-    if !needs_root("lookups_recover_from_every_fault") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    for fault in [
-        Fault::Error(503, "try later".to_owned()),
-        Fault::GarbageJson,
-        Fault::Silent,
-        Fault::Error(409, "Node x is locked by host y".to_owned()),
-    ] {
-        ironic.push_fault(Path::Lookup, fault);
-    }
-    let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
-    let failed = |state: &Value| {
-        let failure = state["agent"]["last_failure"].as_str().unwrap_or_default();
-        failure.starts_with("lookup: ") && failure.contains("try later")
-    };
-    daemon.wait_state("the first failure", SOON, failed).unwrap();
-    let (status, words) = ready(&daemon);
-    assert_eq!(status, 503);
-    assert!(words.contains("try later"), "{words}");
-    wait_metric(&daemon, ACCEPTED, 1.0, LATER);
-    for result in ["server_error", "invalid_response", "timeout", "conflict", "ok"] {
-        let sample = format!("lookup_attempts_total{{result=\"{result}\",sender=\"sidecar\"}}");
-        assert_eq!(daemon.metric(&sample).unwrap(), Some(1.0), "{result}");
-    }
-    assert_eq!(daemon.state().unwrap()["agent"]["last_failure"], Value::Null);
-    assert_eq!(ready(&daemon).0, 200);
-}
-
-#[test]
-fn heartbeats_recover_from_every_fault_at_the_pace_of_a_retry() {
-    if !needs_root("heartbeats_recover_from_every_fault_at_the_pace_of_a_retry") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    ironic.push_fault(
-        Path::Heartbeat,
-        Fault::Error(409, "Node x is locked by host y".to_owned()),
-    );
-    ironic.push_fault(Path::Heartbeat, Fault::Silent);
-    ironic.push_fault(Path::Heartbeat, Fault::Error(503, "try later".to_owned()));
-    let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
-    let mut times = Vec::new();
-    for count in 1..=4 {
-        wait_beats(&daemon, &ironic, count, LATER);
-        times.push(Instant::now());
-    }
-    for pair in times.windows(2) {
-        let pause = pair[1] - pair[0];
-        let bounds = Duration::from_millis(4500)..Duration::from_millis(12_500); // 5 to 10 s, and 1 s of silence.
-        assert!(bounds.contains(&pause), "{pause:?}");
-    }
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    for result in ["conflict", "timeout", "server_error"] {
-        let sample = format!("heartbeats_total{{result=\"{result}\",sender=\"sidecar\"}}");
-        assert_eq!(daemon.metric(&sample).unwrap(), Some(1.0), "{result}");
-    }
-    let retries = r#"heartbeats_sent_total{trigger="retry"}"#;
-    assert_eq!(daemon.metric(retries).unwrap(), Some(3.0));
-    assert_eq!(ready(&daemon).0, 200);
-}
-
-#[test]
-fn beside_an_ipa_it_does_not_start_without_the_token() {
-    if !needs_root("beside_an_ipa_it_does_not_start_without_the_token") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(pregenerated());
-    let _ipa = FakeIpa::start(&site.node, "[::]:9999");
-    let mut daemon = site.agent(&[]);
-    let status = daemon.ended(SOON).unwrap();
-    assert_eq!(status.code(), Some(69), "{}", daemon.log());
-    for words in [
-        "ironic-python-agent answers on port 9999",
-        "take its token",
-        "--ironic.agent-token-file",
-    ] {
-        assert!(daemon.log().contains(words), "{words}: {}", daemon.log());
-    }
-    assert_eq!(ironic.connections(), 0);
-
-    let directory = Directory::new("beside");
-    let flag = directory.flag("--ironic.agent-token-file", "token", TOKEN);
-    let daemon = site.agent(&[&flag]);
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    wait_metric(&daemon, "ipa_up", 1.0, SOON);
-    assert_eq!(
-        daemon.state().unwrap()["ipa"],
-        json!({"up": true, "version": "13.0.0"})
-    );
-}
-
-#[test]
-fn an_ipa_behind_another_port_than_the_advertised_one_is_seen() {
-    if !needs_root("an_ipa_behind_another_port_than_the_advertised_one_is_seen") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    let _ipa = FakeIpa::start(&site.node, "[::]:9998");
-    let directory = Directory::new("ports");
-    // As on a command line that has IPA listen elsewhere than it advertises, behind a translation.
-    directory.flag("", "cmdline", "ipa-listen-port=9998 ipa-advertise-port=9999");
-    let mut daemon = site.daemon_with(&directory.file("cmdline"), &[], &["--mode=agent", API_FLAG]);
-    let status = daemon.ended(SOON).unwrap();
-    assert_eq!(status.code(), Some(69), "{}", daemon.log());
-    assert!(daemon.log().contains("port 9998"), "{}", daemon.log());
-    assert_eq!(ironic.connections(), 0);
-}
-
-#[test]
 fn a_lost_carrier_does_not_change_a_pinned_url() {
     if !needs_root("a_lost_carrier_does_not_change_a_pinned_url") {
         return;
@@ -463,101 +310,6 @@ fn a_lost_carrier_does_not_change_a_pinned_url() {
         Some(1.0)
     );
     assert_eq!(beat_urls(&ironic), [FIRST_URL]);
-}
-
-#[test]
-fn sigterm_ends_it_soon_in_every_state() {
-    if !needs_root("sigterm_ends_it_soon_in_every_state") {
-        return;
-    }
-    let site = Site::bare();
-    let mut daemon = site.agent(&[]);
-    wait_phase(&daemon, "awaiting_address");
-    assert_ends(&mut daemon, "awaiting an address");
-
-    site.add(FIRST);
-    let ironic = site.ironic(fast());
-    ironic.set_fault(Path::Any, Some(Fault::Silent));
-    let mut daemon = site.agent(&[]);
-    wait_phase(&daemon, "looking_up");
-    daemon
-        .wait("the request", SOON, || {
-            (!ironic.requests().is_empty()).then_some(())
-        })
-        .unwrap();
-    assert_ends(&mut daemon, "looking up at a silent API");
-    ironic.set_fault(Path::Any, None);
-
-    let mut daemon = site.agent(&[]);
-    wait_phase(&daemon, "awaiting_listener");
-    assert_ends(&mut daemon, "awaiting a listener");
-
-    ironic.power_cycle();
-    let mut daemon = site.agent(&[WITHOUT_LISTENER]);
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    site.remove(FIRST);
-    site.add(SECOND);
-    wait_metric(&daemon, "agent_url_stale", 1.0, LATER);
-    assert_ends(&mut daemon, "stale");
-
-    // While it asks whether an IPA is there, and something takes the connection and says nothing.
-    ironic.power_cycle();
-    let _mute = site.listen("0.0.0.0:9999");
-    let mut daemon = site.agent(&[]);
-    std::thread::sleep(Duration::from_millis(500));
-    assert_ends(&mut daemon, "asking for an IPA");
-}
-
-#[test]
-fn observe_and_configure_say_nothing_to_ironic() {
-    if !needs_root("observe_and_configure_say_nothing_to_ironic") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    let directory = Directory::new("silent");
-    let config_dir = format!("--ipa.config-dir={}", directory.path().display());
-    for mode in ["--mode=observe", "--mode=configure"] {
-        let daemon = site.daemon(&[mode, API_FLAG, &config_dir]);
-        daemon.wait_address(Some(FIRST), SOON).unwrap();
-        assert_eq!(
-            daemon
-                .wait("ready", SOON, || Some(ready(&daemon)).filter(|(s, _)| *s == 200))
-                .unwrap()
-                .0,
-            200
-        );
-        site.remove(FIRST);
-        site.add(SECOND);
-        daemon.wait_address(Some(SECOND), SOON).unwrap();
-        std::thread::sleep(Duration::from_secs(2));
-        site.remove(SECOND);
-        site.add(FIRST);
-        daemon.wait_address(Some(FIRST), SOON).unwrap();
-        assert_eq!(ironic.connections(), 0, "{mode}");
-    }
-}
-
-#[test]
-fn a_flapping_address_makes_few_heartbeats() {
-    if !needs_root("a_flapping_address_makes_few_heartbeats") {
-        return;
-    }
-    let site = Site::new();
-    let ironic = site.ironic(node_with_mac());
-    let daemon = site.agent(&[WITHOUT_LISTENER]);
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    let begun = Instant::now();
-    let mut now = (FIRST, SECOND);
-    while begun.elapsed() < Duration::from_secs(12) {
-        site.remove(now.0);
-        site.add(now.1);
-        daemon.wait_address(Some(now.1), SOON).unwrap();
-        now = (now.1, now.0);
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let sent = beats(&ironic).len();
-    assert!((2..=4).contains(&sent), "{sent} heartbeats in 12 s");
 }
 
 #[test]
@@ -610,27 +362,30 @@ fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
 }
 
 #[test]
-fn what_ipas_files_say_never_ends_it() {
-    if !needs_root("what_ipas_files_say_never_ends_it") {
+fn the_operators_host_is_sent_as_it_is_and_a_name_without_address_is_said() {
+    if !needs_root("the_operators_host_is_sent_as_it_is_and_a_name_without_address_is_said") {
         return;
     }
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());
-    let directory = Directory::new("foreign");
-    directory.flag("", "10.conf", "[DEFAULT]\ncafile = /nonexistent/ca.pem\n");
-    let config_dir = format!("--ipa.config-dir={}", directory.path().display());
-    let https = "--ironic.api-url=https://10.77.0.1:6385"; // Else no file is read.
-    let daemon = site.daemon(&["--mode=agent", https, &config_dir]);
-    daemon.wait_address(Some(FIRST), SOON).unwrap();
-    let (status, words) = ready(&daemon);
-    assert_eq!(status, 503);
-    assert!(
-        words.contains("mode agent acts as observe: ") && words.contains("/nonexistent/ca.pem"),
-        "{words}"
-    );
-    drop(daemon);
-    let mut daemon = site.daemon(&["--mode=agent", https, "--ironic.cafile=/nonexistent/ca.pem"]);
-    assert_eq!(daemon.ended(SOON).unwrap().code(), Some(69), "our own flag does");
-    assert!(daemon.log().contains("/nonexistent/ca.pem"), "{}", daemon.log());
-    assert_eq!(ironic.connections(), 0);
+    let host = "--advertise.host=198.51.100.7"; // Translated on the way to us, say.
+    let _agent = site.listen("10.77.0.5:9999");
+    let mut daemon = site.daemon(&[
+        "--mode=agent",
+        "--ironic.api-url=http://nowhere.invalid:6385",
+        host,
+    ]);
+    let says_so = |state: &Value| {
+        let failure = state["agent"]["last_failure"].as_str().unwrap_or_default();
+        failure.contains("nowhere.invalid")
+    };
+    daemon
+        .wait_state("a failure that names the host", LATER, says_so)
+        .unwrap();
+    assert_eq!(ready(&daemon).0, 503);
+    assert_ends(&mut daemon, "without an address of the API");
+    let daemon = site.agent(&[host]);
+    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
+    assert_eq!(beat_urls(&ironic), ["http://198.51.100.7:9999"]);
+    assert_eq!(daemon.state().unwrap()["origin"], "operator");
 }

@@ -273,7 +273,7 @@ fn without_an_api_url_it_is_ready_at_once_and_says_why() {
             "[DEFAULT]\nadvertise_host = 192.0.2.99\n",
         )
         .unwrap();
-        let daemon = systemd.daemon(&site, cmdline, &[CONFIGURE, &flag]);
+        let mut daemon = systemd.daemon(&site, cmdline, &[CONFIGURE, &flag]);
         let (ready, text) = systemd.until("READY=1", Duration::from_millis(1500));
         assert!(ready, "{cmdline}: {text}");
         wait_ready(&daemon, 503, "mode configure acts as observe: ");
@@ -286,6 +286,7 @@ fn without_an_api_url_it_is_ready_at_once_and_says_why() {
             !systemd.directory.file(NAME).exists(),
             "nobody keeps it right now"
         );
+        assert_ends(&mut daemon, cmdline);
     }
 }
 
@@ -414,7 +415,7 @@ fn a_rescued_machine_is_left_alone() {
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(names(directory.path()).is_empty());
 
-    let mut daemon = site.daemon_after(&script, &["--mode=agent", API_FLAG, "--agent.without-listener"]);
+    let mut daemon = site.daemon_after(&script, &["--mode=agent", API_FLAG, WITHOUT_LISTENER]);
     wait_beats(&daemon, &ironic, 1, SOON);
     fs::write(format!("/proc/{}/root/etc/.rescued", daemon.pid()), "").unwrap();
     assert_eq!(

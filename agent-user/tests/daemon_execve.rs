@@ -17,9 +17,6 @@ use testbed::daemon::Daemon;
 use testbed::needs_root;
 use testbed::stand_in::{Behaviour, Fault, Path};
 
-const WITHOUT_LISTENER: &str = "--agent.without-listener";
-const ACCEPTED: &str = r#"heartbeats_total{result="accepted",sender="sidecar"}"#;
-
 /// Whether a program is here; without it that is said, and in CI it is a failure.
 fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();

@@ -52,19 +52,14 @@ fn eventful(site: &Site) -> (Daemon, StandIn, Directory) {
     let token = directory.flag("--ironic.agent-token-file", "token", TOKEN);
     let flags = [
         "--mode=agent",
-        "--agent.without-listener",
+        WITHOUT_LISTENER,
         "--ironic.request-timeout=1",
         &token,
     ];
     let daemon = site.daemon_with(&directory.file("cmdline"), &[], &flags);
     wait_metric(&daemon, "agent_url_stale", 1.0, Duration::from_secs(60));
     ironic.power_cycle();
-    wait_metric(
-        &daemon,
-        r#"heartbeats_total{result="accepted",sender="sidecar"}"#,
-        1.0,
-        Duration::from_secs(60),
-    );
+    wait_metric(&daemon, ACCEPTED, 1.0, Duration::from_secs(60));
     site.remove(FIRST);
     site.add(SECOND);
     wait_metric(&daemon, "agent_url_stale", 1.0, LATER);

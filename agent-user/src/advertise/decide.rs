@@ -7,7 +7,7 @@ use super::candidate::{judge_destination, prefer_lasting};
 use super::facts::{Facts, Pinned, Target};
 use super::{CandidateTrace, Refusal, TargetTrace, order};
 use crate::agent_url::{self, address_class};
-use crate::api_url::{ApiUrl, Host};
+use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::params::{AdvertiseParameters, FamilyChoice};
 
 /// Address family, by the names that `ip` uses.
@@ -228,10 +228,11 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 /// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
-    let url = agent_url::build(wanted.protocol, &Host::Ip(ip), wanted.port);
-    if !agent_url::same_to_ironic(&pinned.url, &url) {
-        return None;
-    }
+    // With auto TLS the URL of an IPA that was told http is https.
+    let url = [wanted.protocol, Scheme::Https]
+        .into_iter()
+        .map(|scheme| agent_url::build(scheme, &Host::Ip(ip), wanted.port))
+        .find(|url| agent_url::same_to_ironic(&pinned.url, url))?;
     if address.dad_failed || address.tentative || !link.up || address_class(ip).is_some() {
         return None;
     }

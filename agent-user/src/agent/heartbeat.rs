@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Agent, Session};
+use super::{Agent, Session, told};
 use crate::advertise::{Decision, Origin};
 use crate::agent_url::{self, Context};
 use crate::api_url::Host;
@@ -150,8 +150,9 @@ impl Agent {
             });
             return Next::After(interval, Trigger::Interval);
         };
-        tracing::warn!(url, %error, "heartbeat failed");
-        self.agent_status(|agent| agent.last_failure = Some(format!("heartbeat: {error}")));
+        let words = told(&error, &self.decisions.borrow().decision);
+        tracing::warn!(url, error = words, "heartbeat failed");
+        self.agent_status(|agent| agent.last_failure = Some(format!("heartbeat: {words}")));
         match error.heartbeat_result() {
             HeartbeatResult::PinnedRefused => {
                 if self.finds_another_pin(url, session).await {

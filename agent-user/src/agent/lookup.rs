@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Agent, Session, nics};
+use super::{Agent, Session, nics, told};
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
 use crate::metrics::Sender;
@@ -29,8 +29,9 @@ impl Agent {
                     None => WITHOUT_TOKEN,
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "lookup failed");
-                    self.agent_status(|agent| agent.last_failure = Some(format!("lookup: {error}")));
+                    let words = told(&error, &self.decisions.borrow().decision);
+                    tracing::warn!(error = words, "lookup failed");
+                    self.agent_status(|agent| agent.last_failure = Some(format!("lookup: {words}")));
                     if schedule.is_overdue(started.elapsed()) {
                         tracing::error!(?timeout, "no lookup has succeeded for so long; starting over");
                         schedule = LookupSchedule::new(interval, timeout);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::advertise::Decision;
 use crate::callback::Callback;
-use crate::ironic::Client;
+use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::params::{LookupParameters, Parameters};
 use crate::secret::Secret;
@@ -117,4 +117,15 @@ async fn url_changed(decisions: &mut watch::Receiver<Arc<Published>>, url: Optio
     if decisions.wait_for(differs).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// A failed request in words, with the API URLs that have no address and why: else nobody knows which name to look at.
+fn told(error: &IronicError, decision: &Decision) -> String {
+    let failures = decision
+        .trace
+        .iter()
+        .filter_map(|target| Some((&target.url, target.failure.as_ref()?)));
+    failures.fold(error.to_string(), |words, (url, failure)| {
+        format!("{words}; {url}: {failure}")
+    })
 }

@@ -44,8 +44,12 @@ pub async fn restart_unit(unit: &str) -> Result<(), RestartError> {
 async fn restart(unit: &str) -> Result<(), RestartError> {
     let bus = Connection::system().await?;
     // Listening before asking: the job may end at once.
-    let rule =
-        MatchRule::builder().msg_type(Type::Signal).interface(INTERFACE).member("JobRemoved").path(PATH).build()?;
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .interface(INTERFACE)
+        .member("JobRemoved")
+        .path(PATH)
+        .build()?;
     let mut signals = MessageStream::for_match_rule(rule, &bus, NonZeroUsize::new(64)).await?;
     bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "Subscribe", &())
         .await?;

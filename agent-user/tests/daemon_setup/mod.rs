@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -37,6 +37,35 @@ pub const SOON: Duration = Duration::from_secs(10);
 pub const LATER: Duration = Duration::from_secs(30);
 /// A token that the operator hands out.
 pub const TOKEN: &str = "handed-out-0123456789-abcdefghijklmnopqrstu";
+
+/// Heartbeats that Ironic accepted.
+pub const ACCEPTED: &str = r#"heartbeats_total{result="accepted",sender="sidecar"}"#;
+/// Heartbeat although nothing listens on the agent's port.
+pub const WITHOUT_LISTENER: &str = "--agent.without-listener";
+
+/// Ironic knows the node by its MAC.
+pub fn node_with_mac() -> Behaviour {
+    Behaviour {
+        macs: vec![MAC.to_owned()],
+        ..Behaviour::default()
+    }
+}
+
+/// The next heartbeat comes as soon as the least gap allows, after 5 s.
+pub fn fast() -> Behaviour {
+    Behaviour {
+        heartbeat_timeout: 10,
+        ..node_with_mac()
+    }
+}
+
+/// The operator has handed out [`TOKEN`].
+pub fn pregenerated() -> Behaviour {
+    Behaviour {
+        pregenerated_token: Some(TOKEN.to_owned()),
+        ..node_with_mac()
+    }
+}
 
 /// The node and its conductor.
 pub struct Site {
@@ -265,9 +294,4 @@ impl Drop for FakeIpa {
             let _ = thread.join();
         }
     }
-}
-
-/// Closes the sending side, so that the other one sees an end.
-pub fn no_more(stream: &TcpStream) {
-    stream.shutdown(Shutdown::Write).unwrap();
 }
