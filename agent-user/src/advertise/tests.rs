@@ -361,7 +361,7 @@ fn a_pinned_address_that_is_not_usable_here_gives_way_to_the_route() {
 fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
     for url in [
         "http://10.0.0.5:9998",
-        "https://10.0.0.5:9999",
+        "ftp://10.0.0.5:9999",
         "http://10.0.0.5",
         "http://10.0.0.5:9999/",
         "http://10.0.0.5:9999?x",
@@ -387,6 +387,16 @@ fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
             "{url}"
         );
     }
+}
+
+#[test]
+fn with_auto_tls_the_pinned_url_of_an_ipa_that_was_told_http_is_https() {
+    let decision = decide(
+        &beside_route(pinned("https://10.0.0.5:9999", "10.0.0.5")),
+        &wanted(),
+    );
+    assert_eq!(decision.origin, Some(Origin::Pinned));
+    assert_eq!(decision.callback_url.as_deref(), Some("https://10.0.0.5:9999"));
 }
 
 #[test]

@@ -18,10 +18,9 @@ pub fn installed(root: &Path) -> Option<(u32, u32)> {
     let prefixes = PREFIXES
         .iter()
         .map(|prefix| root.join(prefix.trim_start_matches('/')));
-    let found = prefixes
-        .flat_map(|prefix| package_directories(&prefix))
-        .find_map(|directory| entries(&directory).find_map(|path| of_name(path.file_name()?.to_str()?)));
-    found
+    let mut directories = prefixes.flat_map(|prefix| package_directories(&prefix));
+    directories
+        .find_map(|directory| entries(&directory).find_map(|path| of_name(path.file_name()?.to_str()?)))
 }
 
 /// Whether a version takes a list of API URLs.
