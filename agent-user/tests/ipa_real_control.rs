@@ -39,9 +39,7 @@ impl Lab {
     fn new(name: &str, require_tls: bool) -> Self {
         let (server, node) = (Arc::new(Netns::new().unwrap()), Arc::new(Netns::new().unwrap()));
         server.join("server", &node, "eth0.77").unwrap();
-        server
-            .ip_lines("addr add 10.77.0.1/24 dev server\naddr add fd77::1/64 dev server nodad")
-            .unwrap();
+        server.ip("addr add 10.77.0.1/24 dev server").unwrap();
         let lines = "link set eth0.77 address MAC\naddr add 10.77.0.2/24 dev eth0.77\naddr add 10.77.0.3/24 dev eth0.77";
         node.ip_lines(&lines.replace("MAC", MAC)).unwrap();
         let ironic = RealIronic::start(&Options {
@@ -228,6 +226,25 @@ fn a_version_of_one_url_takes_a_list_for_one() {
 }
 
 #[test]
+fn an_end_of_its_own_is_told_with_the_reason() {
+    if !needs_root("an_end_of_its_own_is_told_with_the_reason") {
+        return;
+    }
+    let netns = Arc::new(Netns::new().unwrap());
+    let directory = std::env::temp_dir().join(format!("ipa-real-control-{}-end", std::process::id()));
+    let mut options = IpaOptions::new(&netns, &directory);
+    options.extra_args = vec!["--no-such-flag".to_owned()];
+    let ipa = RealIpa::start(&options).unwrap();
+    let error = ipa.wait_log("Heartbeat", FIRST).unwrap_err().to_string();
+    assert!(
+        error.contains("unrecognized arguments: --no-such-flag"),
+        "{error}"
+    );
+    assert_eq!(ipa.ended(), Some(2));
+    fs::remove_dir(directory).unwrap();
+}
+
+#[test]
 fn the_agent_of_the_seed_pins_what_nobody_can_reach() {
     if !needs_root("the_agent_of_the_seed_pins_what_nobody_can_reach") {
         return;
@@ -273,15 +290,19 @@ fn a_killed_test_leaves_nothing() {
     eventually("no process is left", limit, || processes_with(&name) == 0);
     eventually("no file is left", limit, || !directory.exists());
     assert!(!fs::read_to_string("/proc/mounts").unwrap().contains(&name));
+    let _ = fs::remove_dir(config_dir_of(std::process::id()));
+}
+
+fn config_dir_of(test: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("ipa-real-control-{test}-killed"))
 }
 
 #[test]
 #[ignore = "not a test: what a_killed_test_leaves_nothing kills"]
 fn runs_until_it_is_killed() {
     let netns = Arc::new(Netns::new().unwrap());
-    let options = IpaOptions::new(&netns, std::env::temp_dir());
+    let options = IpaOptions::new(&netns, config_dir_of(std::os::unix::process::parent_id()));
     let ipa = RealIpa::start(&options).unwrap();
-    // Long enough for its own children to be there.
     ipa.wait_log("Configuration:", FIRST).unwrap();
     println!("it runs");
     std::thread::sleep(Duration::from_secs(60));

@@ -75,6 +75,12 @@ impl Guardian {
         })
     }
 
+    /// Kills the server, if it still runs, and removes the directory.
+    pub(crate) fn kill(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+
     /// The directory that goes with the server.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
@@ -97,8 +103,7 @@ impl Guardian {
 
 impl Drop for Guardian {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        self.kill();
     }
 }
 

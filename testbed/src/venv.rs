@@ -56,8 +56,25 @@ pub(crate) fn install(
     make(package, &directory, &mut step)?;
     finish(&directory, &mut step)?;
     fs::write(marker(&directory), package.constraints)?; // Last: without it the rest counts as torn.
-    step(&format!("{name} is installed"));
+    step(&format!(
+        "{name} is installed: {} MB",
+        size(&directory)? / 1_000_000
+    ));
     Ok(directory)
+}
+
+/// The bytes of all files below the directory.
+fn size(directory: &Path) -> io::Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let found = entry.metadata()?; // Of a link itself.
+        sum += match found.is_dir() {
+            true => size(&entry.path())?,
+            false => found.len(),
+        };
+    }
+    Ok(sum)
 }
 
 /// Whether the environment is there whole, was made for the same versions, and its Python still exists.

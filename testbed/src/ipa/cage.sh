@@ -14,8 +14,13 @@ mknod -m 444 /dev/urandom c 1 9
 mkdir /dev/shm
 if [ -e /proc/sysrq-trigger ]; then mount --bind /dev/null /proc/sysrq-trigger; fi
 mount --bind "$directory/cmdline" /proc/cmdline
+mount -t tmpfs -o size=16m,mode=755 none /run # IPA puts its certificate here.
 for name in hosts resolv.conf; do
-    if [ -e "$directory/$name" ]; then mount --bind "$directory/$name" "/etc/$name"; fi
+    if [ -e "$directory/$name" ]; then
+        target=$(readlink -f "/etc/$name")
+        case $target in /run/*) mkdir -p "${target%/*}" && : >"$target" ;; esac # It has just been covered.
+        mount --bind "$directory/$name" "$target"
+    fi
 done
 mount --bind "$directory" "$directory" # Stays writable, the rest does not.
 mount -o remount,bind,ro /

@@ -42,7 +42,7 @@ pub struct IpaOptions {
     pub extra_args: Vec<String>,
     /// The content of `/etc/hosts`; `None`: this machine's own.
     pub hosts: Option<String>,
-    /// The content of `/etc/resolv.conf`; `None`: this machine's own.
+    /// The content of `/etc/resolv.conf`; `None`: this machine's own, unless that lies in `/run`, which is IPA's own.
     pub resolv_conf: Option<String>,
 }
 
@@ -66,6 +66,7 @@ impl IpaOptions {
 pub struct RealIpa {
     options: IpaOptions,
     run: Guardian,
+    pid: Pid,
 }
 
 impl RealIpa {
@@ -78,15 +79,15 @@ impl RealIpa {
         install::install(version, progress)
     }
 
-    /// Starts it; installs it first where it is missing, telling stderr. Its first heartbeat may come some four
+    /// Starts it; installs it first where it is missing, telling stderr. Its first heartbeat comes one to three
     /// seconds later. Needs root.
     ///
     /// # Errors
     /// Where it cannot be installed, or the cage cannot be built.
     pub fn start(options: &IpaOptions) -> io::Result<Self> {
-        let run = run(options)?;
+        let (run, pid) = run(options)?;
         let options = options.clone();
-        Ok(Self { options, run })
+        Ok(Self { options, run, pid })
     }
 
     /// Ends it by SIGTERM (and SIGKILL after 10 s) and starts it again, as `systemctl restart` would. It reads its
@@ -95,20 +96,21 @@ impl RealIpa {
     /// # Errors
     /// As [`RealIpa::start`].
     pub fn restart(&mut self) -> io::Result<()> {
-        if let (Some(pid), None) = (pid_of(&self.run), self.ended()) {
-            kill_process(pid, Signal::TERM)?;
+        if self.ended().is_none() {
+            kill_process(self.pid, Signal::TERM)?;
             let start = Instant::now();
             while self.ended().is_none() && start.elapsed() < TERM_TIMEOUT {
                 std::thread::sleep(POLL);
             }
         }
-        self.run = run(&self.options)?; // Drops, and so kills, the one before.
+        self.run.kill(); // Before the next one wants its port.
+        (self.run, self.pid) = run(&self.options)?;
         Ok(())
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        pid_of(&self.run).map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// The exit code, if it ended by itself; 128 + N after signal N.
@@ -167,7 +169,7 @@ impl Drop for RealIpa {
 }
 
 /// Starts it in a directory of its own and waits until the cage stands.
-fn run(options: &IpaOptions) -> io::Result<Guardian> {
+fn run(options: &IpaOptions) -> io::Result<(Guardian, Pid)> {
     let installation = install::install(&options.version, &mut |line| eprintln!("ipa: {line}"))?;
     let config_dir = std::path::absolute(&options.config_dir)?;
     fs::create_dir_all(&config_dir).map_err(|e| cache::at(&config_dir, &e))?;
@@ -185,14 +187,16 @@ fn run(options: &IpaOptions) -> io::Result<Guardian> {
     let output = fs::File::create(directory.join("output"))?;
     let run = Guardian::spawn(Some(&options.netns), &directory, output, &command)?;
     let start = Instant::now();
-    while pid_of(&run).is_none() {
+    loop {
+        if let Some(pid) = pid_of(&run) {
+            return Ok((run, pid));
+        }
         if run.ended().is_some() || start.elapsed() > CAGE_TIMEOUT {
             let said = run.tail("output", 20);
             return Err(io::Error::other(format!("no cage for IPA (root?):\n{said}")));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(run)
 }
 
 /// The process that the cage became.
