@@ -59,7 +59,7 @@ pub fn command() -> Command {
         .about("Keeps the advertise address of an Ironic deploy ramdisk right")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(mode_flag(flags(
+        .subcommand(flags(mode_flag(
             Command::new("run").about("The daemon: watches, decides, and does what its mode says"),
         )))
         .subcommand(flags(
@@ -96,7 +96,7 @@ pub fn command() -> Command {
                 .about("Every parameter, its value and where it came from")
                 .arg(json()),
         ))
-        .subcommand(mode_flag(flags(
+        .subcommand(flags(mode_flag(
             Command::new("doctor")
                 .about("What works here, and what each missing piece costs")
                 .arg(json()),
@@ -194,6 +194,8 @@ fn start_log(parameters: &Parameters, daemon: bool) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Its words on a log that cannot be written go to stderr too, and panic where that is the trouble.
+        .log_internal_errors(false)
         .with_target(false);
     // Fails only where a log is there already, as in tests.
     let _ = match parameters.log_format {

@@ -1,6 +1,7 @@
 //! What the daemon is doing, for people: the page, `/state`, readiness. Written by the tasks, read by the web server.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,13 +42,36 @@ pub struct AgentStatus {
     pub last_accepted: Option<Instant>,
     /// Why the last request failed; `None` after a success.
     pub last_failure: Option<String>,
-    /// What the operator has to do because Ironic holds another URL.
-    pub stale: Option<String>,
+}
+
+/// The guard.
+#[derive(Debug, Clone, Default)]
+pub struct GuardStatus {
+    /// Where it listens.
+    pub listening: Option<SocketAddr>,
+    /// Why IPA is not told of it.
+    pub out_of_path: Option<String>,
+    /// Why lookups are held right now.
+    pub gate: Option<String>,
+    /// Why the last heartbeat was held.
+    pub held_heartbeat: Option<String>,
+    /// How a connection to Ironic contradicts the decision.
+    pub witness: Option<String>,
+    /// What it did, oldest first.
+    pub events: VecDeque<GuardEvent>,
+}
+
+/// One thing that the guard did.
+#[derive(Debug, Clone)]
+pub struct GuardEvent {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub what: String,
 }
 
 /// The drop-in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DropinStatus {
     /// This mode writes none.
     Off,
@@ -103,8 +127,12 @@ pub struct Snapshot {
     pub problems: Vec<String>,
     /// What Ironic holds as our URL, as far as we know.
     pub pinned: Option<String>,
+    /// What the operator has to do because Ironic holds another URL.
+    pub stale: Option<String>,
     /// Agent mode.
     pub agent: AgentStatus,
+    /// The guard.
+    pub guard: GuardStatus,
     /// The drop-in.
     pub dropin: DropinStatus,
     /// IPA.
@@ -128,8 +156,10 @@ impl Status {
             held_back,
             problems,
             pinned: None,
+            stale: None,
             agent: AgentStatus::default(),
-            dropin: if mode == Mode::Configure {
+            guard: GuardStatus::default(),
+            dropin: if mode == Mode::Configure || mode == Mode::Guard {
                 DropinStatus::Absent
             } else {
                 DropinStatus::Off
@@ -169,6 +199,17 @@ impl Snapshot {
         );
     }
 
+    /// Keeps what the guard did.
+    pub fn push_guard_event(&mut self, what: String) {
+        push(
+            &mut self.guard.events,
+            GuardEvent {
+                at: Instant::now(),
+                what,
+            },
+        );
+    }
+
     /// Keeps a bad URL.
     pub fn push_bad_url(&mut self, url: &str, reasons: Vec<&'static str>) {
         push(
@@ -194,19 +235,43 @@ impl Snapshot {
                 None => "watching".to_owned(),
                 Some(problem) => format!("watching; {problem}"),
             }),
-            Mode::Configure | Mode::Guard => match &self.dropin {
-                DropinStatus::Written(address) => Ok(format!("the drop-in says {address}")),
-                DropinStatus::Failed(error) => Err(error.clone()),
-                DropinStatus::Absent | DropinStatus::Off => {
-                    Err(format!("no drop-in: {}", no_address.unwrap_or("not written yet")))
-                }
-            },
+            Mode::Configure => self.dropin_readiness(no_address),
+            Mode::Guard => self.guard_readiness(no_address),
             Mode::Agent => self.agent_readiness(no_address),
         }
     }
 
+    fn dropin_readiness(&self, no_address: Option<&str>) -> Result<String, String> {
+        match &self.dropin {
+            DropinStatus::Written(address) => Ok(format!("the drop-in says {address}")),
+            DropinStatus::Failed(error) => Err(error.clone()),
+            DropinStatus::Absent | DropinStatus::Off => {
+                Err(format!("no drop-in: {}", no_address.unwrap_or("not written yet")))
+            }
+        }
+    }
+
+    fn guard_readiness(&self, no_address: Option<&str>) -> Result<String, String> {
+        let guard = &self.guard;
+        let dropin = self.dropin_readiness(no_address)?;
+        if let Some(stale) = &self.stale {
+            return Err(stale.clone());
+        }
+        if let Some(why) = &guard.held_heartbeat {
+            return Err(format!("IPA's heartbeat is held: {why}"));
+        }
+        if let Some(why) = &guard.gate {
+            return Err(format!("IPA's lookup is held: {why}"));
+        }
+        match (&guard.out_of_path, guard.listening) {
+            (Some(why), _) => Ok(format!("{dropin}; the guard is not in IPA's path: {why}")),
+            (None, Some(address)) => Ok(format!("the guard listens on {address}; {dropin}")),
+            (None, None) => Err("the guard does not listen yet".to_owned()),
+        }
+    }
+
     fn agent_readiness(&self, no_address: Option<&str>) -> Result<String, String> {
-        if let Some(stale) = &self.agent.stale {
+        if let Some(stale) = &self.stale {
             return Err(stale.clone());
         }
         // What is waited for now goes before what failed earlier.

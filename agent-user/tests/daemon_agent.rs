@@ -210,7 +210,7 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     wait_metric(&daemon, "agent_url_stale", 0.0, SOON);
     assert_eq!(beat_urls(&ironic).last().unwrap(), FIRST_URL);
     assert_eq!(ready(&daemon).0, 200);
-    assert_eq!(daemon.state().unwrap()["agent"]["stale"], Value::Null);
+    assert_eq!(daemon.state().unwrap()["stale"], Value::Null);
 }
 
 #[test]
@@ -429,21 +429,8 @@ fn an_ipa_behind_another_port_than_the_advertised_one_is_seen() {
     let _ipa = FakeIpa::start(&site.node, "[::]:9998");
     let directory = Directory::new("ports");
     // As on a command line that has IPA listen elsewhere than it advertises, behind a translation.
-    let cmdline = directory.flag(
-        "--cmdline.path",
-        "cmdline",
-        "ipa-listen-port=9998 ipa-advertise-port=9999",
-    );
-    let mut command = site.node.command(BINARY);
-    command.args([
-        "run",
-        "--mode=agent",
-        API_FLAG,
-        "--no-vmedia",
-        "--web.listen-address=127.0.0.1:10099",
-    ]);
-    command.arg(cmdline);
-    let mut daemon = testbed::daemon::Daemon::from_command(command, &site.node).unwrap();
+    directory.flag("", "cmdline", "ipa-listen-port=9998 ipa-advertise-port=9999");
+    let mut daemon = site.daemon_with(&directory.file("cmdline"), &[], &["--mode=agent", API_FLAG]);
     let status = daemon.ended(SOON).unwrap();
     assert_eq!(status.code(), Some(69), "{}", daemon.log());
     assert!(daemon.log().contains("port 9998"), "{}", daemon.log());

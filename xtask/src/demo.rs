@@ -160,9 +160,7 @@ impl Stage {
             changed.elapsed().as_secs_f64() * 1e3
         );
         daemon.wait_state("stale", PATIENCE, |state| {
-            state
-                .pointer("/agent/stale")
-                .is_some_and(|stale| !stale.is_null())
+            state.pointer("/stale").is_some_and(|stale| !stale.is_null())
         })?;
         let ready = daemon.get("/-/ready")?;
         println!("   /-/ready ({}): {}", ready.status, ready.text().trim_end());

@@ -16,19 +16,20 @@ pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> 
                 .iter()
                 .map(|candidate| judge(destination.ip, candidate, interface))
                 .collect();
-            prefer_lasting(&mut traces);
+            prefer_lasting(traces.iter_mut());
             traces
         }
     }
 }
 
 /// A deprecated or temporary address is only a last resort: where another one is accepted, it is not.
-fn prefer_lasting(traces: &mut [CandidateTrace]) {
+pub fn prefer_lasting<'a>(traces: impl Iterator<Item = &'a mut CandidateTrace>) {
+    let mut traces: Vec<_> = traces.collect();
     if traces
         .iter()
         .any(|trace| trace.accepted && trace.reason.is_none())
     {
-        for trace in traces {
+        for trace in &mut traces {
             trace.accepted &= trace.reason.is_none();
         }
     }

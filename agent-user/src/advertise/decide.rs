@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::candidate::judge_destination;
+use super::candidate::{judge_destination, prefer_lasting};
 use super::facts::{Facts, Pinned, Target};
 use super::{CandidateTrace, Refusal, TargetTrace, order};
 use crate::agent_url::{self, address_class};
@@ -140,15 +140,16 @@ impl fmt::Display for Decision {
 }
 
 /// Decides: the operator's host, else the pinned address while it is still ours, else the source towards the first
-/// API URL that has one.
+/// API URL that has one. An address that will not last counts only where no URL has a better one.
 pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
-    let trace: Vec<_> = facts
+    let mut trace: Vec<_> = facts
         .targets
         .iter()
         .map(|target| judge_target(target, wanted))
         .collect();
+    prefer_lasting(trace.iter_mut().flat_map(|target| &mut target.resolved));
     let chosen = by_operator(wanted)
-        .or_else(|| facts.pinned.as_ref().and_then(by_pin))
+        .or_else(|| facts.pinned.as_ref().and_then(|pinned| by_pin(pinned, wanted)))
         .or_else(|| by_route(&trace, wanted))
         .unwrap_or_else(|| nothing(&trace));
     Decision { trace, ..chosen }
@@ -223,9 +224,14 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 }
 
 /// What Ironic holds cannot be changed, so it stays while it is assigned here and its device is up; the lack of
-/// carrier only makes it not valid for the time.
-fn by_pin(pinned: &Pinned) -> Option<Decision> {
+/// carrier only makes it not valid for the time. A URL that is not what we would write for that address (another port,
+/// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
+fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
+    let url = agent_url::build(wanted.protocol, &Host::Ip(ip), wanted.port);
+    if !agent_url::same_to_ironic(&pinned.url, &url) {
+        return None;
+    }
     if address.dad_failed || address.tentative || !link.up || address_class(ip).is_some() {
         return None;
     }
@@ -234,7 +240,7 @@ fn by_pin(pinned: &Pinned) -> Option<Decision> {
         device: Some(link.name.clone()),
         family: Some(Family::of(ip)),
         origin: Some(Origin::Pinned),
-        callback_url: Some(pinned.url.clone()),
+        callback_url: Some(url),
         valid: link.carrier,
         refusal: (!link.carrier).then_some(Refusal::NoCarrier),
         detail: (!link.carrier).then(|| format!("{} has no carrier", link.name)),

@@ -4,6 +4,7 @@
 
 mod candidate;
 mod decide;
+mod endpoints;
 mod explanation;
 mod facts;
 mod order;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Agent, Session, endpoints};
+use super::{Agent, Session};
 use crate::advertise::{Decision, Origin};
-use crate::agent_url::{self, Context, Reason};
+use crate::agent_url::{self, Context};
 use crate::api_url::Host;
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
 use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
@@ -110,7 +110,8 @@ impl Agent {
         let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
         let words = format!("not sending the bad callback URL {url:?}: {}", words.join("; "));
         tracing::error!("{words}");
-        self.bad_url(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
+        self.callback
+            .bad(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
         self.agent_status(|agent| agent.last_failure = Some(words));
         false
     }
@@ -126,7 +127,7 @@ impl Agent {
             agent_status_message: None,
         };
         let started = Instant::now();
-        let outcome = self.client.heartbeat(&endpoints(decision), &heartbeat).await;
+        let outcome = self.client.heartbeat(&decision.endpoints(), &heartbeat).await;
         let result = match &outcome {
             Ok(_) => HeartbeatResult::Accepted,
             Err(error) => error.heartbeat_result(),
@@ -141,8 +142,8 @@ impl Agent {
         let interval = heartbeat_interval(session.heartbeat_timeout, &mut self.rng);
         let Err(error) = outcome else {
             tracing::info!(url, next_in = ?interval, "heartbeat accepted");
-            self.pin(Some(url));
-            self.set_stale(None);
+            self.callback.pin(Some(url));
+            self.callback.set_stale(None);
             self.agent_status(|agent| {
                 agent.last_accepted = Some(std::time::Instant::now());
                 agent.last_failure = None;
@@ -156,7 +157,7 @@ impl Agent {
                 if self.finds_another_pin(url, session).await {
                     return Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry);
                 }
-                self.set_stale(Some(format!(
+                self.callback.set_stale(Some(format!(
                     "Ironic holds another callback URL and refuses {url}: power the node off or reboot it through \
                      Ironic, which makes it forget the old one"
                 )));
@@ -170,7 +171,7 @@ impl Agent {
     /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the
     /// refusal, a lookup tells what Ironic holds, and the decision may return to it; true where it is news.
     async fn finds_another_pin(&mut self, url: &str, session: &mut Session) -> bool {
-        let known = self.status.snapshot().pinned;
+        let known = self.callback.pinned();
         if known.is_some_and(|pinned| !agent_url::same_to_ironic(&pinned, url)) {
             return false;
         }
@@ -182,9 +183,9 @@ impl Agent {
             .is_some_and(|recorded| !agent_url::same_to_ironic(recorded, url));
         if let (true, Some(recorded)) = (news, &recorded) {
             tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
-            self.judge_recorded(recorded);
+            self.callback.judge_recorded(recorded);
         }
-        self.pin(recorded.as_deref());
+        self.callback.pin(recorded.as_deref());
         news
     }
 
@@ -198,22 +199,6 @@ impl Agent {
         Ok(reply.agent_url)
     }
 
-    fn set_stale(&self, stale: Option<String>) {
-        let is_new = stale.is_some() && self.metrics.agent_url_stale.get() == 0;
-        self.metrics.agent_url_stale.set(stale.is_some().into());
-        if let (true, Some(words)) = (is_new, &stale) {
-            tracing::error!("{words}");
-            let pinned = self.status.snapshot().pinned.unwrap_or_default();
-            self.bad_url(
-                &pinned,
-                UrlSource::Ironic,
-                UrlAction::None,
-                &[Reason::PinnedStale],
-            );
-        }
-        self.agent_status(|agent| agent.stale = stale);
-    }
-
     /// 202 does not mean recorded: true where Ironic holds this URL.
     async fn read_back(&mut self, url: &str, session: &mut Session) -> bool {
         match self.recorded_url(session).await {
@@ -222,13 +207,7 @@ impl Agent {
                 true
             }
             Ok(Some(recorded)) => {
-                tracing::error!(
-                    ?recorded,
-                    url,
-                    "Ironic has recorded another callback URL than it accepted"
-                );
-                self.judge_recorded(&recorded);
-                self.pin(Some(&recorded));
+                self.callback.recorded_another(&recorded, url);
                 false
             }
             Ok(None) => {

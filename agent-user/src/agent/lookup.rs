@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Agent, Session, endpoints, nics};
+use super::{Agent, Session, nics};
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
 use crate::metrics::Sender;
@@ -46,7 +46,7 @@ impl Agent {
 
     /// One lookup, counted.
     pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
-        let endpoints = endpoints(&self.decisions.borrow().decision);
+        let endpoints = self.decisions.borrow().decision.endpoints();
         let addresses = Kernel::open(self.metrics.clone()).and_then(|mut kernel| nics::macs(&mut kernel));
         let addresses = addresses.unwrap_or_else(|error| {
             tracing::warn!(%error, "the NICs' MAC addresses cannot be asked for");
@@ -87,9 +87,9 @@ impl Agent {
             .set(reply.heartbeat_timeout.as_secs_f64());
         self.agent_status(|agent| agent.last_failure = None);
         if let Some(url) = &reply.agent_url {
-            self.judge_recorded(url);
+            self.callback.judge_recorded(url);
         }
-        self.pin(reply.agent_url.as_deref());
+        self.callback.pin(reply.agent_url.as_deref());
         Some(Session {
             uuid: reply.uuid,
             token,

@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::advertise::Decision;
-use crate::agent_url::{self, Context};
-use crate::ironic::{Client, Endpoint};
-use crate::metrics::{Metrics, UrlAction, UrlSource};
+use crate::callback::Callback;
+use crate::ironic::Client;
+use crate::metrics::Metrics;
 use crate::params::{LookupParameters, Parameters};
 use crate::secret::Secret;
 use crate::status::{AgentPhase, AgentStatus, Status};
@@ -42,20 +42,19 @@ pub struct Agent {
     without_listener: bool,
     port: u16,
     decisions: watch::Receiver<Arc<Published>>,
-    pinned: watch::Sender<Option<String>>,
+    callback: Callback,
     status: Status,
     metrics: Metrics,
     rng: Rng,
 }
 
 impl Agent {
-    /// Reads what concerns it from the parameters. What Ironic holds is told to `pinned`, since the decision depends
-    /// on it.
+    /// Reads what concerns it from the parameters. What Ironic holds is told to `callback`.
     pub fn new(
         client: Client,
         parameters: &Parameters,
         decisions: watch::Receiver<Arc<Published>>,
-        pinned: watch::Sender<Option<String>>,
+        callback: Callback,
         status: Status,
         metrics: Metrics,
     ) -> Self {
@@ -66,7 +65,7 @@ impl Agent {
             without_listener: parameters.agent_without_listener,
             port: parameters.advertise.port,
             decisions,
-            pinned,
+            callback,
             status,
             metrics,
             rng: Rng::new(),
@@ -104,38 +103,6 @@ impl Agent {
         }
     }
 
-    /// Remembers what Ironic holds.
-    fn pin(&self, url: Option<&str>) {
-        let url = url.map(str::to_owned);
-        self.metrics.agent_url_pinned.set(url.is_some().into());
-        self.status.update(|status| status.pinned.clone_from(&url));
-        self.pinned.send_if_modified(|known| {
-            let changed = *known != url;
-            *known = url;
-            changed
-        });
-    }
-
-    /// Judges what Ironic has recorded, before anybody wonders why the conductor cannot connect.
-    fn judge_recorded(&self, url: &str) {
-        let judgement = agent_url::judge(url, &Context::default());
-        if !judgement.reasons.is_empty() {
-            let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
-            tracing::error!(
-                ?url,
-                reasons = words.join("; "),
-                "Ironic holds a bad callback URL of this node"
-            );
-            self.bad_url(url, UrlSource::Ironic, UrlAction::None, &judgement.reasons);
-        }
-    }
-
-    fn bad_url(&self, url: &str, source: UrlSource, action: UrlAction, reasons: &[agent_url::Reason]) {
-        self.metrics.bad_agent_url(source, action, reasons);
-        let labels = reasons.iter().map(|reason| reason.as_str()).collect();
-        self.status.update(|status| status.push_bad_url(url, labels));
-    }
-
     fn phase(&self, phase: AgentPhase) {
         self.agent_status(|agent| agent.phase = phase);
     }
@@ -150,22 +117,4 @@ async fn url_changed(decisions: &mut watch::Receiver<Arc<Published>>, url: Optio
     if decisions.wait_for(differs).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// The API URLs with their addresses in the order of the decision, usable ones first.
-fn endpoints(decision: &Decision) -> Vec<Endpoint> {
-    let targets = decision.trace.iter().map(|target| {
-        let mut candidates: Vec<_> = target.resolved.iter().collect();
-        candidates.sort_by_key(|candidate| !candidate.accepted);
-        let mut addresses: Vec<_> = candidates.into_iter().map(|candidate| candidate.ip).collect();
-        let mut seen = std::collections::HashSet::new();
-        addresses.retain(|ip| seen.insert(*ip));
-        Endpoint {
-            url: target.url.clone(),
-            addresses,
-        }
-    });
-    targets
-        .filter(|endpoint| !endpoint.addresses.is_empty())
-        .collect()
 }

@@ -113,6 +113,11 @@ pub fn host(url: &str) -> Option<Host> {
     read_host(&split(url)?).ok()
 }
 
+/// The port of a callback URL, where it is one as it stands.
+pub fn port(url: &str) -> Option<u16> {
+    read_port(split(url)?.port?)
+}
+
 fn find_reasons(url: &str, context: &Context) -> Vec<Reason> {
     if url.is_empty() {
         return vec![Reason::Empty];

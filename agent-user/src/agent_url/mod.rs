@@ -7,7 +7,7 @@ mod judge;
 mod reason;
 
 pub(crate) use judge::address_class;
-pub use judge::{Context, Judgement, Local, Verdict, host, judge};
+pub use judge::{Context, Judgement, Local, Verdict, host, judge, port};
 pub use reason::Reason;
 
 use crate::api_url::{Host, Scheme};

@@ -8,11 +8,12 @@ use crate::agent_url::{Context, Judgement, Local, Reason, Verdict, judge};
 use crate::metrics::Metrics;
 use crate::params::Parameters;
 use crate::rtnl::Kernel;
+use crate::watch::local_addresses;
 
 use super::explain::{ExplainError, decide_once};
 
-/// The longest line of standard input that is judged as it is; the rest of a longer one is cut off.
-const LONGEST_LINE: u64 = 1 << 20;
+/// The longest line of standard input that is judged as it is, in bytes; the rest of a longer one is passed over.
+const LONGEST_LINE: u64 = 64 << 10;
 
 /// One entry of `check-url --json`.
 #[derive(Serialize)]
@@ -30,22 +31,10 @@ struct Entry<'a> {
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
     let decided = decide_once(parameters).await?.address;
     let mut kernel = Kernel::open(Metrics::new()?)?;
-    let mut local = Local {
+    Ok(Local {
         decided,
-        ..Local::default()
-    };
-    for ipv4 in [true, false] {
-        for address in kernel.addresses(ipv4, None)? {
-            let usable = !address.tentative && !address.dad_failed;
-            let list = if usable {
-                &mut local.assigned
-            } else {
-                &mut local.tentative
-            };
-            list.push(address.ip);
-        }
-    }
-    Ok(local)
+        ..local_addresses(&mut kernel)?
+    })
 }
 
 /// The URLs of the arguments; `-` stands for the lines of standard input.
@@ -59,17 +48,25 @@ pub fn collect(arguments: impl Iterator<Item = String>, mut input: impl BufRead)
             urls.push(argument);
             continue;
         }
-        loop {
-            let mut line = Vec::new();
-            if io::Read::take(&mut input, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
-                break;
-            }
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            urls.push(String::from_utf8_lossy(line).into_owned());
+        while let Some(line) = read_line(&mut input)? {
+            urls.push(line);
         }
     }
     Ok(urls)
+}
+
+/// The next line without its end; `None` after the last one.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    if io::Read::take(&mut *input, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let Some(whole) = line.strip_suffix(b"\n") else {
+        input.skip_until(b'\n')?;
+        return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+    };
+    let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
+    Ok(Some(String::from_utf8_lossy(whole).into_owned()))
 }
 
 /// Prints the judgements; true where every URL is good.

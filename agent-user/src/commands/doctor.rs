@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::advertise::Decision;
+use crate::daemon::ipa_takes_no_list;
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Client;
 use crate::metrics::Metrics;
@@ -46,20 +47,16 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
         questions(&metrics),
         ipv6(),
     ];
-    checks.push(address(&decide_once(parameters).await?, mode));
+    checks.push(address(&decide_once(parameters).await?));
     checks.push(web_port(parameters));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
-    checks.extend((mode == Mode::Guard).then(|| Check {
-        name: "guard",
-        ok: false,
-        required: true,
-        found: "this version has no guard".to_owned(),
-        cost: "use mode configure: IPA gets the right address, its heartbeats are not seen".to_owned(),
-    }));
+    checks.extend((mode == Mode::Guard).then(|| guard_path(parameters)));
     checks.push(ipa(parameters).await);
-    if mode == Mode::Agent {
+    if mode == Mode::Agent || mode == Mode::Guard {
         checks.push(tls(parameters));
+    }
+    if mode == Mode::Agent {
         checks.push(listener(parameters));
     }
     checks.push(systemd());
@@ -166,17 +163,16 @@ fn ipv6() -> Check {
     )
 }
 
-fn address(decision: &Decision, mode: Mode) -> Check {
+fn address(decision: &Decision) -> Check {
     let outcome = if decision.address.is_some() {
         Ok(decision.to_string())
     } else {
         Err(decision.to_string())
     };
-    // A ramdisk whose address is still to come works all the same; the daemon waits for it.
-    let required = mode == Mode::Agent && decision.trace.is_empty() && decision.address.is_none();
+    // Not required: a ramdisk whose address is still to come works all the same.
     check(
         "advertise address",
-        required,
+        false,
         outcome,
         "nothing to advertise yet; the daemon goes on watching",
     )
@@ -205,6 +201,22 @@ fn dropin(directory: &Path) -> Check {
         true,
         outcome,
         "IPA goes on choosing its address by itself",
+    )
+}
+
+fn guard_path(parameters: &Parameters) -> Check {
+    let outcome = match ipa_takes_no_list(parameters.ipa.api_url_list) {
+        None => Ok(
+            "ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
+                .to_owned(),
+        ),
+        Some(why) => Err(format!("ironic-python-agent is not told of it: {why}")),
+    };
+    check(
+        "guard",
+        false,
+        outcome,
+        "as mode configure: IPA gets the right address, its heartbeats are not seen",
     )
 }
 

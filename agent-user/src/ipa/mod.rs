@@ -1,4 +1,7 @@
-//! ironic-python-agent on this machine: its configuration drop-in and its status.
+//! ironic-python-agent on this machine: its configuration drop-in, its status, its version, its restart.
 
 pub mod dropin;
+pub mod keeper;
+pub mod restart;
 pub mod status;
+pub mod version;

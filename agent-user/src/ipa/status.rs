@@ -4,15 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::ironic::{Connector, IronicError, get};
+use crate::metrics::Metrics;
 use crate::params::IronicParameters;
 use crate::rtnl::listens;
-use crate::status::IpaStatus;
+use crate::status::{IpaStatus, Status};
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often it is asked while the daemon runs.
+const POLL: Duration = Duration::from_secs(10);
 
 /// Asks an IPA on loopback.
 pub struct IpaProbe {
@@ -86,5 +91,19 @@ fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
         host: Host::Ip(address),
         port,
         prefix: String::new(),
+    }
+}
+
+/// Asks again and again, for the pages and `ipa_up`.
+pub async fn follow(port: u16, status: Status, metrics: Metrics) {
+    let Ok(probe) = IpaProbe::new(port).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
+    else {
+        return;
+    };
+    loop {
+        let ipa = probe.ask().await;
+        metrics.ipa_up.set(ipa.up.into());
+        status.update(|status| status.ipa = ipa);
+        sleep(POLL).await;
     }
 }

@@ -13,6 +13,10 @@ impl Errno {
     pub const NODEV: Self = Self(19);
     /// The routing tables say `blackhole` (or the question was malformed).
     pub const INVAL: Self = Self(22);
+    /// This kernel lacks what was asked for.
+    pub const OPNOTSUPP: Self = Self(95);
+    /// This kernel lacks the address family.
+    pub const AFNOSUPPORT: Self = Self(97);
     /// The device is down.
     pub const NETDOWN: Self = Self(100);
     /// No route matches.

@@ -9,7 +9,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, Rout
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::question::{Extent, QuestionSocket};
+use super::question::{Extent, QuestionSocket, Seen};
 use super::{Errno, RtnlError};
 use crate::metrics::Metrics;
 
@@ -149,8 +149,21 @@ impl Kernel {
     /// The addresses of one family, of one device or of all.
     ///
     /// # Errors
-    /// Where the dump fails.
+    /// Where the dump fails, or changes overtake it at every try.
     pub fn addresses(&mut self, ipv4: bool, device: Option<u32>) -> Result<Vec<Address>, RtnlError> {
+        let seen = self.addresses_seen(ipv4, device)?;
+        if seen.complete {
+            Ok(seen.found)
+        } else {
+            Err(RtnlError::Interrupted)
+        }
+    }
+
+    /// The same for who can do with a part: with thousands of addresses that come and go no dump is consistent.
+    ///
+    /// # Errors
+    /// Where the dump fails.
+    pub fn addresses_seen(&mut self, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
         let mut message = AddressMessage::default();
         message.header.family = if ipv4 {
             AddressFamily::Inet
@@ -158,7 +171,7 @@ impl Kernel {
             AddressFamily::Inet6
         };
         message.header.index = device.unwrap_or(0);
-        let answer = self.socket.ask(
+        let answer = self.socket.see(
             RouteNetlinkMessage::GetAddress(message),
             Extent::Dump,
             |message| match message {
@@ -166,11 +179,13 @@ impl Kernel {
                 _ => None,
             },
         );
-        self.metrics.netlink_query("address", answer.is_ok());
+        let complete = answer.as_ref().is_ok_and(|seen| seen.complete);
+        self.metrics.netlink_query("address", complete);
         // Kernels without strict checking (before 5.0) ignore the filter.
-        answer.map(|mut all| {
-            all.retain(|address| device.is_none_or(|device| device == address.device));
-            all
+        answer.map(|mut seen| {
+            seen.found
+                .retain(|address| device.is_none_or(|device| device == address.device));
+            seen
         })
     }
 

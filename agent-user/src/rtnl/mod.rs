@@ -15,6 +15,7 @@ pub use errno::Errno;
 pub use kernel::{Address, Kernel, Link, Route, RouteQuestion};
 pub use listeners::listens;
 pub use monitor::{Change, ChangeKind, Monitor};
+pub use question::Seen;
 pub use socket::NetlinkSocket;
 
 use std::io;

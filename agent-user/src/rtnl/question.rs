@@ -26,6 +26,15 @@ pub enum Extent {
     Dump,
 }
 
+/// What a dump showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// Each of them was there when the kernel wrote it.
+    pub found: Vec<T>,
+    /// False where changes overtook the dump at every try: what is not found may be there all the same.
+    pub complete: bool,
+}
+
 /// The question socket of one netlink protocol.
 #[derive(Debug)]
 pub struct QuestionSocket {
@@ -47,7 +56,7 @@ impl QuestionSocket {
     /// Asks, and repeats a dump that changes have made inconsistent (NLM_F_DUMP_INTR). Returns what `pick` takes.
     ///
     /// # Errors
-    /// `Refused` carries the kernel's error number.
+    /// `Refused` carries the kernel's error number; `Interrupted` where no try gave a consistent dump.
     pub fn ask<M, T>(
         &mut self,
         question: M,
@@ -57,25 +66,50 @@ impl QuestionSocket {
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {
+        let seen = self.see(question, extent, pick)?;
+        if seen.complete {
+            Ok(seen.found)
+        } else {
+            Err(RtnlError::Interrupted)
+        }
+    }
+
+    /// As [`QuestionSocket::ask`], but where no try gave a consistent dump, what the last one showed.
+    ///
+    /// # Errors
+    /// `Refused` carries the kernel's error number.
+    pub fn see<M, T>(
+        &mut self,
+        question: M,
+        extent: Extent,
+        pick: impl Fn(M) -> Option<T>,
+    ) -> Result<Seen<T>, RtnlError>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | if extent == Extent::Dump { NLM_F_DUMP } else { 0 };
         let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
         message.finalize();
+        let mut last = Err(RtnlError::Interrupted);
         for _ in 0..DUMP_TRIES {
             self.sequence = self.sequence.wrapping_add(1);
             message.header.sequence_number = self.sequence;
             let mut bytes = vec![0; message.buffer_len()];
             message.serialize(&mut bytes);
             self.socket.send(&bytes)?;
-            match self.answer(extent, &pick) {
-                Err(RtnlError::Interrupted) => {}
-                answer => return answer,
+            last = self.answer(extent, &pick);
+            if !matches!(
+                last,
+                Err(RtnlError::Interrupted) | Ok(Seen { complete: false, .. })
+            ) {
+                break;
             }
         }
-        Err(RtnlError::Interrupted)
+        last
     }
 
-    fn answer<M, T>(&mut self, extent: Extent, pick: &impl Fn(M) -> Option<T>) -> Result<Vec<T>, RtnlError>
+    fn answer<M, T>(&mut self, extent: Extent, pick: &impl Fn(M) -> Option<T>) -> Result<Seen<T>, RtnlError>
     where
         M: NetlinkDeserializable,
     {
@@ -99,7 +133,10 @@ impl QuestionSocket {
                     Ok(NetlinkPayload::InnerMessage(message)) => {
                         found.extend(pick(message));
                         if extent == Extent::One {
-                            return Ok(found);
+                            return Ok(Seen {
+                                found,
+                                complete: true,
+                            });
                         }
                     }
                     Ok(NetlinkPayload::Error(error)) => {
@@ -110,8 +147,10 @@ impl QuestionSocket {
                             _ => RtnlError::Refused(errno),
                         });
                     }
-                    Ok(NetlinkPayload::Done(_)) if interrupted => return Err(RtnlError::Interrupted),
-                    Ok(NetlinkPayload::Done(_)) => return Ok(found),
+                    Ok(NetlinkPayload::Done(_)) => {
+                        let complete = !interrupted;
+                        return Ok(Seen { found, complete });
+                    }
                     Ok(_) => {}
                     // One message of a dump that the decoder does not know must not hide the others.
                     Err(error) if extent == Extent::Dump => {

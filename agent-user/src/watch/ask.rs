@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
-use crate::agent_url::{self, address_class};
+use crate::agent_url::{self, Local, address_class};
 use crate::api_url::{ApiUrl, Host};
-use crate::rtnl::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
+use crate::rtnl::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
 const ALTERNATIVES: usize = 8;
@@ -54,23 +54,56 @@ fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
         Host::Ip(ip) => Some(ip.to_canonical()),
         Host::Name(_) => None,
     });
-    let address = ip.and_then(|ip| assigned(kernel, ip));
-    let link = address.and_then(|address| kernel.link(address.device).ok());
+    let (place, unanswered) = match ip.map(|ip| place(kernel, ip)) {
+        None => (None, None),
+        Some(Ok(place)) => (place, None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+    };
+    let (address, link) = place.unzip();
     Pinned {
         url: url.to_owned(),
         ip,
         address,
-        link,
+        link: link.flatten(),
+        unanswered,
+    }
+}
+
+/// An address of ours and the device that has it.
+fn place(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<(Address, Option<Link>)>, RtnlError> {
+    let Some(address) = assigned(kernel, ip)? else {
+        return Ok(None);
+    };
+    Ok(Some((address, link(kernel, address.device)?)))
+}
+
+/// The addresses of a device, or of all; none where there is no such device, or no such family here.
+fn addresses(kernel: &mut Kernel, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
+    match kernel.addresses_seen(ipv4, device) {
+        Err(RtnlError::Refused(Errno::NODEV | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => Ok(Seen {
+            found: Vec::new(),
+            complete: true,
+        }),
+        answer => answer,
     }
 }
 
 /// The address as it is assigned here, on whichever device.
-fn assigned(kernel: &mut Kernel, ip: IpAddr) -> Option<Address> {
-    kernel
-        .addresses(ip.is_ipv4(), None)
-        .ok()?
-        .into_iter()
-        .find(|address| address.ip == ip)
+fn assigned(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<Address>, RtnlError> {
+    let seen = addresses(kernel, ip.is_ipv4(), None)?;
+    match seen.found.into_iter().find(|address| address.ip == ip) {
+        None if !seen.complete => Err(RtnlError::Interrupted),
+        address => Ok(address),
+    }
+}
+
+/// The device with this index; none where it has just gone.
+fn link(kernel: &mut Kernel, index: u32) -> Result<Option<Link>, RtnlError> {
+    match kernel.link(index) {
+        Ok(link) => Ok(Some(link)),
+        Err(RtnlError::Refused(Errno::NODEV)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn destination(kernel: &mut Kernel, ip: IpAddr, port: u16, interface: Option<&str>) -> Destination {
@@ -90,7 +123,7 @@ fn candidates(
         None => None,
         Some(name) => Some(kernel.link_named(name).map_err(|error| match error.errno() {
             Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
-            _ => RouteFailure::Question(error.to_string()),
+            _ => unanswered(error),
         })?),
     };
     let question = RouteQuestion {
@@ -114,8 +147,13 @@ fn candidates(
             by_interface(kernel, ip, link)
         }
         (Err(RtnlError::Refused(errno)), _) => Err(RouteFailure::Kernel(errno)),
-        (Err(error), _) => Err(RouteFailure::Question(error.to_string())),
+        (Err(error), _) => Err(unanswered(error)),
     }
+}
+
+#[allow(clippy::needless_pass_by_value)] // For map_err.
+fn unanswered(error: RtnlError) -> RouteFailure {
+    RouteFailure::Question(error.to_string())
 }
 
 /// The kernel's choice; and where that is only a last resort, the other addresses of the device.
@@ -127,7 +165,7 @@ fn by_route(
     let source = route.source.ok_or(RouteFailure::NoSource)?;
     let chosen = Candidate {
         chosen_by_kernel: true,
-        ..candidate(kernel, question, source, route)
+        ..candidate(kernel, question, source, route).map_err(unanswered)?
     };
     let last_resort = chosen
         .address
@@ -138,10 +176,11 @@ fn by_route(
         Vec::new()
     };
     let others = others.into_iter().take(ALTERNATIVES);
-    let others: Vec<_> = others
-        .map(|other| candidate(kernel, question, other.ip, route))
-        .collect();
-    Ok(std::iter::once(chosen).chain(others).collect())
+    let mut candidates = vec![chosen];
+    for other in others {
+        candidates.push(candidate(kernel, question, other.ip, route).map_err(unanswered)?);
+    }
+    Ok(candidates)
 }
 
 fn lasting(address: &&Address) -> bool {
@@ -154,7 +193,12 @@ fn usable(address: &Address) -> bool {
 
 /// A connect asks the FIB a second time, with the source that the first answer gave: that answer says which way it
 /// goes, and rules by source show only there.
-fn candidate(kernel: &mut Kernel, question: RouteQuestion, source: IpAddr, first: Route) -> Candidate {
+fn candidate(
+    kernel: &mut Kernel,
+    question: RouteQuestion,
+    source: IpAddr,
+    first: Route,
+) -> Result<Candidate, RtnlError> {
     let answer = match kernel.route(&RouteQuestion {
         source: Some(source),
         ..question
@@ -168,17 +212,18 @@ fn candidate(kernel: &mut Kernel, question: RouteQuestion, source: IpAddr, first
         }
     };
     let device = answer.ok().and_then(|route| route.device).or(first.device);
-    let beside = device
-        .and_then(|device| kernel.addresses(source.is_ipv4(), Some(device)).ok())
-        .unwrap_or_default();
+    let beside = match device {
+        Some(device) => addresses(kernel, source.is_ipv4(), Some(device))?.found,
+        None => Vec::new(),
+    };
     // Often on another device than the outgoing one: unnumbered NICs borrow an address of lo.
-    let address = beside
-        .iter()
-        .find(|address| address.ip == source)
-        .copied()
-        .or_else(|| assigned(kernel, source));
-    let link = device.and_then(|device| kernel.link(device).ok());
-    Candidate {
+    let here = beside.iter().find(|address| address.ip == source).copied();
+    let address = match here {
+        Some(address) => Some(address),
+        None => assigned(kernel, source)?,
+    };
+    let link = device.map(|device| link(kernel, device)).transpose()?.flatten();
+    Ok(Candidate {
         source,
         chosen_by_kernel: false,
         by_interface: false,
@@ -186,20 +231,27 @@ fn candidate(kernel: &mut Kernel, question: RouteQuestion, source: IpAddr, first
         beside,
         route: answer,
         link,
-    }
+    })
 }
 
 /// As IPA does with `network_interface`: the first usable address of the device, route or not.
 fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candidate>, RouteFailure> {
-    let beside = kernel
-        .addresses(ip.is_ipv4(), Some(link.index))
-        .unwrap_or_default();
+    let seen = addresses(kernel, ip.is_ipv4(), Some(link.index)).map_err(unanswered)?;
+    if seen.found.is_empty() && !seen.complete {
+        return Err(unanswered(RtnlError::Interrupted));
+    }
+    let beside = seen.found;
     let first = beside
         .iter()
         .find(lasting)
         .or_else(|| beside.iter().find(|one| usable(one)));
     let Some(first) = first.or_else(|| beside.first()).copied() else {
-        return Err(RouteFailure::NoAddressOnDevice(link.name));
+        // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
+        return Err(if link.up {
+            RouteFailure::NoAddressOnDevice(link.name)
+        } else {
+            RouteFailure::Kernel(Errno::NETDOWN)
+        });
     };
     let route = Ok(Route {
         source: Some(first.ip),
@@ -215,4 +267,24 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
         route,
         link: Some(link),
     }])
+}
+
+/// Every address of this machine, to judge a callback URL against.
+///
+/// # Errors
+/// Where the kernel cannot be asked.
+pub fn local_addresses(kernel: &mut Kernel) -> Result<Local, RtnlError> {
+    let mut local = Local::default();
+    for ipv4 in [true, false] {
+        for address in kernel.addresses(ipv4, None)? {
+            let usable = !address.tentative && !address.dad_failed;
+            let list = if usable {
+                &mut local.assigned
+            } else {
+                &mut local.tentative
+            };
+            list.push(address.ip);
+        }
+    }
+    Ok(local)
 }

@@ -12,8 +12,15 @@ use tokio::time::sleep;
 
 use crate::readiness;
 
-/// Where inotify cannot be had, and behind symbolic links that it does not follow, a look now and then must do.
+/// Where inotify cannot be had, and behind a chain of symbolic links, a look now and then must do.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// What can change the content of a file in a directory.
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::ATTRIB);
 
 /// What was touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +46,34 @@ impl EtcWatch {
             .inspect_err(|error| tracing::debug!(%error, ?directory, "no inotify; looking every 30 s"))
             .ok();
         let resolv_conf = stamp(&directory.join("resolv.conf"));
-        Self {
+        let watch = Self {
             directory: directory.to_owned(),
             inotify,
             resolv_conf,
+        };
+        watch.follow_link();
+        watch
+    }
+
+    /// systemd-resolved and NetworkManager keep the file elsewhere, behind a symbolic link that may come before its
+    /// target, or lead to another place later. A directory that is watched already stays watched once.
+    fn follow_link(&self) {
+        let name = self.directory.join("resolv.conf");
+        let Some(inotify) = &self.inotify else { return };
+        let Ok(target) = std::fs::read_link(name) else {
+            return;
+        };
+        if let Some(elsewhere) = self.directory.join(target).parent()
+            && let Err(error) = inotify::add_watch(inotify.get_ref(), elsewhere, EVENTS)
+        {
+            tracing::debug!(%error, ?elsewhere, "the directory of resolv.conf is not watched");
         }
     }
 
     /// Waits for the next touch. A `.rescued` that is there already is told at once.
     pub async fn touched(&mut self) -> Touched {
         loop {
+            self.follow_link();
             if self.directory.join(".rescued").exists() {
                 return Touched::Rescued;
             }
@@ -73,21 +98,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 
 fn open(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let events = WatchFlags::CREATE
-        | WatchFlags::MOVED_TO
-        | WatchFlags::CLOSE_WRITE
-        | WatchFlags::DELETE
-        | WatchFlags::ATTRIB;
-    inotify::add_watch(&fd, directory, events)?;
-    // systemd-resolved and NetworkManager keep the file elsewhere, behind a symbolic link.
-    let target = std::fs::canonicalize(directory.join("resolv.conf")).ok();
-    if let Some(elsewhere) = target
-        .as_deref()
-        .and_then(Path::parent)
-        .filter(|parent| *parent != directory)
-    {
-        inotify::add_watch(&fd, elsewhere, events)?;
-    }
+    inotify::add_watch(&fd, directory, EVENTS)?;
     readiness::watch(fd)
 }
 

@@ -7,7 +7,7 @@ mod ask;
 mod files;
 mod names;
 
-pub use ask::{ResolvedTarget, ask};
+pub use ask::{ResolvedTarget, ask, local_addresses};
 pub use files::{EtcWatch, Touched};
 pub use names::{Names, Resolver};
 
@@ -20,7 +20,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::advertise::{Decision, Refusal, decide};
+use crate::advertise::{Decision, Facts, Refusal, decide};
 use crate::metrics::Metrics;
 use crate::params::AdvertiseParameters;
 use crate::rtnl::{Kernel, Monitor, RtnlError};
@@ -30,6 +30,9 @@ pub const WINDOW: Duration = Duration::from_millis(50);
 
 /// The longest time between two questions.
 const REASK: Duration = Duration::from_secs(30);
+
+/// A question that the kernel does not answer leaves the last decision standing so long; then what is known must do.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pause before a failed socket is opened again.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -64,6 +67,7 @@ pub struct Watch {
     pinned: watch::Receiver<Option<String>>,
     published: watch::Sender<Arc<Published>>,
     refused: HashSet<(Option<IpAddr>, Refusal)>,
+    unanswered_since: Option<Instant>,
     metrics: Metrics,
 }
 
@@ -93,6 +97,7 @@ impl Watch {
             pinned,
             published,
             refused: HashSet::new(),
+            unanswered_since: None,
             metrics,
         })
     }
@@ -111,7 +116,10 @@ impl Watch {
     pub async fn run(mut self) {
         let mut event = None;
         loop {
-            self.answer(event.take()).await;
+            let answered = self.answer(event).await;
+            if answered {
+                event = None;
+            }
             let window_end = Instant::now() + WINDOW;
             loop {
                 tokio::select! {
@@ -120,7 +128,7 @@ impl Watch {
                     since = changed(&mut self.monitor, &self.metrics) => event = event.or(Some(since)),
                 }
             }
-            if event.is_some() {
+            if event.is_some() || !answered {
                 continue;
             }
             tokio::select! {
@@ -132,8 +140,8 @@ impl Watch {
         }
     }
 
-    /// Asks, decides, publishes. `event` is the time of the first event that is answered here.
-    async fn answer(&mut self, event: Option<std::time::Instant>) {
+    /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
+    async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
         let targets = self.targets.borrow_and_update().clone();
         let pinned = self.pinned.borrow_and_update().clone();
         let interface = self.wanted.interface.clone();
@@ -146,7 +154,7 @@ impl Watch {
             Err(error) => {
                 tracing::error!(%error, "the kernel cannot be asked; trying again");
                 sleep(REOPEN).await;
-                return;
+                return false;
             }
         };
         // On a thread of its own: while a driver holds the kernel's rtnl lock a question can wait for seconds, and
@@ -156,6 +164,7 @@ impl Watch {
             (kernel, facts)
         });
         match asked.await {
+            Ok((_, facts)) if self.must_ask_again(&facts) => false,
             Ok((kernel, facts)) => {
                 self.kernel = Some(kernel);
                 let decision = decide(&facts, &self.wanted);
@@ -165,9 +174,26 @@ impl Watch {
                         .observe(event.elapsed().as_secs_f64());
                 }
                 self.publish(decision);
+                true
             }
-            Err(error) => tracing::error!(%error, "asking the kernel ended early; asking again"),
+            Err(error) => {
+                tracing::error!(%error, "asking the kernel ended early; asking again");
+                sleep(REOPEN).await;
+                false
+            }
         }
+    }
+
+    /// An address must not seem lost because a question went unanswered. The socket is not used again: the rest of an
+    /// answer may still be on its way.
+    fn must_ask_again(&mut self, facts: &Facts) -> bool {
+        let Some(reason) = facts.unanswered() else {
+            self.unanswered_since = None;
+            return false;
+        };
+        let since = *self.unanswered_since.get_or_insert_with(Instant::now);
+        tracing::debug!(reason, "the kernel did not answer; asking again");
+        since.elapsed() < PATIENCE
     }
 
     fn publish(&mut self, decision: Decision) {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -61,26 +63,36 @@ impl Resolver {
     }
 
     async fn name(&mut self, name: &str) -> Result<Vec<IpAddr>, String> {
-        let dns = match &self.dns {
-            Some(dns) => dns,
-            None => self.dns.insert(open()?),
+        let (dns, unusable) = match &self.dns {
+            Some(dns) => (dns.clone(), None),
+            None => match open() {
+                Ok(dns) => (self.dns.insert(dns).clone(), None),
+                Err(unusable) => (hosts_only()?, Some(unusable)),
+            },
         };
-        match timeout(PATIENCE, dns.lookup_ip(name)).await {
-            Ok(Ok(answer)) => Ok(answer.iter().collect()),
-            Ok(Err(error)) => Err(format!("{name} does not resolve: {error}")),
-            Err(_elapsed) => Err(format!(
-                "{name} does not resolve: no answer within {} s",
-                PATIENCE.as_secs()
-            )),
-        }
+        let error = match timeout(PATIENCE, dns.lookup_ip(name)).await {
+            Ok(Ok(answer)) => return Ok(answer.iter().collect()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        // /etc/hosts is read when a resolver is made: the next try reads it again.
+        self.dns = None;
+        Err(unusable.unwrap_or_else(|| format!("{name} does not resolve: {error}")))
     }
+}
+
+/// What /etc/hosts says, where resolv.conf is missing or names no server: the C library looks there first, too.
+fn hosts_only() -> Result<TokioResolver, String> {
+    TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        .build()
+        .map_err(|error| format!("/etc/hosts cannot be used: {error}"))
 }
 
 fn open() -> Result<TokioResolver, String> {
     let readable = |error| format!("/etc/resolv.conf cannot be used: {error}");
     let mut builder = TokioResolver::builder_tokio().map_err(readable)?;
     let options = builder.options_mut();
-    options.ip_strategy = hickory_resolver::config::LookupIpStrategy::Ipv4AndIpv6;
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = SERVER_TIMEOUT;
     builder.build().map_err(readable)
 }

@@ -115,6 +115,12 @@ fn ironic(html: &mut String, view: &View) -> fmt::Result {
         )
     });
     list(html, "Last heartbeats", heartbeats)?;
+    let events = snapshot.guard.events.iter().rev();
+    list(
+        html,
+        "What the guard did",
+        events.map(|event| format!("{} ago: {}", seconds(event.at.elapsed()), event.what)),
+    )?;
     let bad = snapshot.bad_urls.iter().rev().map(|event| {
         format!(
             "{} ago: {:?}: {}",

@@ -1,10 +1,12 @@
 //! `/state`: everything as JSON. Its shape is written down in `docs/state.md`, and a test compares the two.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::View;
 use crate::advertise::{Explanation, Origin};
-use crate::status::{AgentPhase, DropinStatus, IpaStatus};
+use crate::status::{AgentPhase, DropinStatus, GuardStatus, IpaStatus};
 
 /// The whole object: that of `explain --json`, and what the daemon adds.
 #[derive(Serialize)]
@@ -20,8 +22,10 @@ pub struct State<'a> {
     ready: bool,
     ready_reason: &'a str,
     pinned_url: Option<&'a str>,
+    stale: Option<&'a str>,
     agent: Agent<'a>,
-    dropin: &'a DropinStatus,
+    guard: Guard<'a>,
+    dropin: Dropin<'a>,
     ipa: &'a IpaStatus,
     heartbeats: Vec<Heartbeat<'a>>,
     bad_agent_urls: Vec<BadUrl<'a>>,
@@ -35,7 +39,63 @@ struct Agent<'a> {
     node_uuid: Option<&'a str>,
     last_accepted_seconds_ago: Option<f64>,
     last_failure: Option<&'a str>,
-    stale: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Guard<'a> {
+    listening: Option<SocketAddr>,
+    out_of_path: Option<&'a str>,
+    gate: Option<&'a str>,
+    held_heartbeat: Option<&'a str>,
+    witness: Option<&'a str>,
+    events: Vec<GuardEvent<'a>>,
+}
+
+#[derive(Serialize)]
+struct GuardEvent<'a> {
+    seconds_ago: f64,
+    what: &'a str,
+}
+
+impl<'a> From<&'a GuardStatus> for Guard<'a> {
+    fn from(status: &'a GuardStatus) -> Self {
+        let events = status.events.iter();
+        let events = events.map(|event| GuardEvent {
+            seconds_ago: event.at.elapsed().as_secs_f64(),
+            what: &event.what,
+        });
+        Self {
+            listening: status.listening,
+            out_of_path: status.out_of_path.as_deref(),
+            gate: status.gate.as_deref(),
+            held_heartbeat: status.held_heartbeat.as_deref(),
+            witness: status.witness.as_deref(),
+            events: events.collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Dropin<'a> {
+    state: &'static str,
+    address: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> From<&'a DropinStatus> for Dropin<'a> {
+    fn from(status: &'a DropinStatus) -> Self {
+        let (state, address, error) = match status {
+            DropinStatus::Off => ("off", None, None),
+            DropinStatus::Absent => ("absent", None, None),
+            DropinStatus::Written(address) => ("written", Some(address.as_str()), None),
+            DropinStatus::Failed(error) => ("failed", None, Some(error.as_str())),
+        };
+        Self {
+            state,
+            address,
+            error,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -86,14 +146,15 @@ impl<'a> State<'a> {
                 Ok(words) | Err(words) => words,
             },
             pinned_url: snapshot.pinned.as_deref(),
+            stale: snapshot.stale.as_deref(),
             agent: Agent {
                 phase: snapshot.agent.phase,
                 node_uuid: snapshot.agent.node_uuid.as_deref(),
                 last_accepted_seconds_ago: snapshot.agent.last_accepted.map(|at| at.elapsed().as_secs_f64()),
                 last_failure: snapshot.agent.last_failure.as_deref(),
-                stale: snapshot.agent.stale.as_deref(),
             },
-            dropin: &snapshot.dropin,
+            guard: Guard::from(&snapshot.guard),
+            dropin: Dropin::from(&snapshot.dropin),
             ipa: &snapshot.ipa,
             heartbeats: heartbeats.collect(),
             bad_agent_urls: bad_urls.collect(),

@@ -109,6 +109,15 @@ impl Site {
         self.daemon(&all)
     }
 
+    /// The daemon with a kernel command line, and with variables of its own.
+    pub fn daemon_with(&self, cmdline: &Path, variables: &[(&str, &Path)], flags: &[&str]) -> Daemon {
+        let mut command = self.node.command(BINARY);
+        command.args(["run", "--no-vmedia", "--web.listen-address=127.0.0.1:10099"]);
+        command.arg(format!("--cmdline.path={}", cmdline.display()));
+        command.args(flags).envs(variables.iter().copied());
+        Daemon::from_command(command, &self.node).unwrap()
+    }
+
     /// Runs a shell script in a mount namespace of its own inside the node; it has to end in `exec "$@"`, which is the
     /// daemon with these flags.
     pub fn daemon_after(&self, script: &str, flags: &[&str]) -> Daemon {

@@ -1,0 +1,66 @@
+//! The mode that the parameters allow.
+
+use crate::ironic::Client;
+use crate::params::{Loaded, Mode, Source};
+
+use super::DaemonError;
+
+/// The mode that the parameters allow: what others gave never makes the daemon exit.
+pub struct Acting {
+    /// The mode.
+    pub mode: Mode,
+    /// In the modes that speak to Ironic.
+    pub client: Option<Client>,
+    /// Why it is not the wanted mode.
+    pub held_back: Option<String>,
+}
+
+impl Acting {
+    /// Decides, and sets up TLS to Ironic where the mode speaks to it.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up with the files that our own layers name.
+    pub fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
+        let parameters = &loaded.parameters;
+        let observe = |why: String| Self {
+            mode: Mode::Observe,
+            client: None,
+            held_back: Some(why),
+        };
+        // Without an API URL and without the operator's host there is nothing to decide.
+        let no_url = parameters.ironic.api_urls.is_empty();
+        let needs_url = match parameters.mode {
+            Mode::Observe => false,
+            Mode::Configure => parameters.advertise.host.is_none(),
+            Mode::Guard | Mode::Agent => true,
+        };
+        if no_url && needs_url {
+            let problem = loaded
+                .problems
+                .iter()
+                .find(|problem| problem.name == "ironic.api-url");
+            let why = problem.map_or_else(|| "no API URL was given".to_owned(), ToString::to_string);
+            return Ok(observe(why));
+        }
+        let client = match parameters.mode {
+            Mode::Agent | Mode::Guard => match Client::new(&parameters.ironic) {
+                Ok(client) => Some(client),
+                Err(error) if tls_is_foreign(loaded) => return Ok(observe(error.to_string())),
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        Ok(Self {
+            mode: parameters.mode,
+            client,
+            held_back: None,
+        })
+    }
+}
+
+/// Whether a file for TLS was named by IPA's own configuration.
+fn tls_is_foreign(loaded: &Loaded) -> bool {
+    let names = ["ironic.cafile", "ironic.certfile", "ironic.keyfile"];
+    let mut entries = names.iter().filter_map(|name| loaded.entry(name));
+    entries.any(|entry| entry.source == Source::IpaConfig)
+}

@@ -1,0 +1,330 @@
+//! The daemon: which tasks run in which mode, and how they end.
+
+mod acting;
+mod readiness;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::agent::Agent;
+use crate::callback::Callback;
+use crate::guard::{self, Guard, GuardError, Restarts};
+use crate::ipa::keeper::{self, Redirect};
+use crate::ipa::status::IpaProbe;
+use crate::ipa::{dropin, status as ipa_status, version};
+use crate::ironic::{Client, IronicError};
+use crate::metrics::Metrics;
+use crate::notify;
+use crate::params::{ApiUrlList, Loaded, Mode, Parameters};
+use crate::status::Status;
+use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
+use crate::web::{self, Sources, WebError};
+
+use acting::Acting;
+
+/// Why the daemon could not start.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// Netlink.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The web listener.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The guard's listener.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// TLS to Ironic.
+    #[error(transparent)]
+    Ironic(#[from] IronicError),
+    /// The metrics.
+    #[error("the metrics cannot be made: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Signals.
+    #[error("signals cannot be waited for: {0}")]
+    Signal(#[source] std::io::Error),
+    /// Mode agent would take an IPA's token.
+    #[error(
+        "an ironic-python-agent answers on port {0}, and a lookup of ours would take its token and hang it: use mode \
+         observe or configure, or hand the token out with ipa-agent-token or --ironic.agent-token-file"
+    )]
+    IpaPresent(u16),
+    /// The flag is understood, its work is not there yet.
+    #[error("{0}")]
+    NotInThisVersion(&'static str),
+}
+
+/// Why the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// `/etc/.rescued` appeared.
+    Rescued,
+}
+
+/// Runs until a signal, or until the machine belongs to a tenant.
+///
+/// # Errors
+/// Only while it starts; afterwards nothing but the above ends it.
+pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
+    if loaded.parameters.web_config_file.is_some() {
+        return Err(DaemonError::NotInThisVersion(
+            "--web.config.file is not in this version: TLS and passwords that it asks for would not be there",
+        ));
+    }
+    let mut signals = Signals::new()?;
+    let mut etc = EtcWatch::begin(Path::new("/etc"));
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    for problem in &problems {
+        tracing::warn!("{problem}");
+    }
+    let Acting {
+        mode,
+        client,
+        held_back,
+    } = Acting::of(&loaded)?;
+    let parameters = loaded.parameters;
+    if let Some(why) = &held_back {
+        tracing::warn!(
+            wanted = parameters.mode.as_str(),
+            "acting as {}: {why}",
+            mode.as_str()
+        );
+    }
+    if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
+        tokio::select! {
+            refused = refuse_beside_ipa(parameters.ipa_settings.listen_port) => refused?,
+            () = signals.received() => return Ok(Ended::Signal),
+        }
+    }
+
+    let metrics = Metrics::new()?;
+    metrics.set_mode(mode);
+    let status = Status::new(parameters.mode, mode, held_back, problems);
+    let (callback, pinned) = Callback::new(status.clone(), metrics.clone());
+    let names = Names::new(parameters.ironic.api_urls.clone());
+    let watch = Watch::begin(
+        parameters.advertise.clone(),
+        names.subscribe(),
+        pinned,
+        metrics.clone(),
+    )?;
+    let sources = Sources {
+        decisions: watch.subscribe(),
+        status,
+        metrics,
+    };
+    let listener = web::bind(parameters.web_listen_address)?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
+    }
+
+    let resolv_conf = watch::Sender::new(0);
+    let mut tasks = JoinSet::new();
+    start_mode(mode, client, &parameters, callback, &sources, &mut tasks).await?;
+    tasks.spawn(names.run(resolv_conf.subscribe()));
+    tasks.spawn(watch.run());
+    tasks.spawn(ipa_status::follow(
+        parameters.ipa_settings.listen_port,
+        sources.status.clone(),
+        sources.metrics.clone(),
+    ));
+    tasks.spawn(web::serve(listener, sources.clone()));
+    tasks.spawn(readiness::tell_systemd(mode, parameters.advertise.wait, sources));
+
+    let ended = loop {
+        tokio::select! {
+            () = signals.received() => break Ended::Signal,
+            touched = etc.touched() => match touched {
+                Touched::Rescued => break Ended::Rescued,
+                Touched::ResolvConf => {
+                    tracing::info!("resolv.conf has changed");
+                    resolv_conf.send_modify(|changes| *changes += 1);
+                }
+            },
+            Some(task) = tasks.join_next() => log_end(task),
+        }
+    };
+    notify::stopping();
+    // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
+    tasks.shutdown().await;
+    if ended == Ended::Rescued {
+        tracing::info!("/etc/.rescued is there: this machine is on its tenant's network now");
+        if writes_dropin(mode) {
+            remove_dropin(&parameters);
+        }
+    }
+    tracing::info!(?ended, "ended");
+    Ok(ended)
+}
+
+fn writes_dropin(mode: Mode) -> bool {
+    matches!(mode, Mode::Configure | Mode::Guard)
+}
+
+fn remove_dropin(parameters: &Parameters) {
+    if let Err(error) = dropin::remove(&parameters.ipa.config_dir) {
+        tracing::error!(%error, "a drop-in may still be there");
+    }
+}
+
+/// Starts what the mode does beyond watching.
+async fn start_mode(
+    mode: Mode,
+    client: Option<Client>,
+    parameters: &Parameters,
+    callback: Callback,
+    sources: &Sources,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), DaemonError> {
+    let Sources {
+        decisions,
+        status,
+        metrics,
+    } = sources.clone();
+    let redirect = match (mode, client) {
+        (Mode::Observe, _) => {
+            if writes_dropin(parameters.mode) {
+                remove_dropin(parameters); // Of an earlier run; nobody keeps it right now.
+            }
+            return Ok(());
+        }
+        (Mode::Agent, Some(client)) => {
+            tasks.spawn(Agent::new(client, parameters, decisions, callback, status, metrics).run());
+            return Ok(());
+        }
+        (Mode::Guard, Some(client)) => start_guard(client, parameters, callback, sources, tasks).await?,
+        _ => None,
+    };
+    tasks.spawn(keeper::keep(
+        parameters.ipa.config_dir.clone(),
+        redirect,
+        decisions,
+        status,
+        metrics,
+    ));
+    Ok(())
+}
+
+/// Starts the guard; gives what the drop-in tells IPA about it.
+async fn start_guard(
+    client: Client,
+    parameters: &Parameters,
+    callback: Callback,
+    sources: &Sources,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<Redirect>, DaemonError> {
+    let Sources {
+        decisions,
+        status,
+        metrics,
+    } = sources.clone();
+    let listener = guard::bind(parameters.guard.listen_address).await?;
+    let listens = listener.local_addr().unwrap_or(parameters.guard.listen_address);
+    let restarts = parameters.ipa.restart_unit.clone().map(Restarts::of);
+    let sender = restarts.as_ref().map(|restarts| restarts.sender.clone());
+    let guard = Guard::new(
+        client,
+        parameters,
+        decisions,
+        callback,
+        sender,
+        status.clone(),
+        metrics,
+    );
+    tasks.spawn(guard::serve(listener, Arc::clone(&guard)));
+    tasks.spawn(Arc::clone(&guard).stand_in(parameters.ipa_settings.listen_port));
+    if let Some(restarts) = restarts {
+        tasks.spawn(restarts.run(guard));
+    }
+    let out_of_path = ipa_takes_no_list(parameters.ipa.api_url_list);
+    if let Some(why) = &out_of_path {
+        tracing::warn!("the guard is not in IPA's path: {why}");
+    }
+    let redirect = out_of_path.is_none().then(|| Redirect {
+        guard: listens,
+        real: parameters.ironic.api_urls.clone(),
+    });
+    status.update(|status| {
+        status.guard.listening = Some(listens);
+        status.guard.out_of_path = out_of_path;
+    });
+    Ok(redirect)
+}
+
+/// Why IPA cannot be given the guard with Ironic's own URLs behind it; `None` where it can.
+pub fn ipa_takes_no_list(choice: ApiUrlList) -> Option<String> {
+    match (choice, version::installed(Path::new("/"))) {
+        (ApiUrlList::Always, _) => None,
+        (ApiUrlList::Never, _) => Some("--ipa.api-url-list=never".to_owned()),
+        (ApiUrlList::Auto, Some(version)) if version::knows_lists(version) => None,
+        (ApiUrlList::Auto, Some((major, minor))) => Some(format!(
+            "ironic-python-agent {major}.{minor} knows one API URL only"
+        )),
+        (ApiUrlList::Auto, None) => Some(
+            "no installed ironic-python-agent was found, so it is not known to take a list of API URLs"
+                .to_owned(),
+        ),
+    }
+}
+
+async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
+    if IpaProbe::new(port)?.ask().await.up {
+        Err(DaemonError::IpaPresent(port))
+    } else {
+        Ok(())
+    }
+}
+
+/// A task that ends by itself has nothing to do; one that panicked leaves the others running, and says so.
+fn log_end(task: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = task {
+        tracing::error!(%error, "a task ended early");
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Signal);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs a future on a runtime of one thread; blocking questions to the kernel have a thread of their own.
+///
+/// # Errors
+/// Where the runtime cannot be made.
+pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()?;
+    let output = runtime.block_on(future);
+    // A question that hangs in the kernel must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    Ok(output)
+}

@@ -1,0 +1,156 @@
+//! A lookup of IPA's: held until it is known to have started with the right address, then let through and learned
+//! from. The token goes to whoever looks up first, so IPA is never restarted afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use tokio::time::Instant;
+
+use crate::api_url::Host;
+use crate::ironic::{LookupReply, LookupResult, fault};
+use crate::metrics::Sender;
+use crate::status::DropinStatus;
+
+use super::Guard;
+use super::memory::{Node, RestartState};
+use super::policy::{LookupAction, LookupFacts, lookup};
+use super::proxy::{Answer, conflict};
+use super::relay::{AnyBody, AtEnd, passing};
+use super::request::Era;
+use super::upstream::{Silence, forward};
+
+/// Handles one lookup.
+///
+/// # Errors
+/// Where Ironic cannot be reached: then IPA gets no answer.
+pub async fn handle(
+    guard: &Arc<Guard>,
+    parts: Parts,
+    path: &str,
+    body: AnyBody,
+    started_with: Option<Host>,
+    era: Era,
+) -> Result<Answer, Silence> {
+    match decide(guard, started_with.as_ref()) {
+        LookupAction::Hold { why, restart } => {
+            guard
+                .metrics
+                .lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
+            guard.gate_holds(&why, restart);
+            Ok(conflict(&why))
+        }
+        LookupAction::Forward(although) => {
+            if let Some(words) = although {
+                tracing::error!("letting a lookup through although {words}");
+                guard.event(format!("lookup let through although {words}"));
+            }
+            pass(guard, parts, path, body, era).await
+        }
+    }
+}
+
+fn decide(guard: &Guard, started_with: Option<&Host>) -> LookupAction {
+    let decided = guard.decision().address;
+    let on_disk = match guard.status.snapshot().dropin {
+        DropinStatus::Written(address) => Host::parse(&address),
+        _ => None,
+    };
+    let mut memory = guard.memory();
+    let facts = LookupFacts {
+        decided: decided.as_ref(),
+        started_with,
+        forwarded_before: memory.lookup_forwarded,
+        held_for: memory.held_since.map(|since| since.elapsed()),
+        wait: guard.wait,
+        can_restart: guard.restarts.is_some() && memory.restart != RestartState::Failed,
+        restarted_with: memory.restarted_with.as_ref(),
+        // While systemd is at it nothing more is asked of it.
+        on_disk: on_disk.as_ref().filter(|_| memory.restart == RestartState::Idle),
+    };
+    let action = lookup(&facts);
+    match action {
+        LookupAction::Hold { .. } => {
+            memory.held_since.get_or_insert_with(Instant::now);
+        }
+        LookupAction::Forward(_) => memory.lookup_forwarded = true,
+    }
+    action
+}
+
+async fn pass(
+    guard: &Arc<Guard>,
+    parts: Parts,
+    path: &str,
+    body: AnyBody,
+    era: Era,
+) -> Result<Answer, Silence> {
+    let started = Instant::now();
+    guard.gate_opens();
+    let endpoints = guard.decision().endpoints();
+    match forward(&guard.client, &endpoints, parts, path, body, guard.ipa_timeout).await {
+        Ok((response, connection)) => {
+            guard.witness(&connection);
+            let status = response.status();
+            let guard = Arc::clone(guard);
+            let at_end: AtEnd = Box::new(move |body| learn(&guard, status, body.as_deref(), era, started));
+            Ok(response.map(|body| passing(body, Some(at_end))))
+        }
+        Err(silence) => {
+            guard
+                .metrics
+                .lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
+            if !silence.may_have_been_served() {
+                guard.memory().lookup_forwarded = false;
+            }
+            Err(silence)
+        }
+    }
+}
+
+/// Takes from the answer what the guard needs later.
+fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, started: Instant) {
+    let result = match (status, body) {
+        (StatusCode::OK, Some(body)) => match (LookupReply::parse(body), era) {
+            (Ok(reply), _) => {
+                let result = reply.result();
+                remember(guard, reply);
+                result
+            }
+            // Mitaka's reply has another shape, and no token.
+            (Err(_), Era::VendorPassthru) => LookupResult::Ok,
+            (Err(problem), Era::Current) => {
+                tracing::warn!(problem, "Ironic's answer to IPA's lookup cannot be read");
+                LookupResult::InvalidResponse
+            }
+        },
+        (StatusCode::OK, None) => LookupResult::InvalidResponse,
+        (status, body) => {
+            guard.memory().lookup_forwarded = false; // Refused: no token was given out.
+            let text = fault::error_text(body.unwrap_or_default()).unwrap_or_default();
+            fault::refusal(status.as_u16(), &text).lookup_result()
+        }
+    };
+    guard.metrics.lookup(Sender::Ipa, result, started.elapsed());
+    guard.event(format!("lookup: {}", result.as_str()));
+}
+
+fn remember(guard: &Guard, reply: LookupReply) {
+    guard
+        .metrics
+        .heartbeat_interval
+        .set(reply.heartbeat_timeout.as_secs_f64());
+    if let Some(url) = &reply.agent_url {
+        guard.callback.judge_recorded(url);
+    }
+    guard.pin(reply.agent_url.as_deref());
+    let mut memory = guard.memory();
+    let known = memory.node.take().and_then(|node| node.token);
+    memory.node = Some(Node {
+        uuid: reply.uuid,
+        token: reply.agent_token.or(known),
+        heartbeat_timeout: reply.heartbeat_timeout,
+    });
+    memory.looked_up_at = Some(Instant::now());
+}

@@ -1,0 +1,78 @@
+//! What the guard has learned from what passed: the node, its token, what Ironic holds, how far the gate is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api_url::Host;
+use crate::secret::Secret;
+
+use super::policy::Pin;
+
+/// Ironic's default `[api]ramdisk_heartbeat_timeout`, until a lookup tells.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The node, as IPA's lookup or heartbeat named it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its UUID.
+    pub uuid: String,
+    /// Its token, where the lookup that gave it passed here.
+    pub token: Option<Secret>,
+    /// How long Ironic waits for a heartbeat.
+    pub heartbeat_timeout: Duration,
+}
+
+/// Everything that is remembered; nothing of it is written anywhere.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// When the first lookup was held.
+    pub held_since: Option<Instant>,
+    /// A lookup was let through, or somebody heartbeats: the token is spent.
+    pub lookup_forwarded: bool,
+    /// IPA was restarted with the drop-in of this address.
+    pub restarted_with: Option<Host>,
+    /// A restart is under way, or has failed.
+    pub restart: RestartState,
+    /// The node.
+    pub node: Option<Node>,
+    /// When a lookup succeeded.
+    pub looked_up_at: Option<Instant>,
+    /// A heartbeat of IPA's has been seen.
+    pub heartbeat_seen: bool,
+    /// What Ironic holds.
+    pub pin: Pin,
+    /// `pin` is what Ironic told, not only what we suppose at our start.
+    pub pin_is_known: bool,
+    /// What Ironic has recorded was compared with what it accepted.
+    pub confirmed: bool,
+    /// When Ironic was last asked what it has recorded.
+    pub read_back_at: Option<Instant>,
+}
+
+/// The restart of IPA's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestartState {
+    /// None is under way.
+    #[default]
+    Idle,
+    /// systemd is at it.
+    Running,
+    /// systemd could not; it is not tried again.
+    Failed,
+}
+
+impl Memory {
+    /// How long Ironic waits for a heartbeat.
+    pub fn heartbeat_timeout(&self) -> Duration {
+        self.node
+            .as_ref()
+            .map_or(HEARTBEAT_TIMEOUT, |node| node.heartbeat_timeout)
+    }
+
+    /// Whether what Ironic has recorded may be asked for again: at most once per heartbeat interval.
+    pub fn may_read_back(&self) -> bool {
+        self.read_back_at
+            .is_none_or(|at| at.elapsed() >= self.heartbeat_timeout().mul_f64(0.3))
+    }
+}

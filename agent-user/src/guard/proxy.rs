@@ -1,0 +1,174 @@
+//! The loopback listener: takes IPA's requests and nothing else.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::relay::{AnyBody, full, passing};
+use super::request::{Kind, classify, split_path};
+use super::upstream::{Silence, forward};
+use super::{Guard, heartbeat, lookup};
+
+/// Connections at one time; IPA keeps two.
+const CONNECTIONS: usize = 16;
+/// The longest time for a request's head, which is also the longest idle time of a kept connection.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+/// The longest time for a heartbeat's body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// The largest head.
+const HEAD_BYTES: usize = 64 * 1024;
+/// The largest heartbeat body (with a certificate it has some 2 KiB).
+const HEARTBEAT_BYTES: usize = 1 << 20;
+/// The pause after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What IPA is answered.
+pub type Answer = Response<AnyBody>;
+
+/// Why the guard could not be had.
+#[derive(Debug, Error)]
+#[error("the guard cannot listen on {address}: {error}; choose another with --guard.listen-address")]
+pub struct GuardError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// Binds the loopback listener.
+///
+/// # Errors
+/// Where the port is in use.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, GuardError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| GuardError { address, error })
+}
+
+/// Serves for ever.
+pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the guard could not be taken");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let guard = Arc::clone(&guard);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(&guard, request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .max_buf_size(HEAD_BYTES)
+                .preserve_header_case(true)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the guard ended without an answer");
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// One request. An error closes the connection without an answer, which sends IPA to its next URL.
+async fn answer(guard: &Arc<Guard>, request: Request<Incoming>) -> Result<Answer, Silence> {
+    let (parts, body) = request.into_parts();
+    let (started_with, path) = split_path(parts.uri.path());
+    let path = path.to_owned();
+    let answered = match classify(&parts.method, &path) {
+        None => {
+            return Ok(plain(
+                StatusCode::NOT_FOUND,
+                "this is not a path that ironic-python-agent asks\n",
+            ));
+        }
+        Some(Kind::Lookup(era)) => {
+            lookup::handle(guard, parts, &path, passing(body, None), started_with, era).await
+        }
+        Some(Kind::Heartbeat(era, uuid)) => match collect(body).await? {
+            Some(body) => heartbeat::handle(guard, parts, &path, body, era, uuid).await,
+            None => {
+                return Ok(plain(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "a heartbeat of over 1 MiB\n",
+                ));
+            }
+        },
+        Some(Kind::Discovery | Kind::Inventory) => pass(guard, parts, &path, body).await,
+    };
+    answered.inspect_err(|silence| {
+        tracing::warn!(path, "silent, so that IPA goes on to its next URL: {silence}");
+    })
+}
+
+/// Forwards what needs no judgement.
+async fn pass(
+    guard: &Arc<Guard>,
+    parts: hyper::http::request::Parts,
+    path: &str,
+    body: Incoming,
+) -> Result<Answer, Silence> {
+    let endpoints = guard.decision().endpoints();
+    let body = passing(body, None);
+    let (response, connection) =
+        forward(&guard.client, &endpoints, parts, path, body, guard.ipa_timeout).await?;
+    guard.witness(&connection);
+    Ok(response.map(|body| passing(body, None)))
+}
+
+/// A heartbeat's whole body; `None` where it is too large.
+async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> {
+    let late = |_| Silence::Sender(format!("no whole heartbeat within {} s", BODY_TIME.as_secs()));
+    match timeout(BODY_TIME, Limited::new(body, HEARTBEAT_BYTES).collect())
+        .await
+        .map_err(late)?
+    {
+        Ok(body) => Ok(Some(body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Ok(None),
+        Err(error) => Err(Silence::Sender(error.to_string())),
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer = Response::new(full(text));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    answer
+}
+
+/// 409 as Ironic writes it for a locked node: IPA shows the text, pauses, and asks again.
+pub fn conflict(why: &str) -> Answer {
+    let fault = serde_json::json!({
+        "faultcode": "Client",
+        "faultstring": format!("ipa-sidecar holds this request: {why}"),
+        "debuginfo": null,
+    });
+    let body = serde_json::json!({ "error_message": fault.to_string() });
+    let mut answer = Response::new(full(body.to_string()));
+    *answer.status_mut() = StatusCode::CONFLICT;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,249 @@
+//! What IPA may ask through the guard: the paths, and the callback URL inside a heartbeat's body.
+
+use std::collections::BTreeMap;
+
+use hyper::Method;
+use serde_json::value::RawValue;
+
+use crate::api_url::Host;
+
+/// The first segment of the API URL that our drop-in gives to IPA: what follows is the address that the same drop-in
+/// told it to advertise. So each request says which drop-in its sender started with.
+const STARTED_WITH: &str = "/advertise/";
+
+/// What a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Version discovery: `/`, `/v1`, `/v1/`.
+    Discovery,
+    /// `/v1/lookup`, or the vendor_passthru of the first IPA releases.
+    Lookup(Era),
+    /// `/v1/heartbeat/UUID`, or the vendor_passthru of the first IPA releases.
+    Heartbeat(Era, String),
+    /// The inventory of an inspection, which can be large.
+    Inventory,
+}
+
+/// The two ways in which IPA has spoken to Ironic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// `/v1/lookup` and `/v1/heartbeat`, since API 1.22 (Newton).
+    Current,
+    /// `vendor_passthru`, up to Mitaka.
+    VendorPassthru,
+}
+
+impl Era {
+    /// The field of the heartbeat's body that holds the callback URL.
+    pub fn url_field(self) -> &'static str {
+        match self {
+            Self::Current => "callback_url",
+            Self::VendorPassthru => "agent_url",
+        }
+    }
+}
+
+/// The API URL that IPA is given for the guard on `port`.
+pub fn guard_url(listen: std::net::SocketAddr, address: &Host) -> String {
+    let address = match address {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    format!("http://{listen}{STARTED_WITH}{address}")
+}
+
+/// Splits the path of a request to the guard: the address that the sender's drop-in had, if it came by our drop-in's
+/// URL, and the path for Ironic.
+pub fn split_path(path: &str) -> (Option<Host>, &str) {
+    let Some(rest) = path.strip_prefix(STARTED_WITH) else {
+        return (None, path);
+    };
+    let (address, rest) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/"),
+    };
+    match Host::parse(address) {
+        Some(host) => (Some(host), rest),
+        None => (None, path),
+    }
+}
+
+/// What the request is; `None` for what IPA never asks.
+pub fn classify(method: &Method, path: &str) -> Option<Kind> {
+    let segments: Vec<_> = path.strip_prefix('/')?.split('/').collect();
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    let posts = *method == Method::POST;
+    match segments.as_slice() {
+        [""] | ["v1"] | ["v1", ""] if reads => Some(Kind::Discovery),
+        ["v1", "lookup"] if *method == Method::GET => Some(Kind::Lookup(Era::Current)),
+        ["v1", "heartbeat", node] if posts && is_word(node) => {
+            Some(Kind::Heartbeat(Era::Current, (*node).to_owned()))
+        }
+        ["v1", "continue_inspection"] if posts => Some(Kind::Inventory),
+        ["v1", "drivers", driver, "vendor_passthru", "lookup"] if posts && is_word(driver) => {
+            Some(Kind::Lookup(Era::VendorPassthru))
+        }
+        ["v1", "nodes", node, "vendor_passthru", "heartbeat"] if posts && is_word(node) => {
+            Some(Kind::Heartbeat(Era::VendorPassthru, (*node).to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// A UUID or driver name: nothing that a server could take for another path.
+fn is_word(segment: &str) -> bool {
+    !segment.is_empty()
+        && segment
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// A heartbeat's body: where its callback URL stands, and the fields that matter.
+#[derive(Debug)]
+pub struct HeartbeatBody<'a> {
+    bytes: &'a [u8],
+    /// The bytes of the URL's JSON string, quotes included.
+    url_at: std::ops::Range<usize>,
+    /// The callback URL.
+    pub url: String,
+    /// The certificate (PEM) that the conductor will trust.
+    pub certificate: Option<String>,
+    /// Whether the sender has a token.
+    pub has_token: bool,
+}
+
+impl<'a> HeartbeatBody<'a> {
+    /// Reads a body; `None` where it is no JSON object with a text in the field: that is for Ironic to answer.
+    /// Of a field that stands twice the last one counts, as in Python.
+    pub fn read(bytes: &'a [u8], era: Era) -> Option<Self> {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes).ok()?;
+        let text = |name: &str| serde_json::from_str::<String>(fields.get(name)?.get()).ok();
+        let raw = fields.get(era.url_field())?.get();
+        let start = (raw.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
+        let url_at = start..start.checked_add(raw.len())?;
+        if bytes.get(url_at.clone())? != raw.as_bytes() {
+            return None;
+        }
+        let has_token = text("agent_token").is_some_and(|token| !token.is_empty());
+        Some(Self {
+            bytes,
+            url_at,
+            url: text(era.url_field())?,
+            certificate: text("agent_verify_ca"),
+            has_token,
+        })
+    }
+
+    /// The same body with another URL; every other byte stays.
+    pub fn with_url(&self, url: &str) -> Vec<u8> {
+        let quoted = serde_json::Value::from(url).to_string();
+        let before = self.bytes.get(..self.url_at.start).unwrap_or_default();
+        let after = self.bytes.get(self.url_at.end..).unwrap_or_default();
+        [before, quoted.as_bytes(), after].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_what_ipa_asks() {
+        let get = |path: &str| classify(&Method::GET, path);
+        let post = |path: &str| classify(&Method::POST, path);
+        for path in ["/", "/v1", "/v1/"] {
+            assert_eq!(get(path), Some(Kind::Discovery));
+            assert_eq!(post(path), None);
+        }
+        assert_eq!(get("/v1/lookup"), Some(Kind::Lookup(Era::Current)));
+        assert_eq!(post("/v1/continue_inspection"), Some(Kind::Inventory));
+        let uuid = "11111111-1111-4111-8111-111111111111";
+        assert_eq!(
+            post(&format!("/v1/heartbeat/{uuid}")),
+            Some(Kind::Heartbeat(Era::Current, uuid.to_owned()))
+        );
+        assert_eq!(
+            post(&format!("/v1/nodes/{uuid}/vendor_passthru/heartbeat")),
+            Some(Kind::Heartbeat(Era::VendorPassthru, uuid.to_owned()))
+        );
+        assert_eq!(
+            post("/v1/drivers/pxe_ipmitool/vendor_passthru/lookup"),
+            Some(Kind::Lookup(Era::VendorPassthru))
+        );
+        for path in [
+            "/v1/nodes",
+            "/v1/lookup/",
+            "//v1/lookup",
+            "/v1/../v1/lookup",
+            "/v1/%6cookup",
+            "/v1/lookup2",
+            "",
+            "*",
+        ] {
+            assert_eq!(get(path), None, "{path}");
+        }
+        for path in [
+            "/v1/heartbeat/",
+            "/v1/heartbeat/..",
+            "/v1/heartbeat/a%2fb",
+            "/v1/heartbeat/a/b",
+            "/v1/heartbeat/a;b",
+        ] {
+            assert_eq!(post(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_tells_the_drop_in() {
+        let address = Host::parse("fd77::2").unwrap();
+        let url = guard_url("127.0.0.1:6385".parse().unwrap(), &address);
+        assert_eq!(url, "http://127.0.0.1:6385/advertise/fd77::2");
+        assert_eq!(
+            split_path("/advertise/fd77::2/v1/lookup"),
+            (Some(address.clone()), "/v1/lookup")
+        );
+        assert_eq!(split_path("/advertise/fd77::2"), (Some(address.clone()), "/"));
+        assert_eq!(split_path("/advertise/fd77::2/"), (Some(address), "/"));
+        assert_eq!(split_path("/v1/lookup"), (None, "/v1/lookup"));
+        assert_eq!(
+            split_path("/advertise//v1/lookup"),
+            (None, "/advertise//v1/lookup")
+        );
+    }
+
+    #[test]
+    fn only_the_url_changes() {
+        let body = br#"{ "agent_version":"13.0.0",  "callback_url" : "http://10.0.0.1 uid 0:9999", "agent_token": "t\u0041", "x": [1.50, {"callback_url": "no"}]}"#;
+        let read = HeartbeatBody::read(body, Era::Current).unwrap();
+        assert_eq!(read.url, "http://10.0.0.1 uid 0:9999");
+        assert!(read.has_token);
+        let repaired = String::from_utf8(read.with_url("http://10.0.0.1:9999")).unwrap();
+        let expected = std::str::from_utf8(body)
+            .unwrap()
+            .replace("10.0.0.1 uid 0", "10.0.0.1");
+        assert_eq!(repaired, expected);
+        assert!(HeartbeatBody::read(body, Era::VendorPassthru).is_none());
+        for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff"] {
+            assert!(HeartbeatBody::read(other, Era::Current).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_two_the_last_counts_and_any_url_can_be_put_in(first in ".{0,9}", last in ".{0,9}", other in ".{0,9}", new in ".{0,9}") {
+            let quote = |text: &str| serde_json::Value::from(text).to_string();
+            let body = format!(r#"{{"callback_url":{},"z":{},"callback_url":{}}}"#, quote(&first), quote(&other), quote(&last));
+            let read = HeartbeatBody::read(body.as_bytes(), Era::Current).unwrap();
+            prop_assert_eq!(&read.url, &last);
+            let repaired = read.with_url(&new);
+            let expected = format!(r#"{{"callback_url":{},"z":{},"callback_url":{}}}"#, quote(&first), quote(&other), quote(&new));
+            prop_assert_eq!(String::from_utf8(repaired).unwrap(), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = HeartbeatBody::read(&bytes, Era::Current);
+        }
+    }
+}
