@@ -1,12 +1,17 @@
 //! What the tests and the demo stand on: network namespaces that vanish with their owner, a stand-in Ironic that can
-//! show every fault, and a real Ironic.
+//! show every fault, a real Ironic, a real ironic-python-agent and one of the seed's time.
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
+pub mod cache;
 pub mod daemon;
+mod guardian;
 pub mod http;
+pub mod ipa;
 pub mod ironic;
 pub mod netns;
+pub mod seed_ipa;
 pub mod stand_in;
+pub mod venv;
 
 /// Whether this process may make namespaces.
 pub fn is_root() -> bool {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use testbed::ironic::cache;
+use testbed::cache;
 
 use crate::process;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use testbed::ironic::PYTHON_CHECK;
+use testbed::venv::{HEADERS_CHECK, PYTHON_CHECK};
 
 use crate::{Missing, process};
 
@@ -25,7 +25,7 @@ enum Check {
 /// The first so many of [`NEEDS`] are enough for the demo.
 const NEEDED_BY_DEMO: usize = 3;
 
-static NEEDS: [Need; 8] = [
+static NEEDS: [Need; 9] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -37,14 +37,19 @@ static NEEDS: [Need; 8] = [
         packages: &["iproute2"],
     },
     Need {
-        what: "unshare, nsenter, setpriv, setsid, losetup (namespaces, loop devices)",
-        check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup"]),
+        what: "unshare, nsenter, setpriv, setsid, losetup, lscpu (namespaces, loop devices, what IPA asks)",
+        check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
         packages: &["util-linux", "mount"],
     },
     Need {
         what: "python3 of 3.11 or later with venv (the real Ironic)",
         check: Check::Python(PYTHON_CHECK),
         packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "Python.h (an older ironic-python-agent builds a part of itself)",
+        check: Check::Python(HEADERS_CHECK),
+        packages: &["python3-dev"],
     },
     Need {
         what: "promtool (metrics, alert rules)",

@@ -3,9 +3,7 @@
 //! It runs as one process pair with sqlite, without a message bus and without credentials, on loopback or inside a
 //! network namespace, and leaves neither a process nor a file behind, however its owner ends.
 
-pub mod cache;
 mod config;
-mod guardian;
 mod install;
 mod node;
 
@@ -14,12 +12,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use guardian::Guardian;
-pub use install::{Installation, PYTHON_CHECK, VERSION};
+pub use install::{Installation, VERSION};
 
+use crate::cache;
+use crate::guardian::{Guardian, fresh_directory};
 use crate::http::Http;
 use crate::netns::Netns;
 
@@ -96,7 +94,7 @@ impl RealIronic {
         let installation = Self::install(&mut |line| eprintln!("ironic: {line}"))?;
         let _lock = cache::lock("ironic-start")?;
         let port = free_port(options)?;
-        let directory = fresh_directory()?;
+        let directory = fresh_directory("ironic")?;
         let address = SocketAddr::new(options.bind, port);
         let ironic = Self {
             guardian: spawn(&installation, options, port, &directory)?,
@@ -140,15 +138,7 @@ impl RealIronic {
 
     /// The last lines of its log and of what it wrote besides.
     pub fn log_tail(&self, lines: usize) -> String {
-        let tail = |name| {
-            let text = fs::read(self.directory.join(name)).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let skip = text.lines().count().saturating_sub(lines);
-            text.lines()
-                .skip(skip)
-                .map(|line| format!("{line}\n"))
-                .collect::<String>()
-        };
+        let tail = |name| self.guardian.tail(name, lines);
         format!("{}{}", tail("output"), tail("ironic.log"))
     }
 
@@ -199,26 +189,6 @@ fn free_port(options: &Options) -> io::Result<u16> {
     let bound =
         bound.map_err(|e| io::Error::new(e.kind(), format!("Ironic cannot listen on {address}: {e}")));
     bound.map(|address| address.port())
-}
-
-/// A new directory, readable by its owner only.
-fn fresh_directory() -> io::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "ipa-sidecar-ironic-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
-    let path = std::env::temp_dir().join(name);
-    if path.exists() {
-        fs::remove_dir_all(&path).map_err(|e| cache::at(&path, &e))?; // Of a process that had our id before.
-    }
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&path)
-        .map_err(|e| cache::at(&path, &e))?;
-    Ok(path)
 }
 
 fn spawn(

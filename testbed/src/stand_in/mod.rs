@@ -5,6 +5,7 @@
 mod fault;
 mod http;
 mod node;
+mod passthru;
 mod server;
 mod tls;
 mod url;

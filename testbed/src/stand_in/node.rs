@@ -32,6 +32,17 @@ pub struct Behaviour {
     pub tls: Option<TlsIdentity>,
 }
 
+impl Behaviour {
+    /// Ironic of the seed's time (5.1.0, Mitaka): API 1.16, so agents look up and heartbeat by vendor_passthru; there
+    /// is no token, and every heartbeat may bring another URL.
+    pub fn mitaka() -> Self {
+        Self {
+            max_minor: 16,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
@@ -90,6 +101,7 @@ impl Node {
         let max = format!("1.{}", self.behaviour.max_minor);
         let mut response = match version {
             None => not_acceptable(&max),
+            Some(_) if self.is_passthru(request) => self.passthru(request),
             Some(minor) => match (request.method.as_str(), request.path()) {
                 ("GET", "/") => self.root(),
                 ("GET", "/v1" | "/v1/") => Response::new(200, json!({"id": "v1"}).to_string()),
@@ -113,6 +125,12 @@ impl Node {
             header("Version", format!("1.{minor}"));
         }
         response
+    }
+
+    /// Whether one of the MACs, in lower case, is a port of this node.
+    pub(super) fn has_any(&self, macs: &[&str]) -> bool {
+        let known = &self.behaviour.macs;
+        known.is_empty() || macs.iter().any(|mac| known.iter().any(|k| k == mac))
     }
 
     fn root(&self) -> Response {
@@ -144,10 +162,7 @@ impl Node {
                     "At least one of 'addresses' and 'node_uuid' parameters is required",
                 ));
             }
-            None => {
-                let known = &self.behaviour.macs;
-                known.is_empty() || macs.iter().any(|mac| known.iter().any(|k| k == mac))
-            }
+            None => self.has_any(&macs),
         };
         if !ours || self.wrong_state {
             return Err(not_found());
@@ -261,7 +276,7 @@ impl Node {
         Ok(())
     }
 
-    fn is_locked(&self) -> Response {
+    pub(super) fn is_locked(&self) -> Response {
         let uuid = &self.behaviour.node_uuid;
         error(
             409,
@@ -290,7 +305,7 @@ fn requested_minor(header: Option<&str>, max: u16) -> Option<u16> {
     }
 }
 
-fn is_mac(text: &str) -> bool {
+pub(super) fn is_mac(text: &str) -> bool {
     let bytes: Vec<_> = text.split([':', '-']).collect();
     bytes.len() == 6
         && bytes
@@ -304,7 +319,7 @@ pub(super) fn error(status: u16, text: &str) -> Response {
     Response::new(status, json!({"error_message": inner.to_string()}).to_string())
 }
 
-fn not_found() -> Response {
+pub(super) fn not_found() -> Response {
     error(404, "Resource could not be found.")
 }
 

@@ -44,6 +44,6 @@ pub fn lock(name: &str) -> io::Result<File> {
 }
 
 /// The error with the path in front.
-pub(super) fn at(path: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::cache;
 use crate::netns::Netns;
 
 /// Arguments: the directory to remove, then the server and its arguments. The server gets a session of its own, so
@@ -29,7 +31,7 @@ rm -rf -- "$directory"
 
 /// A guarded server.
 #[derive(Debug)]
-pub(super) struct Guardian {
+pub(crate) struct Guardian {
     shell: Child,
     directory: PathBuf,
 }
@@ -40,7 +42,7 @@ impl Guardian {
     ///
     /// # Errors
     /// Where the shell (or `nsenter`) cannot be started.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         netns: Option<&Netns>,
         directory: &Path,
         output: File,
@@ -73,8 +75,27 @@ impl Guardian {
         })
     }
 
+    /// Kills the server, if it still runs, and removes the directory.
+    pub(crate) fn kill(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+
+    /// The directory that goes with the server.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The last lines of a file in the directory; nothing where it is missing.
+    pub(crate) fn tail(&self, name: &str, lines: usize) -> String {
+        let text = fs::read(self.directory.join(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let skip = text.lines().count().saturating_sub(lines);
+        text.lines().skip(skip).map(|line| format!("{line}\n")).collect()
+    }
+
     /// The exit code of the server, if it ended by itself; 128 + N after signal N.
-    pub(super) fn ended(&self) -> Option<i32> {
+    pub(crate) fn ended(&self) -> Option<i32> {
         let code = fs::read_to_string(self.directory.join("ended")).ok()?;
         code.trim().parse().ok()
     }
@@ -82,9 +103,26 @@ impl Guardian {
 
 impl Drop for Guardian {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+        self.kill();
     }
+}
+
+/// A new directory for a server of that name, readable by its owner only.
+///
+/// # Errors
+/// Where it cannot be made.
+pub(crate) fn fresh_directory(server: &str) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("ipa-sidecar-{server}-{}-{count}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(|e| cache::at(&path, &e))?; // Of a process that had our id before.
+    }
+    let made = fs::DirBuilder::new().mode(0o700).create(&path);
+    made.map_err(|e| cache::at(&path, &e))?;
+    Ok(path)
 }
 
 #[cfg(test)]
