@@ -338,7 +338,10 @@ fn usage_errors_are_64_and_say_what_would_be_right() {
             vec!["run", "--config.file=/nonexistent"],
             vec!["/nonexistent", "--config.file"],
         ),
-        (vec!["run", "--mode=guard", API_FLAG], vec!["mode configure"]),
+        (
+            vec!["run", "--mode=guard", "--guard.listen-address=0.0.0.0:6385"],
+            vec!["--guard.listen-address", "loopback"],
+        ),
         (
             vec!["run", "--web.config.file=/dev/null"],
             vec!["--web.config.file"],

@@ -89,7 +89,7 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     for list in ["problems", "heartbeats", "bad_agent_urls", "api_urls"] {
         assert!(!state[list].as_array().unwrap().is_empty(), "{list}");
     }
-    assert_is_documented(&state);
+    assert_is_documented(&[state.clone(), guard_state()]);
 
     let page = daemon.get("/").unwrap();
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
@@ -117,6 +117,23 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     for text in [&page, &metrics, &state.to_string()] {
         assert!(!text.contains(TOKEN));
     }
+}
+
+/// The state of a daemon in mode guard, which has events where mode agent has none.
+fn guard_state() -> Value {
+    let site = Site::new();
+    let directory = std::env::temp_dir().join(format!("ipa-sidecar-web-guard-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let config = format!("--ipa.config-dir={}", directory.display());
+    let daemon = Daemon::start(BINARY, &site.node, &["--mode=guard", API_FLAG, &config]).unwrap();
+    let has_event = |state: &Value| {
+        state["guard"]["events"]
+            .as_array()
+            .is_some_and(|events| !events.is_empty())
+    };
+    let state = daemon.wait_state("an event", LATER, has_event).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    state
 }
 
 /// Name, type and label names of each family, and what it is for.
@@ -205,9 +222,11 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Vec<&'static 
     }
 }
 
-fn assert_is_documented(state: &Value) {
+fn assert_is_documented(states: &[Value]) {
     let mut found = BTreeMap::new();
-    flatten("", state, &mut found);
+    for state in states {
+        flatten("", state, &mut found);
+    }
     let table = include_str!("../../docs/state.md");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let documented: BTreeMap<_, _> = rows

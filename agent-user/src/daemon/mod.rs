@@ -255,6 +255,7 @@ async fn start_guard(
     });
     status.update(|status| {
         status.guard.listening = Some(listens);
+        status.push_guard_event(format!("listening on {listens}"));
         status.guard.out_of_path = out_of_path;
     });
     Ok(redirect)
