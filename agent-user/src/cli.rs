@@ -184,24 +184,27 @@ fn tell_problems(loaded: &Loaded) {
 
 /// Logs go to stderr. The commands that answer one question say only what went wrong.
 fn start_log(parameters: &Parameters, daemon: bool) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
     let level = if daemon {
         parameters.log_level.as_str()
     } else {
         "warn"
     };
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = level
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // Its words on a log that cannot be written go to stderr too, and panic where that is the trouble.
         .log_internal_errors(false)
         .with_target(false);
+    let log = tracing_subscriber::registry().with(filter);
     // Fails only where a log is there already, as in tests.
     let _ = match parameters.log_format {
         LogFormat::Text => log
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())))
             .try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
     };
 }

@@ -211,7 +211,7 @@ pub struct Parameters {
     pub agent_without_listener: bool,
     /// The eBPF probe.
     pub probe_connect: ProbeChoice,
-    /// Filter of log lines, in the syntax of `RUST_LOG`.
+    /// Filter of log lines: a level, or `module=level` pairs (`tracing_subscriber::filter::Targets`).
     pub log_level: String,
     /// Look of log lines.
     pub log_format: LogFormat,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::params::ApiVersion;
@@ -211,7 +211,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, Wanted> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric());
     let known_word = LEVELS.iter().any(|level| text.eq_ignore_ascii_case(level));
-    if (!is_word || known_word) && EnvFilter::builder().parse(text).is_ok() {
+    if (!is_word || known_word) && text.parse::<Targets>().is_ok() {
         Ok(text.to_owned())
     } else {
         Err("off, error, warn, info, debug, trace, or a filter like info,agent_user::guard=debug".into())
