@@ -4,6 +4,7 @@
 use tokio::sync::watch;
 
 use crate::agent_url::{self, Context, Reason};
+use crate::ironic::foreign_text;
 use crate::metrics::{Metrics, UrlAction, UrlSource};
 use crate::status::Status;
 
@@ -98,6 +99,7 @@ impl Callback {
     pub fn bad(&self, url: &str, source: UrlSource, action: UrlAction, reasons: &[Reason]) {
         self.metrics.bad_agent_url(source, action, reasons);
         let labels = reasons.iter().map(|reason| reason.as_str()).collect();
-        self.status.update(|status| status.push_bad_url(url, labels));
+        let shown = foreign_text(url, None);
+        self.status.update(|status| status.push_bad_url(&shown, labels));
     }
 }

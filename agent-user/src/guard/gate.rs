@@ -34,8 +34,12 @@ impl Restarts {
     /// Restarts when asked, for ever.
     pub async fn run(mut self, guard: Arc<Guard>) {
         while let Some(address) = self.receiver.recv().await {
-            if guard.memory().lookup_forwarded {
-                continue; // Its token would be lost.
+            {
+                let mut memory = guard.memory();
+                if memory.token_may_be_spent() {
+                    memory.restart = RestartState::Idle;
+                    continue; // It would be lost.
+                }
             }
             tracing::warn!(unit = self.unit, %address, "restarting ironic-python-agent, so that it starts with this address");
             let outcome = restart_unit(&self.unit).await;
@@ -79,7 +83,6 @@ impl Guard {
 
     /// No lookup is held any longer.
     pub(super) fn gate_opens(&self) {
-        self.memory().held_since = None;
         self.status.update(|status| status.guard.gate = None);
     }
 

@@ -9,8 +9,8 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
 use tokio::time::Instant;
 
-use crate::agent_url::{Judgement, Local};
-use crate::ironic::{HeartbeatResult, fault};
+use crate::agent_url::{self, Judgement, Local};
+use crate::ironic::{HeartbeatResult, Refusal, fault, foreign_text};
 use crate::metrics::{Sender, UrlAction, UrlSource};
 use crate::rtnl::Kernel;
 use crate::watch::local_addresses;
@@ -21,7 +21,11 @@ use super::policy::{HeartbeatAction, HeartbeatFacts, Pin, heartbeat};
 use super::proxy::{Answer, conflict};
 use super::relay::{AtEnd, full, passing};
 use super::request::{Era, HeartbeatBody};
-use super::upstream::{Silence, forward};
+use super::upstream::{Patience, Silence, forward};
+
+/// What helps where Ironic holds what is no longer so.
+pub(super) const FORGET: &str =
+    "power the node off or reboot it through Ironic, which makes it forget the old one";
 
 /// Handles one heartbeat, whose body has come whole.
 ///
@@ -35,11 +39,12 @@ pub async fn handle(
     era: Era,
     node_uuid: String,
 ) -> Result<Answer, Silence> {
+    let patience = guard.patience();
     let Some(read) = HeartbeatBody::read(&body, era) else {
         // No callback URL in it: Ironic says what it thinks of that.
-        return send(guard, parts, path, body.clone(), None).await;
+        return send(guard, parts, path, body.clone(), None, &patience).await;
     };
-    meet(guard, &read, era, node_uuid).await;
+    meet(guard, &read, era, node_uuid, &patience).await;
     let (action, judgement) = judge(guard, &read);
     let (outgoing, url) = match action {
         HeartbeatAction::Forward => {
@@ -56,30 +61,38 @@ pub async fn handle(
             guard
                 .metrics
                 .heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
-            guard
-                .status
-                .update(|status| status.guard.held_heartbeat = Some(why.clone()));
+            guard.status.update(|status| {
+                status.guard.held_heartbeat = Some(why.clone());
+                status.push_heartbeat(&foreign_text(&read.url, None), HeartbeatResult::Held.as_str());
+            });
             return Ok(conflict(&why));
         }
     };
     parts
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
-    send(guard, parts, path, outgoing, Some(url)).await
+    send(guard, parts, path, outgoing, Some(url), &patience).await
 }
 
 /// Whoever heartbeats has been looked up. Where we did not see that (we started later), Ironic is asked what it holds,
 /// before anything is decided: what it has accepted must not change.
-async fn meet(guard: &Arc<Guard>, body: &HeartbeatBody<'_>, era: Era, node_uuid: String) {
+async fn meet(
+    guard: &Arc<Guard>,
+    body: &HeartbeatBody<'_>,
+    era: Era,
+    node_uuid: String,
+    patience: &Patience,
+) {
     let ask = {
         let mut memory = guard.memory();
-        memory.lookup_forwarded = true;
+        memory.token_spent = true;
         memory.heartbeat_seen = true;
         if memory.node.is_none() {
             let heartbeat_timeout = memory.heartbeat_timeout();
             memory.node = Some(Node {
                 uuid: node_uuid,
                 token: None,
+                token_required: true,
                 heartbeat_timeout,
             });
         }
@@ -87,7 +100,10 @@ async fn meet(guard: &Arc<Guard>, body: &HeartbeatBody<'_>, era: Era, node_uuid:
         !memory.pin_is_known && body.has_token && era == Era::Current && memory.may_read_back()
     };
     if ask {
-        guard.read_back().await;
+        // Half of the time is left for the heartbeat itself.
+        let now = Instant::now();
+        let half = patience.end().saturating_duration_since(now) / 2;
+        guard.read_back(now + half).await;
     }
 }
 
@@ -114,8 +130,9 @@ fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
     if judgement.reasons.is_empty() {
         return;
     }
+    let url = &foreign_text(url, None);
     let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
-    tracing::warn!(?url, ?action, ?reasons, "IPA sent a bad callback URL");
+    tracing::warn!(url, ?action, ?reasons, "IPA sent a bad callback URL");
     guard
         .callback
         .bad(url, UrlSource::Ipa, action, &judgement.reasons);
@@ -128,19 +145,11 @@ async fn send(
     path: &str,
     body: Bytes,
     url: Option<String>,
+    patience: &Patience,
 ) -> Result<Answer, Silence> {
     let started = Instant::now();
     let endpoints = guard.decision().endpoints();
-    match forward(
-        &guard.client,
-        &endpoints,
-        parts,
-        path,
-        full(body),
-        guard.ipa_timeout,
-    )
-    .await
-    {
+    match forward(&guard.client, &endpoints, parts, path, full(body), patience).await {
         Ok((response, connection)) => {
             guard.witness(&connection);
             let status = response.status();
@@ -151,9 +160,12 @@ async fn send(
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
+            let result = silence.heartbeat_result();
+            guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
+            let url = foreign_text(&url.unwrap_or_default(), None);
             guard
-                .metrics
-                .heartbeat(Sender::Ipa, silence.heartbeat_result(), started.elapsed());
+                .status
+                .update(|status| status.push_heartbeat(&url, result.as_str()));
             Err(silence)
         }
     }
@@ -168,41 +180,42 @@ impl Guard {
         url: Option<&str>,
         started: Instant,
     ) {
-        let result = match status {
-            StatusCode::ACCEPTED => HeartbeatResult::Accepted,
-            _ => {
-                let text = fault::error_text(answer.unwrap_or_default()).unwrap_or_default();
-                fault::refusal(status.as_u16(), &text).heartbeat_result()
-            }
-        };
+        let refusal = (status != StatusCode::ACCEPTED).then(|| {
+            let text = fault::error_text(answer.unwrap_or_default()).unwrap_or_default();
+            fault::refusal(status.as_u16(), &text)
+        });
+        let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
         guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
-        let shown = url.unwrap_or_default();
+        let shown = foreign_text(url.unwrap_or_default(), None);
         guard.status.update(|status| {
             status.guard.held_heartbeat = None;
-            status.push_heartbeat(shown, result.as_str());
+            status.push_heartbeat(&shown, result.as_str());
         });
-        match (result, url) {
-            (HeartbeatResult::Accepted, Some(url)) => guard.accepted(url),
-            (HeartbeatResult::PinnedRefused, _) => {
-                guard.callback.set_stale(Some(format!(
-                    "Ironic holds another callback URL and refuses {shown} of ironic-python-agent: power the node off \
-                     or reboot it through Ironic, which makes it forget the old one"
-                )));
-            }
+        match (refusal, url) {
+            (None, Some(url)) => guard.accepted(url),
+            (Some(Refusal::PinnedUrl), _) => guard.callback.set_stale(Some(format!(
+                "Ironic holds another callback URL and refuses {shown} of ironic-python-agent: {FORGET}"
+            ))),
+            (Some(Refusal::PinnedCertificate), _) => guard.callback.set_stale(Some(format!(
+                "Ironic holds another certificate than the one with which ironic-python-agent serves now (was it \
+                 restarted?): {FORGET}"
+            ))),
             _ => {}
         }
-        if result == HeartbeatResult::Accepted {
-            guard.confirm_soon();
-        }
+        guard.confirm_soon(result);
     }
 
     fn accepted(&self, url: &str) {
-        self.callback.set_stale(None);
-        let first = self.memory().pin == Pin::None;
-        if first {
-            self.event(format!("Ironic accepted {url}, and holds it from now on"));
+        let known = match &self.memory().pin {
+            Pin::Held(held) => agent_url::same_to_ironic(held, url),
+            Pin::None => false,
+        };
+        if !known {
+            let shown = foreign_text(url, None);
+            self.event(format!("Ironic accepted {shown}, and holds it from now on"));
+            self.memory().confirmed = false;
             self.pin(Some(url));
         }
-        self.warn_of_a_lost_address();
+        self.callback.set_stale(self.lost_address());
     }
 }

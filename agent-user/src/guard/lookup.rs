@@ -46,8 +46,33 @@ pub async fn handle(
                 tracing::error!("letting a lookup through although {words}");
                 guard.event(format!("lookup let through although {words}"));
             }
-            pass(guard, parts, path, body, era).await
+            let under_way = UnderWay::begin(guard);
+            pass(guard, parts, path, body, era, under_way).await
         }
+    }
+}
+
+/// A lookup between us and Ironic. Where it ends unseen (IPA broke off, Ironic did), the token may be spent.
+struct UnderWay {
+    guard: Arc<Guard>,
+    spends_token: bool,
+}
+
+impl UnderWay {
+    fn begin(guard: &Arc<Guard>) -> Self {
+        guard.memory().lookups_under_way += 1;
+        Self {
+            guard: Arc::clone(guard),
+            spends_token: true,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut memory = self.guard.memory();
+        memory.lookups_under_way = memory.lookups_under_way.saturating_sub(1);
+        memory.token_spent |= self.spends_token;
     }
 }
 
@@ -61,20 +86,22 @@ fn decide(guard: &Guard, started_with: Option<&Host>) -> LookupAction {
     let facts = LookupFacts {
         decided: decided.as_ref(),
         started_with,
-        forwarded_before: memory.lookup_forwarded,
+        forwarded_before: memory.token_may_be_spent(),
         held_for: memory.held_since.map(|since| since.elapsed()),
         wait: guard.wait,
         can_restart: guard.restarts.is_some() && memory.restart != RestartState::Failed,
+        is_restarting: memory.restart == RestartState::Running,
         restarted_with: memory.restarted_with.as_ref(),
-        // While systemd is at it nothing more is asked of it.
-        on_disk: on_disk.as_ref().filter(|_| memory.restart == RestartState::Idle),
+        on_disk: on_disk.as_ref(),
     };
     let action = lookup(&facts);
     match action {
         LookupAction::Hold { .. } => {
             memory.held_since.get_or_insert_with(Instant::now);
         }
-        LookupAction::Forward(_) => memory.lookup_forwarded = true,
+        LookupAction::Forward(None) => memory.held_since = None,
+        // Where Ironic is not there yet, the next one is let through as well.
+        LookupAction::Forward(Some(_)) => {}
     }
     action
 }
@@ -85,25 +112,28 @@ async fn pass(
     path: &str,
     body: AnyBody,
     era: Era,
+    mut under_way: UnderWay,
 ) -> Result<Answer, Silence> {
     let started = Instant::now();
     guard.gate_opens();
     let endpoints = guard.decision().endpoints();
-    match forward(&guard.client, &endpoints, parts, path, body, guard.ipa_timeout).await {
+    match forward(&guard.client, &endpoints, parts, path, body, &guard.patience()).await {
         Ok((response, connection)) => {
             guard.witness(&connection);
             let status = response.status();
-            let guard = Arc::clone(guard);
-            let at_end: AtEnd = Box::new(move |body| learn(&guard, status, body.as_deref(), era, started));
+            // Refused: no token was given out.
+            under_way.spends_token = status.is_success();
+            let at_end: AtEnd = Box::new(move |body| {
+                learn(&under_way.guard, status, body.as_deref(), era, started);
+                drop(under_way);
+            });
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
             guard
                 .metrics
                 .lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
-            if !silence.may_have_been_served() {
-                guard.memory().lookup_forwarded = false;
-            }
+            under_way.spends_token = silence.may_have_been_served();
             Err(silence)
         }
     }
@@ -127,7 +157,6 @@ fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, start
         },
         (StatusCode::OK, None) => LookupResult::InvalidResponse,
         (status, body) => {
-            guard.memory().lookup_forwarded = false; // Refused: no token was given out.
             let text = fault::error_text(body.unwrap_or_default()).unwrap_or_default();
             fault::refusal(status.as_u16(), &text).lookup_result()
         }
@@ -137,6 +166,13 @@ fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, start
 }
 
 fn remember(guard: &Guard, reply: LookupReply) {
+    if guard.memory().heartbeats_as_another(&reply.uuid) {
+        guard.event(format!(
+            "somebody looked up {}, which is another node",
+            reply.uuid
+        ));
+        return;
+    }
     guard
         .metrics
         .heartbeat_interval
@@ -150,6 +186,7 @@ fn remember(guard: &Guard, reply: LookupReply) {
     memory.node = Some(Node {
         uuid: reply.uuid,
         token: reply.agent_token.or(known),
+        token_required: reply.agent_token_required,
         heartbeat_timeout: reply.heartbeat_timeout,
     });
     memory.looked_up_at = Some(Instant::now());

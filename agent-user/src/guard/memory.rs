@@ -19,6 +19,8 @@ pub struct Node {
     pub uuid: String,
     /// Its token, where the lookup that gave it passed here.
     pub token: Option<Secret>,
+    /// Ironic refuses its heartbeats without a token.
+    pub token_required: bool,
     /// How long Ironic waits for a heartbeat.
     pub heartbeat_timeout: Duration,
 }
@@ -28,8 +30,10 @@ pub struct Node {
 pub struct Memory {
     /// When the first lookup was held.
     pub held_since: Option<Instant>,
-    /// A lookup was let through, or somebody heartbeats: the token is spent.
-    pub lookup_forwarded: bool,
+    /// Lookups that Ironic has not answered yet.
+    pub lookups_under_way: usize,
+    /// A lookup was answered, or may have been, or somebody heartbeats: the token is spent.
+    pub token_spent: bool,
     /// IPA was restarted with the drop-in of this address.
     pub restarted_with: Option<Host>,
     /// A restart is under way, or has failed.
@@ -46,7 +50,9 @@ pub struct Memory {
     pub pin_is_known: bool,
     /// What Ironic has recorded was compared with what it accepted.
     pub confirmed: bool,
-    /// When Ironic was last asked what it has recorded.
+    /// It was said that Ironic has recorded nothing.
+    pub unrecorded_is_said: bool,
+    /// When Ironic was last asked what it has recorded, or is going to be.
     pub read_back_at: Option<Instant>,
 }
 
@@ -63,6 +69,17 @@ pub enum RestartState {
 }
 
 impl Memory {
+    /// Whether IPA has the token, or may get it any moment: from then on a restart would lose it.
+    pub fn token_may_be_spent(&self) -> bool {
+        self.token_spent || self.lookups_under_way > 0
+    }
+
+    /// Whether Ironic holds a URL for another node than this one, which IPA heartbeats for.
+    pub fn heartbeats_as_another(&self, uuid: &str) -> bool {
+        let is_pinned = self.heartbeat_seen && self.pin != Pin::None;
+        is_pinned && self.node.as_ref().is_some_and(|node| node.uuid != uuid)
+    }
+
     /// How long Ironic waits for a heartbeat.
     pub fn heartbeat_timeout(&self) -> Duration {
         self.node

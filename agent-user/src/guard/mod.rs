@@ -36,13 +36,14 @@ use crate::status::Status;
 use crate::watch::Published;
 
 use memory::Memory;
+use upstream::Patience;
 
 /// Shared by all requests.
 pub struct Guard {
     client: Client,
     wait: Duration,
-    /// IPA's own limit for one request.
-    ipa_timeout: Duration,
+    /// How long IPA may be kept waiting.
+    budget: Duration,
     operator_host: bool,
     stand_in: bool,
     decisions: watch::Receiver<Arc<Published>>,
@@ -68,7 +69,7 @@ impl Guard {
         Arc::new(Self {
             client,
             wait: parameters.advertise.wait,
-            ipa_timeout: parameters.ironic.request_timeout,
+            budget: upstream::budget(parameters.ironic.request_timeout),
             operator_host: parameters.advertise.host.is_some(),
             stand_in: parameters.guard.stand_in,
             decisions,
@@ -89,6 +90,11 @@ impl Guard {
 
     fn decision(&self) -> Decision {
         self.decisions.borrow().decision.clone()
+    }
+
+    /// For one request that has come now.
+    fn patience(&self) -> Patience {
+        Patience::begin(self.budget)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

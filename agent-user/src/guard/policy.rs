@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::agent_url::{self, Context, Judgement, Local, Reason, Verdict, judge};
 use crate::api_url::{Host, Scheme};
+use crate::ironic::foreign_text;
 
 use super::certificate;
 
@@ -26,6 +27,8 @@ pub struct LookupFacts<'a> {
     pub wait: Duration,
     /// IPA can be restarted by us.
     pub can_restart: bool,
+    /// IPA is being restarted right now.
+    pub is_restarting: bool,
     /// IPA was restarted for this address.
     pub restarted_with: Option<&'a Host>,
     /// The drop-in on disk has this address.
@@ -54,6 +57,10 @@ pub fn lookup(facts: &LookupFacts<'_>) -> LookupAction {
         |why: &str| LookupAction::Forward(Some(format!("{why}, and lookups were held for long enough")));
     if facts.forwarded_before {
         return LookupAction::Forward(None);
+    }
+    // Whoever asks now may be gone before it has the answer, and the token with it. systemd ends in bounded time.
+    if facts.is_restarting {
+        return hold("ironic-python-agent is being restarted".to_owned(), false);
     }
     let Some(decided) = facts.decided else {
         let why = "there is no advertise address yet";
@@ -177,7 +184,8 @@ fn before_acceptance(
     let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
     let hold = |why: &str| {
         HeartbeatAction::Hold(format!(
-            "bad callback URL {url:?} ({}): {why}",
+            "bad callback URL \"{}\" ({}): {why}",
+            foreign_text(url, None),
             reasons.join("; ")
         ))
     };

@@ -18,6 +18,7 @@ fn gate<'a>(decided: Option<&'a Host>, started_with: Option<&'a Host>) -> Lookup
         held_for: None,
         wait: WAIT,
         can_restart: true,
+        is_restarting: false,
         restarted_with: None,
         on_disk: decided,
     }
@@ -83,6 +84,18 @@ fn the_gate() {
             }),
             expected,
             "{held:?} without an address"
+        );
+    }
+    for started_with in [&right, &wrong] {
+        let facts = LookupFacts {
+            is_restarting: true,
+            held_for: Some(WAIT),
+            ..gate(Some(&right), Some(started_with))
+        };
+        assert_eq!(
+            holds(&facts),
+            Some(false),
+            "the one that asks is about to be stopped"
         );
     }
     let unknown = gate(Some(&right), None);

@@ -17,15 +17,16 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::relay::{AnyBody, full, passing};
+use super::relay::{AnyBody, full, passing, passing_up};
 use super::request::{Kind, classify, split_path};
 use super::upstream::{Silence, forward};
 use super::{Guard, heartbeat, lookup};
 
 /// Connections at one time; IPA keeps two.
 const CONNECTIONS: usize = 16;
-/// The longest time for a request's head, which is also the longest idle time of a kept connection.
-const HEAD_TIME: Duration = Duration::from_secs(60);
+/// The longest time for a request's head, which is also the longest idle time of a kept connection: less than IPA
+/// waits (30 s), so that connections on which nothing is asked cannot keep it out.
+const HEAD_TIME: Duration = Duration::from_secs(20);
 /// The longest time for a heartbeat's body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// The largest head.
@@ -79,6 +80,7 @@ pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
                 .header_read_timeout(HEAD_TIME)
                 .max_buf_size(HEAD_BYTES)
                 .preserve_header_case(true)
+                .auto_date_header(false) // Ironic's own, or none.
                 .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the guard ended without an answer");
@@ -127,9 +129,9 @@ async fn pass(
     body: Incoming,
 ) -> Result<Answer, Silence> {
     let endpoints = guard.decision().endpoints();
-    let body = passing(body, None);
-    let (response, connection) =
-        forward(&guard.client, &endpoints, parts, path, body, guard.ipa_timeout).await?;
+    let patience = guard.patience();
+    let body = passing_up(body, patience.clone());
+    let (response, connection) = forward(&guard.client, &endpoints, parts, path, body, &patience).await?;
     guard.witness(&connection);
     Ok(response.map(|body| passing(body, None)))
 }

@@ -11,6 +11,8 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::upstream::Patience;
+
 /// The longest time in which a body may stand still.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -41,12 +43,22 @@ pub fn full(bytes: impl Into<Bytes>) -> AnyBody {
 
 /// A body that passes.
 pub fn passing(inner: Incoming, at_end: Option<AtEnd>) -> AnyBody {
+    relay(inner, at_end, None)
+}
+
+/// The body of a request that passes, for whose answer IPA waits as long as it moves.
+pub fn passing_up(inner: Incoming, patience: Patience) -> AnyBody {
+    relay(inner, None, Some(patience))
+}
+
+fn relay(inner: Incoming, at_end: Option<AtEnd>, patience: Option<Patience>) -> AnyBody {
     let idle = Box::pin(sleep(IDLE));
     Relay {
         inner,
         idle,
         seen: Some(Vec::new()),
         at_end,
+        patience,
     }
     .boxed()
 }
@@ -57,6 +69,7 @@ struct Relay {
     /// What has passed; `None` once it is too much.
     seen: Option<Vec<u8>>,
     at_end: Option<AtEnd>,
+    patience: Option<Patience>,
 }
 
 impl Relay {
@@ -95,6 +108,9 @@ impl Body for Relay {
             return Poll::Ready(Some(Err(RelayError::Idle)));
         };
         self.idle.as_mut().reset(Instant::now() + IDLE);
+        if let Some(patience) = &self.patience {
+            patience.renew();
+        }
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {

@@ -44,6 +44,9 @@ async fn send(guard: &Guard) -> bool {
     let (Some(url), Some(node)) = (decision.callback_url.clone(), node) else {
         return false;
     };
+    if node.token_required && node.token.is_none() {
+        return false; // Ironic would refuse it: the lookup that got the token did not pass here.
+    }
     if url.starts_with("https:") || !agent_url::judge(&url, &Context::default()).reasons.is_empty() {
         return false; // With TLS the certificate would be missing: IPA makes it with its address.
     }

@@ -1,5 +1,7 @@
 //! The way to Ironic: a connection to the first API URL that lets us, the request as it came, the answer as it is.
 
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
@@ -8,7 +10,7 @@ use hyper::http::{request, uri};
 use hyper::{Request, Response, Uri, body::Incoming};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
 use crate::ironic::{Client, Connection, Endpoint, HeartbeatResult, IronicError, LookupResult};
 
@@ -17,6 +19,8 @@ use super::relay::AnyBody;
 /// IPA gives up after its `http_request_timeout`; we must have gone silent before that, or it does not take its next
 /// URL in time.
 const SHARE_OF_TIMEOUT: f64 = 0.8;
+/// IPA's `http_request_timeout`, taken where the parameter is zero.
+const IPA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Headers of one connection, not of the request (RFC 9110, 7.6.1); and `Expect`, which the server side of ours has
 /// answered already.
@@ -31,6 +35,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::EXPECT,
 ];
 
+/// More of them, which have no constant.
+const HOP_BY_HOP_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
+
 /// Why there is no answer. IPA gets none then either: the connection is closed, and it goes on to its next URL.
 #[derive(Debug, Error)]
 pub enum Silence {
@@ -41,7 +48,7 @@ pub enum Silence {
     #[error("Ironic broke the connection before it answered: {0}")]
     Broken(#[from] hyper::Error),
     /// No answer in time.
-    #[error("Ironic did not begin to answer within {} s", .0.as_secs())]
+    #[error("Ironic did not begin to answer within {0:?}")]
     Late(Duration),
     /// The request cannot be put on the wire again.
     #[error("the request cannot be forwarded: {0}")]
@@ -82,6 +89,46 @@ impl Silence {
     }
 }
 
+/// How long IPA, with this time-out of its own, may be kept waiting for the first byte of an answer.
+pub fn budget(ipa_timeout: Duration) -> Duration {
+    let ipa_timeout = Some(ipa_timeout).filter(|timeout| !timeout.is_zero());
+    ipa_timeout.unwrap_or(IPA_TIMEOUT).mul_f64(SHARE_OF_TIMEOUT)
+}
+
+/// How long one request may still wait for the first byte of its answer: IPA's time-out counts anew with every piece
+/// of a body that it sends (an inventory can be large), so ours does too.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    budget: Duration,
+    since: Arc<Mutex<Instant>>,
+}
+
+impl Patience {
+    /// From now on.
+    pub fn begin(budget: Duration) -> Self {
+        Self {
+            budget,
+            since: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// A piece of the request went on.
+    pub fn renew(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// When it ends, as far as is known now.
+    pub fn end(&self) -> Instant {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) + self.budget
+    }
+
+    async fn ended(&self) {
+        while self.end() > Instant::now() {
+            sleep_until(self.end()).await;
+        }
+    }
+}
+
 /// Forwards one request; the answer's body is still on its way.
 ///
 /// # Errors
@@ -92,9 +139,8 @@ pub async fn forward(
     parts: request::Parts,
     path: &str,
     body: AnyBody,
-    ipa_timeout: Duration,
+    patience: &Patience,
 ) -> Result<(Response<Incoming>, Connection), Silence> {
-    let budget = ipa_timeout.mul_f64(SHARE_OF_TIMEOUT);
     let exchange = async {
         let (stream, connection) = client.connect(endpoints).await?;
         let request = rebuild(parts, path, &connection, body)?;
@@ -112,9 +158,11 @@ pub async fn forward(
         drop_hop_by_hop(response.headers_mut());
         Ok((response, connection))
     };
-    timeout(budget, exchange)
-        .await
-        .unwrap_or(Err(Silence::Late(budget)))
+    let exchange = pin!(exchange);
+    tokio::select! {
+        outcome = exchange => outcome,
+        () = patience.ended() => Err(Silence::Late(patience.budget)),
+    }
 }
 
 /// The request for Ironic: its path under the API's prefix, the API's host, and every other header as it came.
@@ -151,9 +199,13 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|name| name.trim().parse().ok())
         .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
+    let is_dropped = |name: &HeaderName| {
+        HOP_BY_HOP.contains(name) || named.contains(name) || HOP_BY_HOP_TOO.contains(&name.as_str())
+    };
+    // Made anew: `HeaderMap::remove` would change the order of the others.
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !is_dropped(name)) {
+        kept.append(name.clone(), value.clone());
     }
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
+    *headers = kept;
 }

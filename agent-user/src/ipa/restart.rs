@@ -26,6 +26,9 @@ pub enum RestartError {
     /// systemd tried, and it ended so (`failed`, `timeout`, ...).
     #[error("systemd's job ended with {0:?}")]
     Job(String),
+    /// The bus went away.
+    #[error("D-Bus ended the connection before systemd's job had ended")]
+    Closed,
     /// No end of the job in time.
     #[error("systemd did not finish within {} s", PATIENCE.as_secs())]
     Late,
@@ -66,7 +69,7 @@ async fn restart(unit: &str) -> Result<(), RestartError> {
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut signals).poll_next(context)).await;
         let Some(signal) = next else {
-            return Err(RestartError::Late);
+            return Err(RestartError::Closed);
         };
         let (_id, removed, _unit, result): (u32, OwnedObjectPath, String, String) =
             signal?.body().deserialize()?;

@@ -1,0 +1,117 @@
+//! What Ironic has recorded: read back after the first acceptance, and by a sidecar that was restarted.
+
+use serde_json::json;
+use testbed::http::Http;
+use testbed::needs_root;
+use testbed::stand_in::StandIn;
+
+use super::setup::{API, Lab, MAC, NODE, SOON, TIMEOUT_FLAG, URL, events, metric, token};
+
+/// Lookups by node, as only the sidecar makes them here.
+fn read_backs(ironic: &StandIn) -> usize {
+    let all = ironic.requests().into_iter();
+    all.filter(|request| request.query("node_uuid").is_some()).count()
+}
+
+#[test]
+fn a_first_acceptance_is_looked_up_once() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let lab = Lab::new("back-once", &[]);
+    let token = lab.token();
+    for _ in 0..3 {
+        assert_eq!(lab.heartbeat(URL, &token).status, 202);
+    }
+    lab.daemon.wait_log("Ironic has recorded", SOON).unwrap();
+    for _ in 0..2 {
+        assert_eq!(lab.heartbeat(URL, &token).status, 202);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(read_backs(&lab.ironic), 1);
+    assert_eq!(lab.lookups("sidecar", "masked_token"), 1.0);
+    assert_eq!(lab.bad("ironic", "none"), 0.0);
+}
+
+/// Power-cycles the node, and somebody else has its token from then on: the guard sees nothing of that.
+fn changed_behind_the_guard(lab: &Lab) -> (Http, String) {
+    lab.ironic.power_cycle();
+    let direct = Http::inside(&lab.node, API.parse().unwrap());
+    let version = [("X-OpenStack-Ironic-API-Version", "1.62")];
+    let answer = direct
+        .get(&format!("/v1/lookup?addresses={MAC}"), &version)
+        .unwrap();
+    (direct, token(&answer))
+}
+
+#[test]
+fn accepted_and_recorded_nothing_is_said() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let lab = Lab::new("back-nothing", &[]);
+    let token = lab.token();
+    assert_eq!(lab.heartbeat(URL, &token).status, 202);
+    changed_behind_the_guard(&lab);
+    lab.daemon.wait_log("recorded nothing", SOON).unwrap();
+    let said = events(&lab.daemon);
+    assert!(
+        said.iter().any(|event| event.contains("recorded nothing")),
+        "{said:?}"
+    );
+    assert_eq!(lab.metric("agent_url_pinned"), 1.0, "what was accepted stays");
+}
+
+#[test]
+fn a_restarted_sidecar_learns_what_ironic_holds_before_it_decides() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let mut lab = Lab::new("back-restart", &[]);
+    let token = lab.token();
+    // Ironic's record is of a time when this was the address.
+    assert_eq!(lab.heartbeat("http://10.77.0.2 uid 0:9999", &token).status, 202);
+    lab.daemon.wait_log("Ironic has recorded", SOON).unwrap();
+    assert_eq!(read_backs(&lab.ironic), 1);
+    let (status, _) = lab.daemon.terminate().unwrap();
+    assert_eq!(status.code(), Some(0));
+    // Now another address is the right one, and the recorded one is still ours.
+    lab.node.ip_lines("addr add 10.77.0.5/24 dev eth0.77\nroute replace 10.77.0.0/24 dev eth0.77 proto kernel scope link src 10.77.0.5").unwrap();
+    lab.daemon = lab.site.daemon(&[TIMEOUT_FLAG]);
+    lab.daemon.wait_address(Some("10.77.0.5"), SOON).unwrap();
+    assert_eq!(metric(&lab.daemon, "agent_url_pinned"), 0.0);
+    for _ in 0..3 {
+        let answer = lab.heartbeat("http://10.77.0.2 uid 0:9999", &token);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(URL));
+    let beats = lab.ironic.requests();
+    let last = beats.iter().rfind(|request| request.method == "POST").unwrap();
+    assert_eq!(last.json()["callback_url"], URL);
+    assert_eq!(metric(&lab.daemon, "agent_url_pinned"), 1.0);
+    assert_eq!(read_backs(&lab.ironic), 2, "one of each sidecar");
+    assert_eq!(lab.lookups("sidecar", "masked_token"), 1.0);
+}
+
+#[test]
+fn another_url_than_accepted_is_an_alarm() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let lab = Lab::new("back-other", &[]);
+    let token = lab.token();
+    assert_eq!(lab.heartbeat(URL, &token).status, 202);
+    let (direct, token) = changed_behind_the_guard(&lab);
+    let bad = "http://10.77.0.2 uid 0:9999";
+    let body = json!({"callback_url": bad, "agent_token": token, "agent_version": "13.0.0"});
+    let version = [("X-OpenStack-Ironic-API-Version", "1.68")];
+    let answer = direct
+        .post(&format!("/v1/heartbeat/{NODE}"), &version, &body)
+        .unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    lab.daemon
+        .wait_log("has recorded another callback URL than it accepted", SOON)
+        .unwrap();
+    assert_eq!(lab.bad("ironic", "none"), 1.0);
+    assert_eq!(lab.daemon.state().unwrap()["pinned_url"], bad);
+}

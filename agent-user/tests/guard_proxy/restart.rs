@@ -1,0 +1,192 @@
+//! The lookup gate with a restart of IPA's unit, by a systemd on a D-Bus of our own.
+
+use std::time::Duration;
+
+use testbed::daemon::Daemon;
+use testbed::needs_root;
+use testbed::stand_in::StandIn;
+
+use super::setup::systemd::{Bus, Restart, Systemd};
+use super::setup::{
+    ADDRESS, OLD_PREFIX, PREFIX, SOON, Site, URL, behaviour, events, fault, ready, seen, token,
+};
+
+const UNIT: &str = "ironic-python-agent.service";
+const UNIT_FLAG: &str = "--ipa.restart-unit=ironic-python-agent.service";
+
+struct Lab {
+    daemon: Daemon,
+    systemd: Systemd,
+    ironic: StandIn,
+    site: Site,
+    _bus: Bus,
+}
+
+impl Lab {
+    fn new(name: &str, flags: &[&str]) -> Self {
+        let site = Site::new(name);
+        let bus = Bus::start(name);
+        let systemd = Systemd::start(&bus, &site.directory.join("zz-ipa-sidecar.conf"));
+        let ironic = site.ironic(behaviour());
+        let mut all = vec![UNIT_FLAG];
+        all.extend(flags);
+        let daemon = site.daemon_with(&[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())], &all);
+        daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
+        Self {
+            daemon,
+            systemd,
+            ironic,
+            site,
+            _bus: bus,
+        }
+    }
+
+    fn wait_restarts(&self, count: usize) -> Vec<Restart> {
+        self.daemon
+            .wait(&format!("{count} restarts"), SOON, || {
+                (self.systemd.restarts().len() >= count).then(|| self.systemd.restarts())
+            })
+            .unwrap()
+    }
+
+    fn assert_held(&self, prefix: &str, why: &str) {
+        let answer = self.site.lookup(prefix);
+        assert_eq!(answer.status, 409, "{prefix}");
+        assert!(fault(&answer).contains(why), "{}", answer.text());
+        assert_eq!(seen(&self.ironic, "/v1/lookup"), []);
+    }
+}
+
+#[test]
+fn an_ipa_with_another_drop_in_is_restarted_once_and_then_let_through() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let lab = Lab::new("restart-once", &[]);
+    lab.assert_held(OLD_PREFIX, "started with 10.77.0.9, and 10.77.0.2 is right");
+    let restarts = lab.wait_restarts(1);
+    assert_eq!(
+        (restarts[0].unit.as_str(), restarts[0].mode.as_str()),
+        (UNIT, "replace")
+    );
+    let drop_in = &restarts[0].drop_in;
+    assert!(
+        drop_in.contains("advertise_host = 10.77.0.2\n"),
+        "not before it is on disk: {drop_in:?}"
+    );
+    // As long as systemd is at it, nobody gets the token: who asks may be about to be stopped.
+    lab.assert_held(OLD_PREFIX, "is being restarted");
+    lab.assert_held(PREFIX, "is being restarted");
+    lab.systemd.end_job("done");
+    lab.daemon.wait_log("restarted with 10.77.0.2", SOON).unwrap();
+    token(&lab.site.lookup(PREFIX));
+    assert_eq!(lab.systemd.restarts().len(), 1);
+    assert_eq!(ready(&lab.daemon).0, 200);
+    // Whatever comes now: its token is spent.
+    assert_eq!(lab.site.lookup(OLD_PREFIX).status, 200);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(lab.systemd.restarts().len(), 1);
+}
+
+#[test]
+fn an_ipa_without_our_drop_in_is_restarted_too() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let lab = Lab::new("restart-none", &[]);
+    lab.assert_held("", "did not start with the drop-in that says 10.77.0.2");
+    lab.wait_restarts(1);
+    lab.systemd.end_job("done");
+    lab.daemon.wait_log("restarted with 10.77.0.2", SOON).unwrap();
+    // It does not read our directory: nothing that we do would help.
+    token(&lab.site.lookup(""));
+    let events = events(&lab.daemon);
+    assert!(
+        events
+            .iter()
+            .any(|event| event.contains("does it read the drop-in?")),
+        "{events:?}"
+    );
+    assert_eq!(lab.systemd.restarts().len(), 1);
+}
+
+#[test]
+fn a_restart_that_fails_is_said_and_not_repeated() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let lab = Lab::new("restart-failed", &["--advertise.wait=3s"]);
+    lab.assert_held(OLD_PREFIX, "10.77.0.2 is right");
+    lab.wait_restarts(1);
+    lab.systemd.end_job("failed");
+    lab.daemon
+        .wait_log(
+            "could not be restarted: systemd's job ended with \"failed\"",
+            SOON,
+        )
+        .unwrap();
+    lab.assert_held(OLD_PREFIX, "has to be restarted");
+    let (status, words) = ready(&lab.daemon);
+    assert_eq!(status, 503);
+    assert!(words.contains("has to be restarted"), "{words}");
+    let answer = lab
+        .daemon
+        .wait("the gate to open", SOON, || {
+            Some(lab.site.lookup(OLD_PREFIX)).filter(|answer| answer.status != 409)
+        })
+        .unwrap();
+    token(&answer);
+    assert_eq!(lab.systemd.restarts().len(), 1);
+}
+
+#[test]
+fn without_a_bus_it_is_said() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let site = Site::new("restart-no-bus");
+    let ironic = site.ironic(behaviour());
+    let address = format!("unix:path={}/nothing", site.directory.display());
+    let daemon = site.daemon_with(&[("DBUS_SYSTEM_BUS_ADDRESS", &address)], &[UNIT_FLAG]);
+    daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
+    assert_eq!(site.lookup(OLD_PREFIX).status, 409);
+    daemon
+        .wait_log("could not be restarted: somebody has to", SOON)
+        .unwrap();
+    let answer = site.lookup(OLD_PREFIX);
+    assert_eq!(answer.status, 409);
+    assert!(
+        fault(&answer).contains("has to be restarted"),
+        "{}",
+        answer.text()
+    );
+    let (_, words) = ready(&daemon);
+    assert!(words.contains("has to be restarted"), "{words}");
+    assert_eq!(ironic.requests(), []);
+}
+
+#[test]
+fn after_a_forwarded_lookup_a_change_of_address_restarts_nothing() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let lab = Lab::new("restart-never", &[]);
+    let token = token(&lab.site.lookup(PREFIX));
+    let node = &lab.site.node;
+    node.ip("addr add 10.77.0.5/24 dev eth0.77").unwrap();
+    node.ip(&format!("addr del {ADDRESS}/24 dev eth0.77")).unwrap();
+    node.ip("addr replace 10.77.0.5/24 dev eth0.77").unwrap();
+    lab.daemon.wait_address(Some("10.77.0.5"), SOON).unwrap();
+    // The old prefix is now that of another address, and a second lookup asks with it.
+    assert_eq!(lab.site.lookup(PREFIX).status, 200);
+    let answer = lab.site.heartbeat(URL, &token);
+    assert_eq!(
+        answer.status,
+        202,
+        "repaired to the address of now: {}",
+        answer.text()
+    );
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some("http://10.77.0.5:9999"));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(lab.systemd.restarts(), []);
+}
