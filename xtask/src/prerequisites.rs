@@ -25,7 +25,7 @@ enum Check {
 /// The first so many of [`NEEDS`] are enough for the demo.
 const NEEDED_BY_DEMO: usize = 3;
 
-static NEEDS: [Need; 9] = [
+static NEEDS: [Need; 10] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -70,6 +70,11 @@ static NEEDS: [Need; 9] = [
         what: "genisoimage (virtual media)",
         check: Check::Programs(&["genisoimage"]),
         packages: &["genisoimage"],
+    },
+    Need {
+        what: "dbus-daemon (the restart of IPA's unit)",
+        check: Check::Programs(&["dbus-daemon"]),
+        packages: &["dbus"],
     },
 ];
 
