@@ -85,7 +85,7 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
         .unwrap();
     let ipa = ipa.lock().unwrap().take().unwrap();
     assert_ne!(ipa.pid(), first);
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     lab.tell(&format!(
         "right {:.1} s after the address came",
         came.elapsed().as_secs_f64()

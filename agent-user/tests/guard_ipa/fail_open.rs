@@ -30,9 +30,8 @@ fn killed_before_the_lookup_and_nothing_listens() {
     }
     let lab = Lab::new("killed-first", Setup::default());
     kill(&lab, lab.sidecar_with_drop_in());
-    let mut ipa = lab.ipa();
-    lab.wait_beat(None, &ipa);
-    assert_eq!(lab.recorded().as_deref(), Some(URL));
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
     assert!(ipa.log().contains(NEXT_URL));
     lab.tell("IPA went past the dead guard");
     assert_eq!(lab.conductor_asks().0, URL);
@@ -44,10 +43,10 @@ fn killed_before_the_lookup_and_nothing_listens() {
     lab.wait_beats(2, &ipa);
     assert_eq!(lab.recorded().as_deref(), Some(URL));
     // The same when IPA starts again after a power cycle through Ironic.
+    drop(ipa);
     lab.ironic.power_cycle().unwrap();
-    ipa.restart().unwrap();
-    lab.wait_beat(None, &ipa);
-    assert_eq!(lab.recorded().as_deref(), Some(URL));
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
     assert!(accepted(&sidecar) >= 1.0, "this one came by the guard");
     lab.assert_secret(&sidecar);
     lab.tell("and a later start comes by the new guard");
@@ -65,10 +64,10 @@ fn killed_between_lookup_and_first_heartbeat() {
         let ipa = lab.ipa();
         sidecar.wait_log("guard: lookup: ok", PATIENCE).unwrap();
         let log = kill(&lab, sidecar);
-        lab.wait_beat(None, &ipa);
-        assert_eq!(lab.recorded().as_deref(), Some(URL));
+        lab.wait_right(&ipa);
         if log.contains("Ironic accepted") {
             lab.tell(&format!("attempt {attempt} came too late"));
+            drop(ipa);
             lab.ironic.power_cycle().unwrap();
             continue;
         }
@@ -92,7 +91,7 @@ fn killed_after_the_first_heartbeat() {
     let sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
     sidecar.wait_log("Ironic accepted", PATIENCE).unwrap();
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     lab.assert_secret(&sidecar);
     let log = kill(&lab, sidecar);
     assert!(log.contains(&format!("Ironic accepted {URL}")), "{log}");
@@ -119,7 +118,7 @@ fn ironic_goes_and_comes_back() {
     let lab = Lab::new("ironic-down", setup);
     let sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     let outages = [
         // Packets are lost on the way back: no answer at all.
         (

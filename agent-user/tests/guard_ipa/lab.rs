@@ -30,6 +30,9 @@ const HEARTBEAT_TIMEOUT: u32 = 10;
 /// For anything of IPA's or Ironic's, on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often Ironic is asked what is waited for.
+const POLL: Duration = Duration::from_millis(200);
+
 /// What differs from one test to another.
 pub struct Setup {
     pub bind: IpAddr,
@@ -186,8 +189,20 @@ impl Lab {
         self.ironic.agent_url().unwrap()
     }
 
+    /// Waits until Ironic has recorded a URL, and demands that it is the right one.
+    pub fn wait_right(&self, ipa: &RealIpa) {
+        let start = Instant::now();
+        while self.recorded().is_none() {
+            assert_eq!(ipa.ended(), None);
+            let log = || ipa.log_tail(40);
+            assert!(start.elapsed() < PATIENCE, "no URL is recorded:\n{}", log());
+            sleep(POLL);
+        }
+        assert_eq!(self.recorded().as_deref(), Some(URL));
+    }
+
     /// Waits until Ironic has recorded a heartbeat after that of time `last`; gives its time.
-    pub fn wait_beat(&self, last: Option<&str>, ipa: &RealIpa) -> String {
+    fn wait_beat(&self, last: Option<&str>, ipa: &RealIpa) -> String {
         let start = Instant::now();
         loop {
             let beat = self.ironic.agent_last_heartbeat().unwrap();
@@ -202,7 +217,7 @@ impl Lab {
                     ipa.log_tail(40)
                 ),
             }
-            sleep(Duration::from_millis(200));
+            sleep(POLL);
         }
     }
 

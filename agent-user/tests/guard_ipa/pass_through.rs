@@ -16,7 +16,7 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
     let lab = Lab::new("pass", Setup::default());
     let mut sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     lab.tell("the first heartbeat is recorded");
     assert_eq!(lab.recorded().as_deref(), Some(URL));
     // What IPA sent is what it sends without us: its own certificate, its own version.
@@ -68,7 +68,7 @@ fn a_restarted_sidecar_learns_again_what_ironic_holds() {
     let lab = Lab::new("restarted", Setup::default());
     let mut sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     // Right after a heartbeat there are at least three seconds until the next one.
     wait_accepted(&sidecar);
     sidecar.terminate().unwrap();
@@ -107,7 +107,7 @@ fn a_rescued_machine_is_left_to_ipa() {
     let lab = Lab::new("rescued", Setup::default());
     let mut sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
-    lab.wait_beat(None, &ipa);
+    lab.wait_right(&ipa);
     assert!(lab.drop_in().is_some());
     fs::write(lab.etc().join(".rescued"), "").unwrap();
     let status = sidecar.ended(Duration::from_secs(2)).unwrap();

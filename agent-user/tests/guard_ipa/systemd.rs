@@ -38,9 +38,9 @@ impl Systemd {
         let socket = directory.join("bus");
         let config = directory.join("bus.conf");
         let text = format!(
-            "<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-             <policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_type=\"method_call\"/>\
-             <allow send_destination=\"*\"/></policy></busconfig>",
+            "<busconfig><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
+             <policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_destination=\"*\"/>\
+             <allow receive_sender=\"*\"/></policy></busconfig>",
             socket.display()
         );
         fs::write(&config, text).unwrap();
