@@ -15,7 +15,7 @@ use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, mod
 const USAGE: u8 = 64;
 /// EX_UNAVAILABLE: the daemon could not start.
 const UNAVAILABLE: u8 = 69;
-/// EX_SOFTWARE: standard output is gone, or the runtime could not be made.
+/// EX_SOFTWARE: a defect of ours, standard output is gone, or the runtime could not be made.
 const FAILED: u8 = 70;
 
 /// Why a command could not do its work.
@@ -35,8 +35,8 @@ impl CliError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Parameters(_) | Self::Daemon(DaemonError::NotInThisVersion(_)) => USAGE,
+            Self::Daemon(DaemonError::TaskDied(_)) | Self::Io(_) => FAILED,
             Self::Daemon(_) | Self::Explain(_) => UNAVAILABLE,
-            Self::Io(_) => FAILED,
         }
     }
 }

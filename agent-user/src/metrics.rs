@@ -140,7 +140,7 @@ impl Deref for Metrics {
     }
 }
 
-/// See the help texts in [`Families::new`], which are the documentation of each.
+/// See the help texts in `Families::new`, which are the documentation of each.
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,

@@ -89,8 +89,6 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     for list in ["problems", "heartbeats", "bad_agent_urls", "api_urls"] {
         assert!(!state[list].as_array().unwrap().is_empty(), "{list}");
     }
-    assert_is_documented(&state);
-
     let page = daemon.get("/").unwrap();
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(
@@ -117,6 +115,24 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     for text in [&page, &metrics, &state.to_string()] {
         assert!(!text.contains(TOKEN));
     }
+    drop(daemon);
+    assert_is_documented(&[state, state_of_a_guard(&site)]);
+}
+
+/// A guard that has seen a lookup.
+fn state_of_a_guard(site: &Site) -> Value {
+    let directory = Directory::new("state-of-a-guard");
+    let config_dir = format!("--ipa.config-dir={}", directory.path().display());
+    let daemon = site.daemon(&["--mode=guard", API_FLAG, &config_dir]);
+    daemon.wait_address(Some(SECOND), SOON).unwrap();
+    Http::inside(&site.node, "127.0.0.1:6385".parse().unwrap())
+        .get(
+            "/v1/lookup?addresses=52:54:00:aa:00:01",
+            &[("X-OpenStack-Ironic-API-Version", "1.62")],
+        )
+        .unwrap();
+    let has_event = |state: &Value| state["guard"]["events"][0]["what"].is_string();
+    daemon.wait_state("an event", SOON, has_event).unwrap()
 }
 
 /// Name, type and label names of each family, and what it is for.
@@ -205,9 +221,11 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, Vec<&'static 
     }
 }
 
-fn assert_is_documented(state: &Value) {
+fn assert_is_documented(states: &[Value]) {
     let mut found = BTreeMap::new();
-    flatten("", state, &mut found);
+    for state in states {
+        flatten("", state, &mut found);
+    }
     let table = include_str!("../../docs/state.md");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let documented: BTreeMap<_, _> = rows

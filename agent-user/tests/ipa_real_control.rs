@@ -200,6 +200,19 @@ fn a_name_in_its_own_hosts_file_is_found() {
 }
 
 #[test]
+fn the_next_url_of_a_list_is_used_where_the_first_is_dead() {
+    if !needs_root("the_next_url_of_a_list_is_used_where_the_first_is_dead") {
+        return;
+    }
+    let lab = Lab::new("list", true);
+    let mut options = lab.options();
+    options.cmdline = format!("ipa-api-url=http://127.0.0.1:6385,{}", lab.ironic.url());
+    let (ipa, url) = start_recorded(&lab, &options);
+    assert_eq!(url, "https://10.77.0.2:9999");
+    assert!(ipa.log().contains("trying the next URL"), "{}", ipa.log());
+}
+
+#[test]
 fn a_version_of_one_url_takes_a_list_for_one() {
     if !needs_root("a_version_of_one_url_takes_a_list_for_one") {
         return;

@@ -70,6 +70,7 @@ pub struct SeedIpa {
     options: SeedOptions,
     /// What the server offers, once it has told.
     server_minor: Option<u16>,
+    /// Its UUID and token, once looked up.
     node: Option<(String, Option<String>)>,
     address: Option<String>,
 }
@@ -90,12 +91,12 @@ impl SeedIpa {
     /// # Errors
     /// Where no API URL gives an answer, or a 200 that holds no node.
     pub fn lookup(&mut self) -> io::Result<(u16, String)> {
-        let (answer, token) = match self.options.dialect.clone() {
+        let answer = match self.options.dialect.clone() {
             Dialect::Modern => {
                 let path = format!("/v1/lookup?addresses={}", self.options.macs.join(","));
                 let version = self.version(LOOKUP_MINOR);
                 let headers = [(VERSION_HEADER, version.as_str()), ("Accept", "application/json")];
-                (self.ask(|http| http.get(&path, &headers))?, "/config/agent_token")
+                self.ask(|http| http.get(&path, &headers))?
             }
             Dialect::Passthru { driver } => {
                 let named = self.options.macs.iter().enumerate();
@@ -104,7 +105,7 @@ impl SeedIpa {
                     .collect();
                 let body = json!({"version": "2", "inventory": {"interfaces": interfaces}});
                 let path = format!("/v1/drivers/{driver}/vendor_passthru/lookup");
-                (self.ask(|http| http.post(&path, &[], &body))?, "")
+                self.ask(|http| http.post(&path, &[], &body))?
             }
         };
         if answer.status == 200 {
@@ -114,7 +115,7 @@ impl SeedIpa {
                 let start: String = answer.text().chars().take(200).collect();
                 io::Error::other(format!("a lookup reply without a node: {start:?}"))
             })?;
-            self.node = Some((uuid, text(token)));
+            self.node = Some((uuid, text("/config/agent_token"))); // Mitaka had no tokens.
         }
         Ok((answer.status, answer.text()))
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
+use testbed::seed_ipa::{SeedIpa, SeedOptions};
 use testbed::stand_in::{Behaviour, StandIn};
 
 use crate::{Missing, WrongUsage, build, prerequisites, process};
@@ -18,8 +19,7 @@ const NODE: &str = "172.25.134.128";
 const NEW: &str = "172.25.134.129";
 const NIC: &str = "enp2s0.1";
 const MAC: &str = "28:9e:97:e2:65:65";
-/// What the seed's Ironic held as agent_url.
-const SEEN: &str = "http://172.25.134.128%20uid%200:9999";
+const GUARD: &str = "127.0.0.1:6385";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The metrics that tell the story.
@@ -47,13 +47,14 @@ pub fn run(flags: &[String]) -> anyhow::Result<()> {
         return Err(Missing(words.to_owned()).into());
     }
     prerequisites::ensure_for_demo()?;
-    println!("Building ipa-sidecar (some minutes the first time)");
+    eprintln!("Building ipa-sidecar (some minutes the first time)");
     process::build_quietly(&mut build::command())?;
     let stage = Stage::new()?;
     stage.the_failure()?;
+    stage.the_guard()?;
     let daemon = stage.the_first_heartbeat()?;
     stage.the_address_changes(&daemon)?;
-    println!("\n5. What Prometheus sees");
+    println!("\n6. What Prometheus sees");
     for line in daemon.get("/metrics")?.text().lines() {
         let name = line.strip_prefix("ipa_sidecar_").unwrap_or_default();
         if METRICS.iter().any(|wanted| name.starts_with(wanted)) {
@@ -114,30 +115,78 @@ impl Stage {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
+    /// The agent of the seed, which takes its address from the text of `ip route get`.
+    fn old_agent(&self, api_url: String) -> SeedIpa {
+        SeedIpa::new(SeedOptions {
+            macs: vec![MAC.to_owned()],
+            ..SeedOptions::new(&self.node, api_url)
+        })
+    }
+
     fn the_failure(&self) -> anyhow::Result<()> {
-        println!("\n2. The failure: an agent of 2016 took its address from this text, behind the word src");
-        let text = self.node.ip(&format!("route get {API}"))?;
-        let line = text.lines().next().unwrap_or_default().trim();
-        println!("   {line}");
-        let taken = line.split("src").nth(1).unwrap_or_default().trim();
         println!(
-            "   and said that it is reached at http://{taken}:9999, which Ironic keeps until a power cycle:"
+            "\n2. Without ipa-sidecar: an agent of 2016 takes its address from this text, behind the word src"
         );
-        let judged = self.sidecar(&["check-url", SEEN])?;
-        if !judged.contains("percent_encoded_host") {
-            bail!("check-url took the seed's URL for good:\n{judged}");
-        }
-        judged.lines().for_each(|line| println!("   {line}"));
+        println!(
+            "   {}",
+            self.node
+                .ip(&format!("route get {API}"))?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim()
+        );
+        let mut agent = self.old_agent(self.ironic.url());
+        agent.beat()?;
+        let held = self.ironic.agent_url().context("the stand-in holds no URL")?;
+        println!("   Ironic holds {held:?}");
+        agent.set_advertise_host(NODE);
+        let (status, answer) = agent.beat()?;
+        println!("   and answers the right one with {status}: {}", fault(&answer));
+        self.sidecar(&["check-url", &held])?
+            .lines()
+            .for_each(|line| println!("   {line}"));
+        self.ironic.power_cycle();
+        Ok(())
+    }
+
+    fn the_guard(&self) -> anyhow::Result<()> {
+        println!("\n3. With ipa-sidecar run --mode guard between the same agent and Ironic");
+        let directory = std::env::temp_dir().join(format!("ipa-sidecar-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)?;
+        let url = format!("--ironic.api-url={}", self.ironic.url());
+        let config = format!("--ipa.config-dir={}", directory.display());
+        let flags = ["--mode=guard", "--ipa.api-url-list=always", &url, &config];
+        let daemon = Daemon::start(&self.binary, &self.node, &flags)?;
+        daemon.wait_address(Some(NODE), PATIENCE)?;
+        let mut agent = self.old_agent(format!("http://{GUARD}"));
+        let sent = agent.advertised_url()?;
+        agent.beat()?;
+        println!("   The agent sends {sent:?}");
+        self.wait_for(&daemon, NODE)?;
+        println!(
+            "   Ironic holds \"http://{NODE}:9999\": repaired before it was pinned, and at every heartbeat"
+        );
+        let drop_in = std::fs::read_to_string(directory.join("zz-ipa-sidecar.conf"))?;
+        println!("   An agent that reads its configuration directory is told beforehand:");
+        drop_in
+            .lines()
+            .filter(|line| line.contains(" = "))
+            .for_each(|line| println!("     {line}"));
+        std::fs::remove_dir_all(&directory)?;
+        self.ironic.power_cycle();
         Ok(())
     }
 
     fn the_first_heartbeat(&self) -> anyhow::Result<Daemon> {
-        println!("\n3. ipa-sidecar asks the kernel, not a text; in mode agent it then speaks for the node");
+        println!(
+            "\n4. Without any agent: run --mode agent speaks for the node, from the address that the kernel names"
+        );
         let url = format!("--ironic.api-url={}", self.ironic.url());
         let explained = self.sidecar(&["explain", "--no-vmedia", "--cmdline.path=/dev/null", &url])?;
         explained
             .lines()
-            .filter(|line| !line.is_empty())
+            .filter(|line| line.starts_with("advertise") || line.starts_with("  yes"))
             .for_each(|line| println!("   {line}"));
         let started = Instant::now();
         let daemon = Daemon::start(&self.binary, &self.node, &["--mode=agent", &url])?;
@@ -150,7 +199,7 @@ impl Stage {
     }
 
     fn the_address_changes(&self, daemon: &Daemon) -> anyhow::Result<()> {
-        println!("\n4. The address changes to {NEW}; Ironic has pinned the old one");
+        println!("\n5. The address changes to {NEW}; Ironic has pinned the old one");
         let changed = Instant::now();
         self.node
             .ip_lines(&format!("addr flush dev {NIC}\naddr add {NEW}/20 dev {NIC}"))?;
@@ -190,6 +239,19 @@ impl Stage {
         );
         Ok(())
     }
+}
+
+/// The text in an error answer of Ironic's.
+fn fault(answer: &str) -> String {
+    let outer: Option<serde_json::Value> = serde_json::from_str(answer).ok();
+    let inner = outer
+        .as_ref()
+        .and_then(|outer| outer.get("error_message")?.as_str());
+    let inner: Option<serde_json::Value> = inner.and_then(|inner| serde_json::from_str(inner).ok());
+    let text = inner
+        .as_ref()
+        .and_then(|inner| inner.get("faultstring")?.as_str());
+    text.unwrap_or(answer).to_owned()
 }
 
 /// An agent that knows no path: enough for a conductor that never calls.

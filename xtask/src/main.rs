@@ -21,7 +21,8 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   build            build the release binary, target/release/ipa-sidecar
-  test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them)
+  test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them);
+                   FILTER is a part of the name of tests or of a program in agent-user/tests, like guard
   ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
   ironic [FLAGS]   run a real Ironic with one node in the foreground, until Ctrl-C
                      --bind ADDRESS        default 127.0.0.1

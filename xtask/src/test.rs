@@ -1,6 +1,7 @@
-//! `cargo xtask test`: every test of the workspace, with what they need.
+//! `cargo xtask test`: every test of the workspace, or those of a name, with what they need.
 
 use anyhow::bail;
+use testbed::ipa::RealIpa;
 use testbed::ironic::RealIronic;
 
 use crate::stages::Stages;
@@ -9,7 +10,10 @@ use crate::{WrongUsage, prerequisites, process};
 /// Installs what the tests need, then runs those whose name contains the filter.
 pub fn run(filter: &[String]) -> anyhow::Result<()> {
     if let Some(flag) = filter.iter().find(|word| word.starts_with('-')) {
-        return Err(WrongUsage(format!("test takes a part of a test's name, and got {flag:?}")).into());
+        return Err(WrongUsage(format!(
+            "test takes a part of the name of a test or of a test program, and got {flag:?}"
+        ))
+        .into());
     }
     let mut stages = Stages::default();
     if stages.run("prerequisites", prerequisites::ensure) {
@@ -24,35 +28,87 @@ pub fn run_stages(stages: &mut Stages, filter: &[String]) {
         RealIronic::install(&mut |line| println!("{line}"))?;
         Ok(format!("Ironic {}", testbed::ironic::VERSION))
     });
+    let agent = stages.run("ironic-python-agent", || {
+        for version in [testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION] {
+            RealIpa::install(version, &mut |line| println!("{line}"))?;
+        }
+        Ok(format!(
+            "versions {} and {}",
+            testbed::ipa::VERSION,
+            testbed::ipa::ONE_URL_VERSION
+        ))
+    });
     let built = stages.run("build tests", || {
         process::run(process::cargo().args(["test", "--workspace", "--no-run"]))?;
         Ok(String::new())
     });
-    if ready && built {
+    if ready && agent && built {
         stages.run("tests", || tests(filter));
     }
 }
 
 fn tests(filter: &[String]) -> anyhow::Result<String> {
-    let mut command = process::cargo();
-    // All go on after a failure, so that one run tells everything.
-    command
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .args(filter);
-    let note = if testbed::is_root() {
-        command.env("CI", "true"); // What tests need is there: one that is left is a failure.
-        ""
-    } else {
-        ", those that need root were left"
-    };
+    let programs = matching_programs(filter)?;
+    let mut runs = Vec::new();
+    if !programs.is_empty() {
+        runs.push(
+            [
+                vec!["test", "--package", "agent-user", "--no-fail-fast"],
+                flags("--test", &programs),
+            ]
+            .concat(),
+        );
+    }
+    let mut by_name = vec!["test", "--workspace", "--no-fail-fast"];
+    if !programs.is_empty() {
+        by_name.extend(["--lib", "--bins"]); // The others have run whole.
+    }
+    by_name.extend(filter.iter().map(String::as_str));
+    runs.push(by_name);
+
+    let mut note = "";
     let mut totals = Totals::default();
-    let result = process::run_seen(&mut command, |line| totals.add(line));
+    let mut result = Ok(());
+    for words in runs {
+        let mut command = process::cargo();
+        command.args(words);
+        if testbed::is_root() {
+            command.env("CI", "true"); // What tests need is there: one that is left is a failure.
+        } else {
+            note = ", those that need root were left";
+        }
+        // All go on after a failure, so that one run tells everything.
+        result = result.and(process::run_seen(&mut command, |line| totals.add(line)));
+    }
     println!("\nall tests together: {totals}");
     result?;
     if totals.passed == 0 {
         bail!("no test ran; is the filter {filter:?} right?");
     }
     Ok(format!("{totals}{note}"))
+}
+
+/// The test programs whose name contains the filter: `guard` means all of `guard_*.rs`.
+fn matching_programs(filter: &[String]) -> anyhow::Result<Vec<String>> {
+    let [word] = filter else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir("agent-user/tests")? {
+        let path = entry?.path();
+        let program = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if program && name.contains(word.as_str()) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn flags<'a>(flag: &'a str, values: &'a [String]) -> Vec<&'a str> {
+    values.iter().flat_map(|value| [flag, value]).collect()
 }
 
 /// The sums over the `test result:` lines of all test programs.

@@ -89,7 +89,17 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// No address, for this reason and without a trace: how the daemon starts.
+    /// How the daemon starts.
+    pub fn not_asked() -> Self {
+        let detail = Some("the kernel has not been asked yet".to_owned());
+        Self {
+            refusal: None,
+            detail,
+            ..Self::none(Refusal::NoApiUrl)
+        }
+    }
+
+    /// No address, for this reason and without a trace.
     pub fn none(refusal: Refusal) -> Self {
         Self {
             address: None,
@@ -111,11 +121,10 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = self.detail.as_deref().unwrap_or_default();
         let Some(address) = &self.address else {
-            return write!(
-                f,
-                "no advertise address ({}): {detail}",
-                self.refusal.map_or("", Refusal::as_str)
-            );
+            return match self.refusal {
+                Some(refusal) => write!(f, "no advertise address ({}): {detail}", refusal.as_str()),
+                None => write!(f, "no advertise address: {detail}"),
+            };
         };
         write!(f, "advertise {address}")?;
         if let Some(device) = &self.device {

@@ -1,6 +1,6 @@
 //! Agent mode: we speak for the node where there is no IPA, or where the operator gave out the token.
 //!
-//! [`Agent::run`] looks the node up ([`lookup`]), then heartbeats ([`heartbeat`]) until Ironic no longer takes the
+//! [`Agent::run`] looks the node up (`lookup`), then heartbeats (`heartbeat`) until Ironic no longer takes the
 //! token, which a power cycle through its API causes; then it looks the node up again.
 
 mod heartbeat;

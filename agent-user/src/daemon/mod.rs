@@ -22,7 +22,7 @@ use crate::ipa::{dropin, status as ipa_status, version};
 use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::params::{ApiUrlList, Loaded, Mode, Parameters};
+use crate::params::{ApiUrlList, Loaded, Mode, Parameters, ProbeChoice};
 use crate::status::Status;
 use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
 use crate::web::{self, Sources, WebError};
@@ -56,6 +56,9 @@ pub enum DaemonError {
          observe or configure, or hand the token out with ipa-agent-token or --ironic.agent-token-file"
     )]
     IpaPresent(u16),
+    /// A part of the daemon panicked: a defect of ours.
+    #[error("a part of the daemon ended early, which is a defect: {0}")]
+    TaskDied(#[source] tokio::task::JoinError),
     /// The flag is understood, its work is not there yet.
     #[error("{0}")]
     NotInThisVersion(&'static str),
@@ -73,7 +76,7 @@ pub enum Ended {
 /// Runs until a signal, or until the machine belongs to a tenant.
 ///
 /// # Errors
-/// Only while it starts; afterwards nothing but the above ends it.
+/// While it starts; afterwards only a defect of ours.
 pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if loaded.parameters.web_config_file.is_some() {
         return Err(DaemonError::NotInThisVersion(
@@ -82,7 +85,10 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
-    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    if loaded.parameters.probe_connect == ProbeChoice::On {
+        problems.push("--probe.connect=on: this version has no eBPF probes".to_owned());
+    }
     for problem in &problems {
         tracing::warn!("{problem}");
     }
@@ -150,7 +156,10 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
                     resolv_conf.send_modify(|changes| *changes += 1);
                 }
             },
-            Some(task) = tasks.join_next() => log_end(task),
+            Some(task) = tasks.join_next() => if let Err(error) = task {
+                // A daemon that goes on without one of its parts would say that all is well.
+                return Err(DaemonError::TaskDied(error));
+            },
         }
     };
     notify::stopping();
@@ -255,6 +264,7 @@ async fn start_guard(
     });
     status.update(|status| {
         status.guard.listening = Some(listens);
+        status.push_guard_event(format!("listening on {listens}"));
         status.guard.out_of_path = out_of_path;
     });
     Ok(redirect)
@@ -281,13 +291,6 @@ async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
         Err(DaemonError::IpaPresent(port))
     } else {
         Ok(())
-    }
-}
-
-/// A task that ends by itself has nothing to do; one that panicked leaves the others running, and says so.
-fn log_end(task: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = task {
-        tracing::error!(%error, "a task ended early");
     }
 }
 

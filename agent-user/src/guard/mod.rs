@@ -1,7 +1,7 @@
 //! The guard: a loopback proxy between IPA and Ironic that sees every lookup and heartbeat, repairs or holds a bad
 //! callback URL before Ironic pins it, and is silent where Ironic is: IPA then goes on to Ironic itself.
 //!
-//! One request's way: [`proxy`] takes it, `request` says what it is, [`policy`] (pure) what to do with it,
+//! One request's way: `proxy` takes it, `request` says what it is, [`policy`] (pure) what to do with it,
 //! `upstream` forwards it, `relay` carries the bodies, and `memory` keeps what was learned.
 
 mod certificate;

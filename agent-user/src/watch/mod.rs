@@ -85,7 +85,7 @@ impl Watch {
         let monitor = Monitor::subscribe(metrics.clone()).map_err(WatchError::Monitor)?;
         let kernel = Some(Kernel::open(metrics.clone())?);
         let first = Published {
-            decision: Decision::none(Refusal::NoApiUrl),
+            decision: Decision::not_asked(),
             generation: 0,
         };
         let published = watch::Sender::new(Arc::new(first));

@@ -10,19 +10,21 @@ pub enum Path {
     Any,
     /// `GET /`
     Root,
-    /// `GET /v1/lookup`
+    /// `GET /v1/lookup`, and the vendor passthru of that name
     Lookup,
-    /// `POST /v1/heartbeat/...`
+    /// `POST /v1/heartbeat/...`, and the vendor passthru of that name
     Heartbeat,
 }
 
 impl Path {
-    fn covers(self, path: &str) -> bool {
+    pub(super) fn covers(self, path: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Root => path == "/",
-            Self::Lookup => path == "/v1/lookup",
-            Self::Heartbeat => path.starts_with("/v1/heartbeat/"),
+            Self::Lookup => path == "/v1/lookup" || path.ends_with("/vendor_passthru/lookup"),
+            Self::Heartbeat => {
+                path.starts_with("/v1/heartbeat/") || path.ends_with("/vendor_passthru/heartbeat")
+            }
         }
     }
 }

@@ -91,7 +91,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use crate::http::Http;
-    use crate::stand_in::{Behaviour, StandIn};
+    use crate::stand_in::{Behaviour, Fault, Path, StandIn};
     use serde_json::json;
 
     const LOOKUP: &str = "/v1/drivers/agent_ipmitool/vendor_passthru/lookup";
@@ -138,6 +138,8 @@ mod tests {
             assert_eq!(beat(url), 202);
             assert_eq!(stand_in.agent_url().as_deref(), Some(url));
         }
+        stand_in.push_fault(Path::Heartbeat, Fault::Error(503, "busy".to_owned()));
+        assert_eq!(beat("http://10.0.0.1:9999"), 503);
         stand_in.set_locked(true);
         assert_eq!(beat("http://10.0.0.1:9999"), 409);
         assert_eq!((stand_in.heartbeats(), stand_in.recorded_heartbeats()), (2, 2));

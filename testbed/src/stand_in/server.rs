@@ -267,14 +267,7 @@ fn misbehave<S: Read + Write>(
     raw: &TcpStream,
     shared: &Shared,
 ) -> io::Result<()> {
-    let success = Response::new(
-        if path.starts_with("/v1/heartbeat/") {
-            202
-        } else {
-            200
-        },
-        "",
-    );
+    let success = Response::new(if Path::Heartbeat.covers(path) { 202 } else { 200 }, "");
     if fault == Fault::Silent {
         // Until the client or the drop of the stand-in closes.
         return io::copy(stream, &mut io::sink()).map(drop);
