@@ -45,6 +45,11 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
     sidecar
         .wait_log(&format!("Ironic has recorded {URL}"), PATIENCE)
         .unwrap();
+    let log = ipa.log();
+    assert!(
+        !log.contains("Error in HTTPServer"),
+        "IPA was asked what it does not understand:\n{log}"
+    );
     let bad = sidecar.state().unwrap()["bad_agent_urls"].clone();
     assert_eq!(bad, json!([]));
     assert_eq!(metric(&sidecar, "agent_url_pinned"), 1.0);
