@@ -47,11 +47,12 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
     };
     let bus = systemd.address();
     let flag = format!("--ipa.restart-unit={UNIT}");
-    // The redirect by hand is in the way of the sidecar too: it has to be told the real URL.
-    let flags = [flag.as_str(), "--ironic.api-url=http://10.77.0.1:6385"];
-    let sidecar = lab.sidecar_with(&flags, &[("DBUS_SYSTEM_BUS_ADDRESS", &bus)]);
+    // Both read the redirect by hand; the sidecar removes a drop-in of its own that is wrong, so that one comes later.
+    let redirect = lab.config().join(file);
+    fs::write(&redirect, config).unwrap();
+    let sidecar = lab.sidecar_with(&[&flag], &[("DBUS_SYSTEM_BUS_ADDRESS", &bus)]);
     sidecar.wait_address(None, PATIENCE).unwrap();
-    fs::write(lab.config().join(file), config).unwrap(); // Now, or the sidecar would have removed its own.
+    fs::write(&redirect, config).unwrap();
     *ipa.lock().unwrap() = Some(lab.ipa());
     let first = ipa.lock().unwrap().as_ref().unwrap().pid();
     let line = ipa
