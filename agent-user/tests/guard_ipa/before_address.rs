@@ -114,3 +114,64 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
         .unwrap();
     lab.assert_secret(&sidecar);
 }
+
+#[test]
+fn without_anybody_to_restart_it_a_wrong_certificate_is_never_pinned() {
+    if !needs_root("without_anybody_to_restart_it_a_wrong_certificate_is_never_pinned") {
+        return;
+    }
+    let lab = Lab::new("held", Setup::default());
+    let sidecar = lab.sidecar_with(&["--advertise.wait=2s"], &[]);
+    sidecar.wait_log("IPA's drop-in changed", PATIENCE).unwrap();
+    let right = lab.drop_in().unwrap();
+    fs::write(
+        lab.config().join(DROP_IN),
+        right.replace("10.77.0.2", "10.77.0.9"),
+    )
+    .unwrap();
+    let ipa = lab.ipa();
+    let line = ipa
+        .wait_log("Ironic has responded with a conflict", PATIENCE)
+        .unwrap();
+    assert!(
+        line.contains("started with 10.77.0.9, and 10.77.0.2 is right: it has to be restarted"),
+        "{line}"
+    );
+    // The gate opens after a while; the URL of another machine still does not get past.
+    sidecar
+        .wait_log("letting a lookup through although", PATIENCE)
+        .unwrap();
+    ipa.wait_log("announcing callback URL https://10.77.0.9:9999", PATIENCE)
+        .unwrap();
+    ipa.wait_log("conflict error sending heartbeat", PATIENCE)
+        .unwrap();
+    lab.tell("held: its certificate is for another address");
+    assert_eq!(lab.recorded(), None);
+    let ready = sidecar.get("/-/ready").unwrap();
+    assert!(
+        ready.status == 503
+            && ready
+                .text()
+                .contains("restart ironic-python-agent with advertise_host = 10.77.0.2"),
+        "{}",
+        ready.text()
+    );
+    assert!(metric(&sidecar, "bad_agent_url_total{action=\"held\",source=\"ipa\"}") >= 1.0);
+    assert!(metric(&sidecar, "heartbeats_total{result=\"held\",sender=\"ipa\"}") >= 1.0);
+    lab.assert_secret(&sidecar);
+
+    // What readiness asks for: a restart with the right drop-in, and as the token is spent a power cycle as well.
+    fs::write(lab.config().join(DROP_IN), right).unwrap();
+    drop(ipa);
+    lab.ironic.power_cycle().unwrap();
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
+    sidecar
+        .wait_state("ready again", PATIENCE, |state| {
+            state["ready"] == true && state["pinned_url"] == URL
+        })
+        .unwrap();
+    assert_eq!(lab.conductor_asks().0, URL);
+    lab.assert_secret(&sidecar);
+    lab.tell("right after a power cycle");
+}

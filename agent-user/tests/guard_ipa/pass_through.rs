@@ -66,6 +66,34 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
 }
 
 #[test]
+fn the_same_over_ipv6() {
+    if !needs_root("the_same_over_ipv6") {
+        return;
+    }
+    let setup = Setup {
+        bind: "fd77::1".parse().unwrap(),
+        api_url: "http://[fd77::1]:6385",
+        ..Setup::default()
+    };
+    let lab = Lab::new("ipv6", setup);
+    let sidecar = lab.sidecar_with_drop_in();
+    let ipa = lab.ipa();
+    sidecar.wait_log("Ironic has recorded", PATIENCE).unwrap();
+    let url = "https://[fd77::2]:9999";
+    assert_eq!(lab.recorded().as_deref(), Some(url));
+    let (asked, commands) = lab.conductor_asks();
+    assert_eq!((asked.as_str(), &commands), (url, &json!([])));
+    assert!(
+        !ipa.log().contains(NEXT_URL),
+        "IPA went past the guard:\n{}",
+        ipa.log()
+    );
+    assert_eq!(sidecar.state().unwrap()["bad_agent_urls"], json!([]));
+    lab.assert_secret(&sidecar);
+    lab.tell("the conductor reached IPA over IPv6");
+}
+
+#[test]
 fn a_restarted_sidecar_learns_again_what_ironic_holds() {
     if !needs_root("a_restarted_sidecar_learns_again_what_ironic_holds") {
         return;
