@@ -97,7 +97,10 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         client,
         held_back,
     } = Acting::of(&loaded)?;
-    let parameters = loaded.parameters;
+    let mut parameters = loaded.parameters;
+    if mode == Mode::Guard {
+        guard::leave_itself_out(&mut parameters);
+    }
     if let Some(why) = &held_back {
         tracing::warn!(
             wanted = parameters.mode.as_str(),

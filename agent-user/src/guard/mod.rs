@@ -38,6 +38,19 @@ use crate::watch::Published;
 use memory::Memory;
 use upstream::Patience;
 
+/// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where somebody redirected IPA by
+/// hand: requests that are forwarded there would come back for ever.
+pub fn leave_itself_out(parameters: &mut Parameters) {
+    let listen = parameters.guard.listen_address;
+    parameters.ironic.api_urls.retain(|url| {
+        let is_own = request::is_guard(url, listen);
+        if is_own {
+            tracing::warn!(%url, "an API URL is the guard's own, and not Ironic's: left out");
+        }
+        !is_own
+    });
+}
+
 /// Shared by all requests.
 pub struct Guard {
     client: Client,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use serde_json::value::RawValue;
 
-use crate::api_url::Host;
+use crate::api_url::{ApiUrl, Host};
 
 /// The first segment of the API URL that our drop-in gives to IPA: what follows is the address that the same drop-in
 /// told it to advertise. So each request says which drop-in its sender started with.
@@ -50,6 +50,15 @@ pub fn guard_url(listen: std::net::SocketAddr, address: &Host) -> String {
         Host::Name(name) => name.clone(),
     };
     format!("http://{listen}{STARTED_WITH}{address}")
+}
+
+/// Whether an API URL leads to the guard that listens on this address.
+pub fn is_guard(url: &ApiUrl, listen: std::net::SocketAddr) -> bool {
+    let same_host = match &url.host {
+        Host::Ip(ip) => *ip == listen.ip(),
+        Host::Name(name) => name == "localhost" && listen.ip().is_loopback(),
+    };
+    same_host && url.port == listen.port()
 }
 
 /// Splits the path of a request to the guard: the address that the sender's drop-in had, if it came by our drop-in's
@@ -191,6 +200,22 @@ mod tests {
             "/v1/heartbeat/a;b",
         ] {
             assert_eq!(post(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn its_own_url_is_known() {
+        let listen = "127.0.0.1:6385".parse().unwrap();
+        for (url, expected) in [
+            ("http://127.0.0.1:6385", true),
+            ("http://127.0.0.1:6385/advertise/10.0.0.1", true),
+            ("http://localhost:6385/", true),
+            ("http://127.0.0.1:6386", false),
+            ("http://127.0.0.2:6385", false),
+            ("http://10.77.0.1:6385", false),
+            ("http://ironic:6385", false),
+        ] {
+            assert_eq!(is_guard(&ApiUrl::parse(url).unwrap(), listen), expected, "{url}");
         }
     }
 

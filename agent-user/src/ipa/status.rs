@@ -1,6 +1,7 @@
 //! Whether ironic-python-agent is alive on this machine: its `/v1/status`, which needs no token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -23,6 +24,8 @@ const POLL: Duration = Duration::from_secs(10);
 pub struct IpaProbe {
     connector: Connector,
     port: u16,
+    /// It answered by plain http last.
+    is_plain: AtomicBool,
 }
 
 /// What IPA answers (ironic_python_agent/api/app.py, `api_status`).
@@ -49,29 +52,35 @@ impl IpaProbe {
         Ok(Self {
             connector: Connector::new(&parameters, TIMEOUT)?,
             port,
+            is_plain: AtomicBool::new(false),
         })
     }
 
-    /// Asks by http and https, IPv4 and IPv6; where nothing listens, nobody is asked.
+    /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
+    /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
     pub async fn ask(&self) -> IpaStatus {
         if listens(None, self.port).is_ok_and(|listening| !listening) {
             return IpaStatus::default();
         }
-        // All at once: something that accepts and never answers costs one time-out, not four.
-        let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
-        let (one, two, three, four) = tokio::join!(
-            self.version(Scheme::Http, v4),
-            self.version(Scheme::Https, v4),
-            self.version(Scheme::Http, v6),
-            self.version(Scheme::Https, v6),
-        );
-        match one.or(two).or(three).or(four) {
-            Some(version) => IpaStatus {
-                up: true,
-                version: Some(version),
-            },
-            None => IpaStatus::default(),
+        let order = match self.is_plain.load(Ordering::Relaxed) {
+            false => [Scheme::Https, Scheme::Http],
+            true => [Scheme::Http, Scheme::Https],
+        };
+        for scheme in order {
+            // Both at once: something that accepts and never answers costs one time-out, not two.
+            let (v4, v6) = tokio::join!(
+                self.version(scheme, IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                self.version(scheme, IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            );
+            if let Some(version) = v4.or(v6) {
+                self.is_plain.store(scheme == Scheme::Http, Ordering::Relaxed);
+                return IpaStatus {
+                    up: true,
+                    version: Some(version),
+                };
+            }
         }
+        IpaStatus::default()
     }
 
     async fn version(&self, scheme: Scheme, address: IpAddr) -> Option<String> {

@@ -1,0 +1,173 @@
+//! The sidecar dies, is not there, or Ironic is not: IPA gets on, and Ironic has the right URL.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use testbed::daemon::Daemon;
+use testbed::needs_root;
+
+use crate::lab::{API, Lab, NEXT_URL, PATIENCE, Setup, URL, accepted, metric, wait_accepted};
+
+/// Kills it as the kernel does when memory is short.
+fn kill(lab: &Lab, sidecar: &mut Daemon) {
+    let pid = Pid::from_raw(i32::try_from(sidecar.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    sidecar.ended(PATIENCE).unwrap();
+    assert!(
+        lab.guard().get("/", &[]).is_err(),
+        "somebody listens where the guard was"
+    );
+    let drop_in = lab.drop_in().unwrap();
+    assert!(drop_in.contains(&format!(",{API}\n")), "{drop_in}");
+}
+
+#[test]
+fn killed_before_the_lookup_and_nothing_listens() {
+    if !needs_root("killed_before_the_lookup_and_nothing_listens") {
+        return;
+    }
+    let lab = Lab::new("killed-first", Setup::default());
+    kill(&lab, &mut lab.sidecar_with_drop_in());
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
+    assert!(ipa.log().contains(NEXT_URL));
+    lab.tell("IPA went past the dead guard");
+    assert_eq!(lab.conductor_asks().0, URL);
+    // The machine's sidecar comes back later: nothing of what IPA does changes.
+    let sidecar = lab.sidecar();
+    sidecar
+        .wait_state("it listens", PATIENCE, |state| state["ready"] == true)
+        .unwrap();
+    lab.wait_beats(2, &ipa);
+    assert_eq!(lab.recorded().as_deref(), Some(URL));
+    // The same when IPA starts again after a power cycle through Ironic.
+    drop(ipa);
+    lab.ironic.power_cycle().unwrap();
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
+    assert!(accepted(&sidecar) >= 1.0, "this one came by the guard");
+    lab.assert_secret(&sidecar);
+    lab.tell("and a later start comes by the new guard");
+}
+
+#[test]
+fn killed_between_lookup_and_first_heartbeat() {
+    if !needs_root("killed_between_lookup_and_first_heartbeat") {
+        return;
+    }
+    let lab = Lab::new("killed-between", Setup::default());
+    // Between the two is a tenth of a second: a busy machine may miss it.
+    for attempt in 1..=5 {
+        let mut sidecar = lab.sidecar_with_drop_in();
+        let ipa = lab.ipa();
+        sidecar.wait_log("guard: lookup: ok", PATIENCE).unwrap();
+        kill(&lab, &mut sidecar);
+        lab.wait_right(&ipa);
+        lab.assert_secret(&sidecar);
+        if sidecar.log().contains("Ironic accepted") {
+            lab.tell(&format!("attempt {attempt} came too late"));
+            drop(ipa);
+            lab.ironic.power_cycle().unwrap();
+            continue;
+        }
+        let past = ipa.log();
+        let past = past.lines().find(|line| line.contains(NEXT_URL)).unwrap();
+        assert!(past.contains("/v1/heartbeat/"), "{past}");
+        assert_eq!(lab.conductor_asks().0, URL);
+        lab.wait_beats(1, &ipa);
+        lab.tell("killed between: the first heartbeat went to Ironic itself");
+        return;
+    }
+    panic!("the sidecar was never killed in time");
+}
+
+#[test]
+fn killed_after_the_first_heartbeat() {
+    if !needs_root("killed_after_the_first_heartbeat") {
+        return;
+    }
+    let lab = Lab::new("killed-after", Setup::default());
+    let mut sidecar = lab.sidecar_with_drop_in();
+    let ipa = lab.ipa();
+    sidecar
+        .wait_log(&format!("Ironic accepted {URL}"), PATIENCE)
+        .unwrap();
+    lab.wait_right(&ipa);
+    lab.assert_secret(&sidecar);
+    kill(&lab, &mut sidecar);
+    let killed = Instant::now();
+    lab.wait_beats(2, &ipa);
+    lab.tell(&format!(
+        "killed after the first: two more heartbeats within {:.1} s",
+        killed.elapsed().as_secs_f64()
+    ));
+    assert_eq!(lab.recorded().as_deref(), Some(URL));
+    assert!(ipa.log().contains(NEXT_URL));
+    assert_eq!(lab.conductor_asks().0, URL);
+}
+
+#[test]
+fn ironic_goes_and_comes_back() {
+    if !needs_root("ironic_goes_and_comes_back") {
+        return;
+    }
+    let setup = Setup {
+        cmdline: "ipa-http-request-timeout=5",
+        ..Setup::default()
+    };
+    let lab = Lab::new("ironic-down", setup);
+    let sidecar = lab.sidecar_with_drop_in();
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
+    let outages = [
+        // Packets are lost on the way back: no answer at all.
+        (
+            "silence",
+            "route add blackhole 10.77.0.2/32",
+            "route del blackhole 10.77.0.2/32",
+        ),
+        // The node's NIC loses its carrier as well.
+        ("no carrier", "link set server down", "link set server up"),
+    ];
+    for (what, down, up) in outages {
+        wait_accepted(&sidecar);
+        let failures = || ipa.log().matches("error sending heartbeat").count();
+        let (before, gone) = (failures(), Instant::now());
+        lab.server.ip(down).unwrap();
+        while failures() == before {
+            assert!(gone.elapsed() < PATIENCE, "{}", ipa.log_tail(40));
+            sleep(Duration::from_millis(100));
+        }
+        assert_eq!(
+            sidecar.state().unwrap()["address"],
+            "10.77.0.2",
+            "the decision stays"
+        );
+        assert!(lab.drop_in().is_some());
+        lab.server.ip(up).unwrap();
+        let back = Instant::now();
+        lab.wait_beats(1, &ipa);
+        lab.tell(&format!(
+            "{what}: down for {:.1} s, recorded again {:.1} s after it was back",
+            (back - gone).as_secs_f64(),
+            back.elapsed().as_secs_f64()
+        ));
+        assert_eq!(lab.recorded().as_deref(), Some(URL));
+    }
+    assert_eq!(metric(&sidecar, "agent_url_stale"), 0.0);
+    let lost: f64 = ["timeout", "connect_error"]
+        .iter()
+        .map(|result| {
+            metric(
+                &sidecar,
+                &format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}"),
+            )
+        })
+        .sum();
+    assert!(lost >= 2.0, "the guard has seen {lost} heartbeats fail");
+    // Ironic being back, the guard is the first URL that works again.
+    wait_accepted(&sidecar);
+    assert_eq!(lab.conductor_asks().0, URL);
+    lab.assert_secret(&sidecar);
+}
