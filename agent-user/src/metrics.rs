@@ -341,20 +341,24 @@ impl Families {
         self.netlink_queries.with_label_values(&[query, result(ok)]).inc();
     }
 
-    /// Counts a lookup.
+    /// Counts a lookup; one that was held has no duration.
     pub fn lookup(&self, sender: Sender, result: LookupResult, duration: Duration) {
         self.lookup_attempts
             .with_label_values(&[sender.as_str(), result.as_str()])
             .inc();
-        self.lookup_duration.observe(duration.as_secs_f64());
+        if result != LookupResult::Held {
+            self.lookup_duration.observe(duration.as_secs_f64());
+        }
     }
 
-    /// Counts a heartbeat.
+    /// Counts a heartbeat; one that was held has no duration.
     pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
         self.heartbeats
             .with_label_values(&[sender.as_str(), result.as_str()])
             .inc();
-        self.heartbeat_duration.observe(duration.as_secs_f64());
+        if result != HeartbeatResult::Held {
+            self.heartbeat_duration.observe(duration.as_secs_f64());
+        }
         if result == HeartbeatResult::Accepted {
             self.heartbeat_last_accepted.set(unix_seconds());
         }
