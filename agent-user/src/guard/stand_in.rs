@@ -23,19 +23,26 @@ pub async fn run(guard: Arc<Guard>, port: u16) {
     let Ok(probe) = IpaProbe::new(port) else { return };
     loop {
         sleep(LOOK).await;
-        if guard.memory().heartbeat_seen {
-            return;
-        }
-        let due = guard
-            .memory()
-            .looked_up_at
-            .is_some_and(|at| at.elapsed() >= SILENCE);
-        let alive = due && probe.ask().await.up;
-        // Asking took time: IPA's own goes first, however late.
-        if alive && !guard.memory().heartbeat_seen && send(&guard).await {
+        if look(&guard, &probe).await {
             return;
         }
     }
+}
+
+/// Looks once; true where there is nothing left to do.
+async fn look(guard: &Guard, probe: &IpaProbe) -> bool {
+    if guard.memory().heartbeat_seen {
+        return true;
+    }
+    let due = guard
+        .memory()
+        .looked_up_at
+        .is_some_and(|at| at.elapsed() >= SILENCE);
+    if !due || !probe.ask().await.up {
+        return false;
+    }
+    // Asking took time: IPA's own goes first, however late.
+    guard.memory().heartbeat_seen || send(guard).await
 }
 
 /// Sends one heartbeat from the decision; true where Ironic accepted it.
@@ -92,3 +99,7 @@ async fn send(guard: &Guard) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stand_in_tests.rs"]
+mod tests;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use testbed::daemon::Daemon;
 use testbed::needs_root;
-use testbed::stand_in::StandIn;
+use testbed::stand_in::{Fault, Path, StandIn};
 
 use super::setup::systemd::{Bus, Restart, Systemd};
 use super::setup::{
-    ADDRESS, OLD_PREFIX, PREFIX, SOON, Site, URL, behaviour, events, fault, ready, seen, token,
+    ADDRESS, MAC, OLD_PREFIX, PREFIX, SOON, Site, URL, behaviour, events, fault, ready, seen, token,
 };
 
 const UNIT: &str = "ironic-python-agent.service";
@@ -189,4 +189,75 @@ fn after_a_forwarded_lookup_a_change_of_address_restarts_nothing() {
     assert_eq!(lab.ironic.agent_url().as_deref(), Some("http://10.77.0.5:9999"));
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(lab.systemd.restarts(), []);
+}
+
+#[test]
+fn while_a_lookup_is_under_way_or_broke_off_nothing_is_restarted() {
+    if !needs_root("the restart") {
+        return;
+    }
+    let lookup = format!(
+        "GET {PREFIX}/v1/lookup?addresses={MAC} HTTP/1.1\r\nHost: x\r\nX-OpenStack-Ironic-API-Version: 1.62\r\n\r\n"
+    );
+    for breaks_off in [false, true] {
+        let lab = Lab::new(&format!("restart-under-way-{breaks_off}"), &[]);
+        let late = Fault::Late(Duration::from_millis(500));
+        lab.ironic.push_fault(Path::Lookup, late);
+        let mut raw = lab.site.raw();
+        raw.send(&lookup);
+        lab.daemon
+            .wait("the lookup to reach Ironic", SOON, || {
+                (!lab.ironic.requests().is_empty()).then_some(())
+            })
+            .unwrap();
+        if breaks_off {
+            drop(raw); // IPA was stopped: Ironic gives the token out all the same.
+            std::thread::sleep(Duration::from_millis(800));
+        } else {
+            // Somebody else asks meanwhile, and is refused.
+            let gone = Fault::Error(404, "Resource could not be found.".to_owned());
+            lab.ironic.push_fault(Path::Lookup, gone);
+            assert_eq!(lab.site.lookup(OLD_PREFIX).status, 404, "not held");
+            assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
+        }
+        assert_eq!(lab.site.lookup(OLD_PREFIX).status, 200, "not held");
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(lab.systemd.restarts(), []);
+    }
+}
+
+#[test]
+fn an_address_that_comes_back_during_the_restart_costs_no_token() {
+    if !needs_root("the restart") {
+        return;
+    }
+    // IPA started with the first address, another one was right for a moment, and IPA is being stopped for it.
+    let lab = Lab::new("restart-back", &[]);
+    let node = &lab.site.node;
+    let prefer = |address: &str| {
+        node.ip(&format!(
+            "route replace 10.77.0.0/24 dev eth0.77 proto kernel scope link src {address}"
+        ))
+        .unwrap();
+        lab.daemon.wait_address(Some(address), SOON).unwrap();
+        lab.daemon
+            .wait("the drop-in", SOON, || {
+                lab.site
+                    .drop_in()
+                    .contains(&format!("advertise_host = {address}\n"))
+                    .then_some(())
+            })
+            .unwrap();
+    };
+    node.ip("addr add 10.77.0.5/24 dev eth0.77").unwrap();
+    prefer("10.77.0.5");
+    lab.assert_held(PREFIX, "10.77.0.5 is right");
+    let restarts = lab.wait_restarts(1);
+    assert!(restarts[0].drop_in.contains("advertise_host = 10.77.0.5\n"));
+    prefer(ADDRESS);
+    lab.assert_held(PREFIX, "is being restarted");
+    lab.systemd.end_job("done");
+    lab.daemon.wait_log("restarted with 10.77.0.5", SOON).unwrap();
+    token(&lab.site.lookup(PREFIX));
+    assert_eq!(lab.systemd.restarts().len(), 1);
 }

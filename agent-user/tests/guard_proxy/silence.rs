@@ -230,3 +230,19 @@ fn an_answer_that_comes_late_but_in_time_passes() {
         .push_fault(Path::Root, Fault::Late(Duration::from_millis(1200)));
     assert_eq!(lab.http().get(&format!("{PREFIX}/"), &[]).unwrap().status, 200);
 }
+
+#[test]
+fn what_was_answered_before_the_silence_arrives() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let lab = Lab::new("silence-pipeline", &[TIMEOUT_FLAG]);
+    lab.ironic.set_fault(Path::Lookup, Some(Fault::Silent));
+    let mut raw = lab.raw();
+    raw.send(format!(
+        "GET {PREFIX}/ HTTP/1.1\r\nHost: x\r\n\r\nGET {PREFIX}/v1/lookup?addresses={MAC} HTTP/1.1\r\nHost: \
+         x\r\n\r\n"
+    ));
+    assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
+    assert_eq!(raw.rest().0, b"");
+}
