@@ -144,7 +144,7 @@ pub async fn forward(
     body: AnyBody,
     patience: &Patience,
 ) -> Result<(Response<Incoming>, Connection), Silence> {
-    let connecting = pin!(client.connect(endpoints));
+    let connecting = pin!(client.connect(endpoints, patience.budget));
     let (stream, connection) = tokio::select! {
         outcome = connecting => outcome?,
         () = patience.ended() => return Err(Silence::NoConnection(patience.budget)),
