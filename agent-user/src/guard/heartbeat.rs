@@ -87,6 +87,7 @@ async fn meet(
         let mut memory = guard.memory();
         memory.token_spent = true;
         memory.heartbeat_seen = true;
+        memory.vendor_passthru = era == Era::VendorPassthru;
         if memory.node.is_none() {
             let heartbeat_timeout = memory.heartbeat_timeout();
             memory.node = Some(Node {
@@ -97,7 +98,7 @@ async fn meet(
             });
         }
         // Without a token in it this may be an IPA that still waits for its own.
-        !memory.pin_is_known && body.has_token && era == Era::Current && memory.may_read_back()
+        !memory.pin_is_known && body.has_token && memory.may_read_back()
     };
     if ask {
         // Half of the time is left for the heartbeat itself.

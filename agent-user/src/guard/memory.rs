@@ -52,6 +52,8 @@ pub struct Memory {
     pub confirmed: bool,
     /// It was said that Ironic has recorded nothing.
     pub unrecorded_is_said: bool,
+    /// IPA speaks the vendor_passthru of its first releases: such an Ironic has no lookup of ours to be asked by.
+    pub vendor_passthru: bool,
     /// When Ironic was last asked what it has recorded, or is going to be.
     pub read_back_at: Option<Instant>,
 }
@@ -89,7 +91,9 @@ impl Memory {
 
     /// Whether what Ironic has recorded may be asked for again: at most once per heartbeat interval.
     pub fn may_read_back(&self) -> bool {
-        self.read_back_at
-            .is_none_or(|at| at.elapsed() >= self.heartbeat_timeout().mul_f64(0.3))
+        let is_due = self
+            .read_back_at
+            .is_none_or(|at| at.elapsed() >= self.heartbeat_timeout().mul_f64(0.3));
+        is_due && !self.vendor_passthru
     }
 }
