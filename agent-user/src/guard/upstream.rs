@@ -47,6 +47,9 @@ pub enum Silence {
     /// The connection broke before an answer began.
     #[error("Ironic broke the connection before it answered: {0}")]
     Broken(#[from] hyper::Error),
+    /// No connection in time: Ironic cannot have seen the request.
+    #[error("no connection to Ironic within {0:?}")]
+    NoConnection(Duration),
     /// No answer in time.
     #[error("Ironic did not begin to answer within {0:?}")]
     Late(Duration),
@@ -63,7 +66,7 @@ impl Silence {
     pub fn lookup_result(&self) -> LookupResult {
         match self {
             Self::Ironic(error) => error.lookup_result(),
-            Self::Late(_) => LookupResult::Timeout,
+            Self::NoConnection(_) | Self::Late(_) => LookupResult::Timeout,
             Self::Broken(_) => LookupResult::ConnectError,
             Self::Request(_) | Self::Sender(_) => LookupResult::ClientError,
         }
@@ -73,7 +76,7 @@ impl Silence {
     pub fn heartbeat_result(&self) -> HeartbeatResult {
         match self {
             Self::Ironic(error) => error.heartbeat_result(),
-            Self::Late(_) => HeartbeatResult::Timeout,
+            Self::NoConnection(_) | Self::Late(_) => HeartbeatResult::Timeout,
             Self::Broken(_) => HeartbeatResult::ConnectError,
             Self::Request(_) | Self::Sender(_) => HeartbeatResult::ClientError,
         }
@@ -84,7 +87,7 @@ impl Silence {
         match self {
             Self::Ironic(error) => error.may_have_been_served(),
             Self::Broken(_) | Self::Late(_) => true,
-            Self::Request(_) | Self::Sender(_) => false,
+            Self::NoConnection(_) | Self::Request(_) | Self::Sender(_) => false,
         }
     }
 }
@@ -141,8 +144,12 @@ pub async fn forward(
     body: AnyBody,
     patience: &Patience,
 ) -> Result<(Response<Incoming>, Connection), Silence> {
+    let connecting = pin!(client.connect(endpoints, patience.budget));
+    let (stream, connection) = tokio::select! {
+        outcome = connecting => outcome?,
+        () = patience.ended() => return Err(Silence::NoConnection(patience.budget)),
+    };
     let exchange = async {
-        let (stream, connection) = client.connect(endpoints).await?;
         let request = rebuild(parts, path, &connection, body)?;
         let (mut sender, driver) = http1::Builder::new()
             .preserve_header_case(true)

@@ -205,14 +205,22 @@ impl Client {
         })
     }
 
-    /// Opens a connection to the first API URL that lets us, for a caller that speaks HTTP on it itself.
+    /// Opens a connection to the first API URL that lets us, for a caller that speaks HTTP on it itself. Each address has
+    /// an equal share of the time `within`: one that is silent leaves some to the next.
     ///
     /// # Errors
     /// Of the last address that was tried.
-    pub async fn connect(&self, endpoints: &[Endpoint]) -> Result<(Stream, Connection), IronicError> {
+    pub async fn connect(
+        &self,
+        endpoints: &[Endpoint],
+        within: Duration,
+    ) -> Result<(Stream, Connection), IronicError> {
+        let attempts = self.attempts(endpoints);
+        let count = u32::try_from(attempts.len()).unwrap_or(u32::MAX).max(1);
+        let connector = self.connector.within(within / count);
         let mut last = IronicError::NoEndpoint;
-        for (url, address) in self.attempts(endpoints) {
-            match self.connector.connect(url, address).await {
+        for (url, address) in attempts {
+            match connector.connect(url, address).await {
                 Ok(open) => return Ok(open),
                 Err(error) => last = keep_on(error)?,
             }

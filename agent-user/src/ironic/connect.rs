@@ -55,6 +55,14 @@ impl Connector {
         Ok(Self { tls, timeout })
     }
 
+    /// The same with at most this time for each connection.
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self {
+            tls: self.tls.clone(),
+            timeout: timeout.min(self.timeout),
+        }
+    }
+
     /// Connects to one address of an API URL.
     ///
     /// # Errors

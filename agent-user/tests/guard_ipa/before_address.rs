@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use testbed::daemon::Daemon;
 use testbed::ipa::RealIpa;
 use testbed::needs_root;
 
@@ -25,6 +26,66 @@ fn a_stale_drop_in_is_held_and_restarted() {
     held_and_restarted("stale", DROP_IN, &stale);
 }
 
+/// IPA as a unit of systemd, which restarts it.
+struct Unit {
+    ipa: Arc<Mutex<Option<RealIpa>>>,
+    /// The drop-in at each restart.
+    drop_ins: Arc<Mutex<Vec<String>>>,
+    systemd: Systemd,
+}
+
+impl Unit {
+    fn new(lab: &Lab) -> Self {
+        let (ipa, drop_ins) = (
+            Arc::<Mutex<Option<RealIpa>>>::default(),
+            Arc::<Mutex<Vec<_>>>::default(),
+        );
+        let systemd = {
+            let (ipa, drop_ins) = (Arc::clone(&ipa), Arc::clone(&drop_ins));
+            let path = lab.config().join(DROP_IN);
+            Systemd::start(move || {
+                let drop_in = fs::read_to_string(&path).unwrap_or_default();
+                drop_ins.lock().unwrap().push(drop_in);
+                ipa.lock().unwrap().as_mut().unwrap().restart().unwrap();
+            })
+        };
+        Self {
+            ipa,
+            drop_ins,
+            systemd,
+        }
+    }
+
+    /// The sidecar that may restart it.
+    fn sidecar(&self, lab: &Lab) -> Daemon {
+        let bus = self.systemd.address();
+        let flag = format!("--ipa.restart-unit={UNIT}");
+        lab.sidecar_with(&[&flag], &[("DBUS_SYSTEM_BUS_ADDRESS", &bus)])
+    }
+
+    fn start(&self, lab: &Lab) {
+        *self.ipa.lock().unwrap() = Some(lab.ipa());
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&RealIpa) -> T) -> T {
+        look(self.ipa.lock().unwrap().as_ref().unwrap())
+    }
+
+    fn take(&self) -> RealIpa {
+        self.ipa.lock().unwrap().take().unwrap()
+    }
+
+    /// Demands one restart, with the right drop-in on disk.
+    fn assert_restarted_once(&self) {
+        assert_eq!(self.systemd.calls(), [(UNIT.to_owned(), "replace".to_owned())]);
+        let drop_ins = self.drop_ins.lock().unwrap().clone();
+        assert!(
+            drop_ins[0].contains("\nadvertise_host = 10.77.0.2\n"),
+            "{drop_ins:?}"
+        );
+    }
+}
+
 fn held_and_restarted(name: &str, file: &str, config: &str) {
     if !needs_root(name) {
         return;
@@ -34,34 +95,18 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
         ..Setup::default()
     };
     let lab = Lab::new(name, setup);
-    let ipa: Arc<Mutex<Option<RealIpa>>> = Arc::default();
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default(); // The drop-in at each restart.
-    let systemd = {
-        let (ipa, seen, path) = (Arc::clone(&ipa), Arc::clone(&seen), lab.config().join(DROP_IN));
-        Systemd::start(move || {
-            seen.lock()
-                .unwrap()
-                .push(fs::read_to_string(&path).unwrap_or_default());
-            ipa.lock().unwrap().as_mut().unwrap().restart().unwrap();
-        })
-    };
-    let bus = systemd.address();
-    let flag = format!("--ipa.restart-unit={UNIT}");
+    let unit = Unit::new(&lab);
     // Both read the redirect by hand; the sidecar removes a drop-in of its own that is wrong, so that one comes later.
     let redirect = lab.config().join(file);
     fs::write(&redirect, config).unwrap();
-    let sidecar = lab.sidecar_with(&[&flag], &[("DBUS_SYSTEM_BUS_ADDRESS", &bus)]);
+    let sidecar = unit.sidecar(&lab);
     sidecar.wait_address(None, PATIENCE).unwrap();
     fs::write(&redirect, config).unwrap();
-    *ipa.lock().unwrap() = Some(lab.ipa());
-    let first = ipa.lock().unwrap().as_ref().unwrap().pid();
-    let line = ipa
-        .lock()
-        .unwrap()
-        .as_ref()
-        .unwrap()
-        .wait_log("Ironic has responded with a conflict", PATIENCE)
-        .unwrap();
+    unit.start(&lab);
+    let (first, line) = unit.with(|ipa| {
+        let line = ipa.wait_log("Ironic has responded with a conflict", PATIENCE);
+        (ipa.pid(), line.unwrap())
+    });
     assert!(
         line.contains("ipa-sidecar holds this request: there is no advertise address yet"),
         "{line}"
@@ -69,7 +114,7 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
     lab.tell("held: IPA shows why");
     assert!(metric(&sidecar, "lookup_attempts_total{result=\"held\",sender=\"ipa\"}") >= 1.0);
     assert_eq!(lab.token(), None, "Ironic has given out the token");
-    assert!(systemd.calls().is_empty());
+    assert!(unit.systemd.calls().is_empty());
     assert_eq!(sidecar.get("/-/ready").unwrap().status, 503);
 
     let came = Instant::now();
@@ -84,17 +129,14 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
     sidecar
         .wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE)
         .unwrap();
-    let ipa = ipa.lock().unwrap().take().unwrap();
+    let ipa = unit.take();
     assert_ne!(ipa.pid(), first);
     lab.wait_right(&ipa);
     lab.tell(&format!(
         "right {:.1} s after the address came",
         came.elapsed().as_secs_f64()
     ));
-    assert_eq!(lab.recorded().as_deref(), Some(URL));
-    assert_eq!(systemd.calls(), [(UNIT.to_owned(), "replace".to_owned())]);
-    let seen = seen.lock().unwrap().clone();
-    assert!(seen[0].contains("\nadvertise_host = 10.77.0.2\n"), "{seen:?}");
+    unit.assert_restarted_once();
     assert_eq!(lab.conductor_asks().0, URL);
     assert_eq!(
         metric(&sidecar, "lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"),
@@ -113,6 +155,45 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
         })
         .unwrap();
     lab.assert_secret(&sidecar);
+}
+
+#[test]
+fn an_address_that_changes_while_ironic_is_silent_is_noticed() {
+    if !needs_root("an_address_that_changes_while_ironic_is_silent_is_noticed") {
+        return;
+    }
+    let setup = Setup {
+        addressed: false,
+        cmdline: "ipa-http-request-timeout=5",
+        ..Setup::default()
+    };
+    let lab = Lab::new("silent", setup);
+    // As behind a switch port that does not forward yet: 10.77.0.2 and .3 get no answer.
+    lab.server.ip("route add blackhole 10.77.0.2/31").unwrap();
+    lab.node.ip("addr add 10.77.0.3/24 dev eth0.77").unwrap();
+    let unit = Unit::new(&lab);
+    let sidecar = unit.sidecar(&lab);
+    sidecar.wait_log("IPA's drop-in changed", PATIENCE).unwrap();
+    unit.start(&lab);
+    unit.with(|ipa| ipa.wait_log("Error detected while attempting to perform lookup", PATIENCE))
+        .unwrap();
+    lab.tell("IPA has asked in vain");
+    lab.node.ip("addr flush dev eth0.77").unwrap();
+    lab.add_addresses();
+    sidecar
+        .wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE)
+        .unwrap();
+    lab.server.ip("route del blackhole 10.77.0.2/31").unwrap();
+    let ipa = unit.take();
+    lab.wait_right(&ipa);
+    unit.assert_restarted_once();
+    assert_eq!(lab.conductor_asks().0, URL);
+    assert_eq!(
+        metric(&sidecar, "bad_agent_url_total{action=\"held\",source=\"ipa\"}"),
+        0.0
+    );
+    lab.assert_secret(&sidecar);
+    lab.tell("restarted with the new address, and right");
 }
 
 #[test]

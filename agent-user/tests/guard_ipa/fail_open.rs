@@ -171,3 +171,30 @@ fn ironic_goes_and_comes_back() {
     assert_eq!(lab.conductor_asks().0, URL);
     lab.assert_secret(&sidecar);
 }
+
+#[test]
+fn a_first_api_url_that_is_silent_costs_only_time() {
+    if !needs_root("a_first_api_url_that_is_silent_costs_only_time") {
+        return;
+    }
+    let setup = Setup {
+        api_url: "http://10.99.0.1:6385,http://10.77.0.1:6385",
+        cmdline: "ipa-http-request-timeout=8",
+        ..Setup::default()
+    };
+    let lab = Lab::new("first-silent", setup);
+    // The server is no router: what it is sent for 10.99.0.1 gets no answer.
+    lab.node.ip("route add 10.99.0.0/24 via 10.77.0.1").unwrap();
+    let sidecar = lab.sidecar_with_drop_in();
+    let ipa = lab.ipa();
+    lab.wait_right(&ipa);
+    lab.tell("recorded");
+    assert!(
+        !ipa.log().contains(NEXT_URL),
+        "IPA went past the guard:\n{}",
+        ipa.log()
+    );
+    wait_accepted(&sidecar);
+    assert_eq!(lab.conductor_asks().0, URL);
+    lab.assert_secret(&sidecar);
+}

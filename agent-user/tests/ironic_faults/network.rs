@@ -266,7 +266,7 @@ fn a_stream_for_the_callers_own_http_is_opened_at_the_first_that_lets_us() {
     let second = plain();
     let (client, endpoints) = two(&format!("http://{}", closed_port()), &second);
     let text = run(async {
-        let (mut stream, connection) = client.connect(&endpoints).await.unwrap();
+        let (mut stream, connection) = client.connect(&endpoints, Duration::from_secs(5)).await.unwrap();
         assert_eq!(connection.remote, second.address());
         stream
             .write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
