@@ -63,9 +63,7 @@ impl Host {
         let name = text.strip_suffix('.').unwrap_or(text);
         let label_is_sound = |label: &str| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         let last_is_numeric = name
             .rsplit('.')
@@ -166,17 +164,8 @@ impl ApiUrl {
                 .ok_or(ApiUrlError::Port)?,
         };
         let path = uri.path().trim_end_matches('/');
-        let prefix = path
-            .strip_suffix("/v1")
-            .unwrap_or(path)
-            .trim_end_matches('/')
-            .to_owned();
-        Ok(Self {
-            scheme,
-            host,
-            port,
-            prefix,
-        })
+        let prefix = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/').to_owned();
+        Ok(Self { scheme, host, port, prefix })
     }
 
     /// The path of a request to this API: the prefix and `path`, which begins with a slash.
@@ -215,24 +204,14 @@ mod tests {
         for (text, shown) in [
             ("http://172.25.134.35:6385", "http://172.25.134.35:6385"),
             ("  http://172.25.134.35:6385/  ", "http://172.25.134.35:6385"),
-            (
-                "HTTPS://Ironic.Example.com/baremetal/v1/",
-                "https://ironic.example.com/baremetal",
-            ),
+            ("HTTPS://Ironic.Example.com/baremetal/v1/", "https://ironic.example.com/baremetal"),
             ("https://[fd00::1]:13385/v1", "https://[fd00::1]:13385"),
             ("http://ironic", "http://ironic"),
         ] {
-            assert_eq!(
-                ApiUrl::parse(text).map(|url| url.to_string()),
-                Ok(shown.to_owned()),
-                "{text}"
-            );
+            assert_eq!(ApiUrl::parse(text).map(|url| url.to_string()), Ok(shown.to_owned()), "{text}");
         }
         assert_eq!(ApiUrl::parse("https://h").unwrap().port, 443);
-        assert_eq!(
-            ApiUrl::parse("http://h:81/a").unwrap().path("/v1/lookup"),
-            "/a/v1/lookup"
-        );
+        assert_eq!(ApiUrl::parse("http://h:81/a").unwrap().path("/v1/lookup"), "/a/v1/lookup");
     }
 
     #[test]

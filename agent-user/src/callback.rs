@@ -20,14 +20,7 @@ impl Callback {
     /// Nothing is known yet. The receiver is for the decision, which depends on it.
     pub fn new(status: Status, metrics: Metrics) -> (Self, watch::Receiver<Option<String>>) {
         let (pinned, receiver) = watch::channel(None);
-        (
-            Self {
-                pinned,
-                status,
-                metrics,
-            },
-            receiver,
-        )
+        (Self { pinned, status, metrics }, receiver)
     }
 
     /// What Ironic holds.
@@ -54,12 +47,7 @@ impl Callback {
         if let (true, Some(words)) = (is_new, &stale) {
             tracing::error!("{words}");
             let pinned = self.pinned().unwrap_or_default();
-            self.bad(
-                &pinned,
-                UrlSource::Ironic,
-                UrlAction::None,
-                &[Reason::PinnedStale],
-            );
+            self.bad(&pinned, UrlSource::Ironic, UrlAction::None, &[Reason::PinnedStale]);
         }
         self.status.update(|status| status.stale = stale);
     }
@@ -69,28 +57,17 @@ impl Callback {
         let judgement = agent_url::judge(url, &Context::default());
         if !judgement.reasons.is_empty() {
             let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
-            tracing::error!(
-                ?url,
-                reasons = words.join("; "),
-                "Ironic holds a bad callback URL of this node"
-            );
+            tracing::error!(?url, reasons = words.join("; "), "Ironic holds a bad callback URL of this node");
             self.bad(url, UrlSource::Ironic, UrlAction::None, &judgement.reasons);
         }
     }
 
     /// Ironic has recorded another URL than it accepted: that one counts from now on.
     pub fn recorded_another(&self, recorded: &str, accepted: &str) {
-        tracing::error!(
-            ?recorded,
-            accepted,
-            "Ironic has recorded another callback URL than it accepted"
-        );
+        tracing::error!(?recorded, accepted, "Ironic has recorded another callback URL than it accepted");
         let judgement = agent_url::judge(recorded, &Context::default());
-        let reasons = if judgement.reasons.is_empty() {
-            vec![Reason::RouteMismatch]
-        } else {
-            judgement.reasons
-        };
+        let reasons =
+            if judgement.reasons.is_empty() { vec![Reason::RouteMismatch] } else { judgement.reasons };
         self.bad(recorded, UrlSource::Ironic, UrlAction::None, &reasons);
         self.pin(Some(recorded));
     }

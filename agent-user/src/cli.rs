@@ -43,19 +43,9 @@ impl CliError {
 
 /// The whole command line.
 pub fn command() -> Command {
-    let json = || {
-        Arg::new("json")
-            .long("json")
-            .action(ArgAction::SetTrue)
-            .help("JSON on standard output")
-    };
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("JSON on standard output");
     Command::new("ipa-sidecar")
-        .version(concat!(
-            env!("CARGO_PKG_VERSION"),
-            " (",
-            env!("IPA_SIDECAR_REVISION"),
-            ")"
-        ))
+        .version(concat!(env!("CARGO_PKG_VERSION"), " (", env!("IPA_SIDECAR_REVISION"), ")"))
         .about("Keeps the advertise address of an Ironic deploy ramdisk right")
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -63,9 +53,7 @@ pub fn command() -> Command {
             Command::new("run").about("The daemon: watches, decides, and does what its mode says"),
         )))
         .subcommand(flags(
-            Command::new("explain")
-                .about("Which address would be advertised, and why")
-                .arg(json()),
+            Command::new("explain").about("Which address would be advertised, and why").arg(json()),
         ))
         .subcommand(flags(
             Command::new("check-url")
@@ -92,14 +80,10 @@ pub fn command() -> Command {
                 .arg(json()),
         ))
         .subcommand(flags(
-            Command::new("params")
-                .about("Every parameter, its value and where it came from")
-                .arg(json()),
+            Command::new("params").about("Every parameter, its value and where it came from").arg(json()),
         ))
         .subcommand(flags(mode_flag(
-            Command::new("doctor")
-                .about("What works here, and what each missing piece costs")
-                .arg(json()),
+            Command::new("doctor").about("What works here, and what each missing piece costs").arg(json()),
         )))
 }
 
@@ -112,10 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { USAGE } else { 0 };
         }
     };
-    match matches
-        .subcommand()
-        .map(|(name, matches)| dispatch(name, matches))
-    {
+    match matches.subcommand().map(|(name, matches)| dispatch(name, matches)) {
         Some(Ok(code)) => code,
         Some(Err(error)) => {
             // A reader that closed the pipe early has what it wanted.
@@ -132,12 +113,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     let loaded = load(matches)?;
     start_log(&loaded.parameters, name == "run");
-    let json = matches
-        .try_get_one::<bool>("json")
-        .ok()
-        .flatten()
-        .copied()
-        .unwrap_or(false);
+    let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
     let mut out = stdout().lock();
     match name {
         "run" => {
@@ -166,10 +142,7 @@ fn check(matches: &ArgMatches, loaded: &Loaded, json: bool, out: &mut impl Write
         true => Some(daemon::block_on(check_url::local(&loaded.parameters))??),
         false => None,
     };
-    let context = Context {
-        require_tls: matches.get_flag("require-tls"),
-        local,
-    };
+    let context = Context { require_tls: matches.get_flag("require-tls"), local };
     let arguments = matches.get_many::<String>("url").unwrap_or_default().cloned();
     let urls = check_url::collect(arguments, stdin().lock())?;
     let all_good = check_url::print(&urls, &context, json, out)?;
@@ -186,14 +159,8 @@ fn tell_problems(loaded: &Loaded) {
 fn start_log(parameters: &Parameters, daemon: bool) {
     use tracing_subscriber::filter::{LevelFilter, Targets};
     use tracing_subscriber::prelude::*;
-    let level = if daemon {
-        parameters.log_level.as_str()
-    } else {
-        "warn"
-    };
-    let filter = level
-        .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let level = if daemon { parameters.log_level.as_str() } else { "warn" };
+    let filter = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // Its words on a log that cannot be written go to stderr too, and panic where that is the trouble.
@@ -202,9 +169,7 @@ fn start_log(parameters: &Parameters, daemon: bool) {
     let log = tracing_subscriber::registry().with(filter);
     // Fails only where a log is there already, as in tests.
     let _ = match parameters.log_format {
-        LogFormat::Text => log
-            .with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())))
-            .try_init(),
+        LogFormat::Text => log.with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init(),
         LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
     };
 }

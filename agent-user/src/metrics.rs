@@ -17,9 +17,7 @@ use crate::params::Mode;
 use crate::rtnl::ChangeKind;
 
 /// Upper bounds in seconds, from a cached FIB answer to a busy machine.
-const DECISION_BUCKETS: [f64; 10] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0,
-];
+const DECISION_BUCKETS: [f64; 10] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
 /// Upper bounds in seconds, from loopback to IPA's request time-out.
 const REQUEST_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
 
@@ -59,13 +57,7 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    const ALL: [Self; 5] = [
-        Self::First,
-        Self::Interval,
-        Self::Retry,
-        Self::StandIn,
-        Self::AddressChange,
-    ];
+    const ALL: [Self; 5] = [Self::First, Self::Interval, Self::Retry, Self::StandIn, Self::AddressChange];
 
     /// The metric label.
     pub fn as_str(self) -> &'static str {
@@ -220,9 +212,7 @@ impl Maker {
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
-        self.register(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-        )?)
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 }
 
@@ -310,12 +300,8 @@ impl Families {
         if let (Some(address), Some(origin)) = (&decision.address, decision.origin) {
             let device = decision.device.as_deref().unwrap_or_default();
             let family = decision.family.map(|family| family.as_str()).unwrap_or_default();
-            let labels = [
-                address.to_string(),
-                device.to_owned(),
-                family.to_owned(),
-                origin.as_str().to_owned(),
-            ];
+            let labels =
+                [address.to_string(), device.to_owned(), family.to_owned(), origin.as_str().to_owned()];
             self.advertise_address_info.with_label_values(&labels).set(1.0);
         }
         if changed {
@@ -326,9 +312,7 @@ impl Families {
 
     /// Counts a candidate that was refused, or that no candidate was there.
     pub fn refusal(&self, refusal: Refusal) {
-        self.advertise_refusals
-            .with_label_values(&[refusal.as_str()])
-            .inc();
+        self.advertise_refusals.with_label_values(&[refusal.as_str()]).inc();
     }
 
     /// Counts a multicast message.
@@ -343,9 +327,7 @@ impl Families {
 
     /// Counts a lookup; one that was held has no duration.
     pub fn lookup(&self, sender: Sender, result: LookupResult, duration: Duration) {
-        self.lookup_attempts
-            .with_label_values(&[sender.as_str(), result.as_str()])
-            .inc();
+        self.lookup_attempts.with_label_values(&[sender.as_str(), result.as_str()]).inc();
         if result != LookupResult::Held {
             self.lookup_duration.observe(duration.as_secs_f64());
         }
@@ -353,9 +335,7 @@ impl Families {
 
     /// Counts a heartbeat; one that was held has no duration.
     pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
-        self.heartbeats
-            .with_label_values(&[sender.as_str(), result.as_str()])
-            .inc();
+        self.heartbeats.with_label_values(&[sender.as_str(), result.as_str()]).inc();
         if result != HeartbeatResult::Held {
             self.heartbeat_duration.observe(duration.as_secs_f64());
         }
@@ -371,13 +351,9 @@ impl Families {
 
     /// Counts a bad callback URL, once, and each of its reasons.
     pub fn bad_agent_url(&self, source: UrlSource, action: UrlAction, reasons: &[Reason]) {
-        self.bad_agent_url
-            .with_label_values(&[source.as_str(), action.as_str()])
-            .inc();
+        self.bad_agent_url.with_label_values(&[source.as_str(), action.as_str()]).inc();
         for reason in reasons {
-            self.bad_agent_url_reasons
-                .with_label_values(&[reason.as_str()])
-                .inc();
+            self.bad_agent_url_reasons.with_label_values(&[reason.as_str()]).inc();
         }
     }
 
@@ -412,10 +388,7 @@ fn result(ok: bool) -> &'static str {
 }
 
 fn unix_seconds() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

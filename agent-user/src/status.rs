@@ -191,35 +191,18 @@ impl Snapshot {
     pub fn push_heartbeat(&mut self, callback_url: &str, result: &'static str) {
         push(
             &mut self.heartbeats,
-            HeartbeatEvent {
-                at: Instant::now(),
-                callback_url: callback_url.to_owned(),
-                result,
-            },
+            HeartbeatEvent { at: Instant::now(), callback_url: callback_url.to_owned(), result },
         );
     }
 
     /// Keeps what the guard did.
     pub fn push_guard_event(&mut self, what: String) {
-        push(
-            &mut self.guard.events,
-            GuardEvent {
-                at: Instant::now(),
-                what,
-            },
-        );
+        push(&mut self.guard.events, GuardEvent { at: Instant::now(), what });
     }
 
     /// Keeps a bad URL.
     pub fn push_bad_url(&mut self, url: &str, reasons: Vec<&'static str>) {
-        push(
-            &mut self.bad_urls,
-            BadUrlEvent {
-                at: Instant::now(),
-                url: url.to_owned(),
-                reasons,
-            },
-        );
+        push(&mut self.bad_urls, BadUrlEvent { at: Instant::now(), url: url.to_owned(), reasons });
     }
 
     /// Whether the duty of the wanted mode can be done, or in words why not. `decided` says whether the kernel was

@@ -56,12 +56,8 @@ fn run(words: &[&str]) -> Run {
 }
 
 fn run_with_input(words: &[&str], input: &[u8]) -> Run {
-    let mut child = command(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap().into()
 }
@@ -77,21 +73,14 @@ fn run_inside(site: &Site, words: &[&str]) -> Run {
 fn check_url_judges_and_its_status_tells() {
     let good = run(&["check-url", "http://192.0.2.1:9999", "https://[2001:db8::1]:9999"]);
     assert_eq!(good.code, Some(0), "{}", good.err);
-    assert_eq!(
-        good.out,
-        "good \"http://192.0.2.1:9999\"\ngood \"https://[2001:db8::1]:9999\"\n"
-    );
+    assert_eq!(good.out, "good \"http://192.0.2.1:9999\"\ngood \"https://[2001:db8::1]:9999\"\n");
 
     let seed = "http://172.25.134.128%20uid%200:9999";
     let bad = run(&["check-url", "http://192.0.2.1:9999", seed]);
     assert_eq!(bad.code, Some(1));
     let lines: Vec<_> = bad.out.lines().collect();
     assert_eq!(lines[1], format!("bad  \"{seed}\""));
-    assert!(
-        lines[2].trim_start().starts_with("percent_encoded_host: "),
-        "{}",
-        bad.out
-    );
+    assert!(lines[2].trim_start().starts_with("percent_encoded_host: "), "{}", bad.out);
     assert_eq!(lines[3].trim(), "it was meant to be http://172.25.134.128:9999");
 
     let json = run(&["check-url", "--json", "http://192.0.2.1:9999", seed]);
@@ -107,14 +96,8 @@ fn check_url_judges_and_its_status_tells() {
     assert_eq!(json.err, "");
 
     let tls = run(&["check-url", "--require-tls", "--json", "http://192.0.2.1:9999"]);
-    assert_eq!(
-        (tls.code, &tls.json()[0]["reasons"]),
-        (Some(1), &json!(["not_tls"]))
-    );
-    assert_eq!(
-        run(&["check-url", "--require-tls", "https://192.0.2.1:9999"]).code,
-        Some(0)
-    );
+    assert_eq!((tls.code, &tls.json()[0]["reasons"]), (Some(1), &json!(["not_tls"])));
+    assert_eq!(run(&["check-url", "--require-tls", "https://192.0.2.1:9999"]).code, Some(0));
 }
 
 #[test]
@@ -123,21 +106,12 @@ fn check_url_reads_lines() {
     let json = run_with_input(&["check-url", "--json", "http://192.0.2.9:9999", "-"], input);
     assert_eq!(json.code, Some(1));
     let list = json.json();
-    let verdicts: Vec<_> = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["verdict"].clone())
-        .collect();
+    let verdicts: Vec<_> = list.as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
     assert_eq!(verdicts, ["good", "good", "bad", "bad", "good"]);
     assert_eq!(list[2]["reasons"], json!(["placeholder_host"]));
 
     let text = run_with_input(&["check-url", "-"], input);
-    assert!(
-        !text.out.contains('\x1b'),
-        "a terminal would act on it: {:?}",
-        text.out
-    );
+    assert!(!text.out.contains('\x1b'), "a terminal would act on it: {:?}", text.out);
 
     // A line that nobody means: judged once, and cut.
     let mut long = vec![b'x'; 3 << 20];
@@ -145,10 +119,7 @@ fn check_url_reads_lines() {
     let json = run_with_input(&["check-url", "--json", "-"], &long).json();
     assert_eq!(json.as_array().unwrap().len(), 2);
     assert_eq!(json[1]["verdict"], "good");
-    assert_eq!(
-        run_with_input(&["check-url", "--json", "-"], b"").json(),
-        json!([])
-    );
+    assert_eq!(run_with_input(&["check-url", "--json", "-"], b"").json(), json!([]));
 }
 
 #[test]
@@ -157,29 +128,15 @@ fn check_url_local_knows_this_machine() {
         return;
     }
     let site = Site::new();
-    site.node
-        .ip(&format!("addr add 192.0.2.7/32 dev {DEVICE}"))
-        .unwrap();
-    let urls = [
-        "http://10.77.0.5:9999",
-        "http://10.77.0.9:9999",
-        "http://192.0.2.7:9999",
-    ];
+    site.node.ip(&format!("addr add 192.0.2.7/32 dev {DEVICE}")).unwrap();
+    let urls = ["http://10.77.0.5:9999", "http://10.77.0.9:9999", "http://192.0.2.7:9999"];
     let mut words = vec!["check-url", "--local", "--json", API_FLAG];
     words.extend(urls);
     let judged = run_inside(&site, &words);
     assert_eq!(judged.code, Some(1), "{}", judged.err);
-    let reasons: Vec<_> = judged
-        .json()
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["reasons"].clone())
-        .collect();
-    assert_eq!(
-        reasons,
-        [json!([]), json!(["not_assigned"]), json!(["route_mismatch"])]
-    );
+    let reasons: Vec<_> =
+        judged.json().as_array().unwrap().iter().map(|one| one["reasons"].clone()).collect();
+    assert_eq!(reasons, [json!([]), json!(["not_assigned"]), json!(["route_mismatch"])]);
 }
 
 #[test]
@@ -218,28 +175,16 @@ fn explain_says_which_address_and_why() {
     );
     let none = run_inside(&site, &["explain", "--ironic.api-url=http://192.0.2.1"]);
     assert_eq!(none.code, Some(1));
-    assert!(
-        none.out
-            .starts_with("no advertise address (no_route): 192.0.2.1: "),
-        "{}",
-        none.out
-    );
+    assert!(none.out.starts_with("no advertise address (no_route): 192.0.2.1: "), "{}", none.out);
     let nothing = run_inside(&site, &["explain"]);
     assert_eq!(nothing.code, Some(1));
-    assert!(
-        nothing.out.starts_with("no advertise address (no_api_url): "),
-        "{}",
-        nothing.out
-    );
+    assert!(nothing.out.starts_with("no advertise address (no_api_url): "), "{}", nothing.out);
 
     // What is wrong with foreign parameters goes to stderr; stdout stays JSON.
     let directory = Directory::new("explain");
     let cmdline = directory.flag("--cmdline.path", "cmdline", "ipa-api-url=mdns");
     let mdns = run_inside(&site, &["explain", "--json", &cmdline]);
-    assert_eq!(
-        (mdns.code, mdns.json()["reason"].clone()),
-        (Some(1), json!("no_api_url"))
-    );
+    assert_eq!((mdns.code, mdns.json()["reason"].clone()), (Some(1), json!("no_api_url")));
     assert!(mdns.err.contains("multicast DNS"), "{}", mdns.err);
 }
 
@@ -256,20 +201,12 @@ fn doctor_says_whether_the_mode_can_work() {
     for (words, code, failing) in [
         (vec!["--mode=observe"], 0, None),
         (vec!["--mode=configure", API_FLAG, &there], 0, None),
-        (
-            vec!["--mode=configure", API_FLAG, &missing],
-            1,
-            Some("drop-in directory"),
-        ),
+        (vec!["--mode=configure", API_FLAG, &missing], 1, Some("drop-in directory")),
         (vec!["--mode=configure", &there], 1, Some("parameters")),
         (vec!["--mode=agent", API_FLAG], 0, None),
         (vec!["--mode=agent"], 1, Some("parameters")),
         (
-            vec![
-                "--mode=agent",
-                "--ironic.api-url=https://10.77.0.1",
-                "--ironic.cafile=/nonexistent",
-            ],
+            vec!["--mode=agent", "--ironic.api-url=https://10.77.0.1", "--ironic.cafile=/nonexistent"],
             1,
             Some("TLS"),
         ),
@@ -285,10 +222,7 @@ fn doctor_says_whether_the_mode_can_work() {
             assert_eq!(ok, check["cost"] == "", "{check}");
             assert!(!check["found"].as_str().unwrap().is_empty(), "{check}");
             if !ok && check["required"] == true {
-                assert!(
-                    failing.is_some_and(|name| check["name"] == name),
-                    "{words:?}: {check}"
-                );
+                assert!(failing.is_some_and(|name| check["name"] == name), "{words:?}: {check}");
             }
         }
         let text = run_inside(&site, &[&["doctor", web][..], &words[..]].concat());
@@ -300,11 +234,7 @@ fn doctor_says_whether_the_mode_can_work() {
     let _ipa = FakeIpa::start(&site.node, "[::]:9999");
     let beside = run_inside(&site, &["doctor", "--mode=agent", API_FLAG, web]);
     assert_eq!(beside.code, Some(1));
-    assert!(
-        beside.out.contains("mode agent would take its token"),
-        "{}",
-        beside.out
-    );
+    assert!(beside.out.contains("mode agent would take its token"), "{}", beside.out);
 }
 
 #[test]
@@ -319,33 +249,15 @@ fn usage_errors_are_64_and_say_what_would_be_right() {
     for (words, said) in [
         (vec![], vec!["Usage: ipa-sidecar <COMMAND>", "check-url"]),
         (vec!["frobnicate"], vec!["frobnicate", "Usage"]),
-        (
-            vec!["run", "--advertise.prot=1"],
-            vec!["--advertise.prot", "--advertise.port"],
-        ),
-        (
-            vec!["run", "--advertise.port=70000"],
-            vec!["--advertise.port", "70000", "65535"],
-        ),
-        (
-            vec!["run", "--mode=agnet"],
-            vec!["--mode", "agnet", "observe, configure, guard, agent"],
-        ),
-        (
-            vec!["explain", "--ironic.api-url=ftp://x"],
-            vec!["--ironic.api-url", "ftp://x", "http"],
-        ),
+        (vec!["run", "--advertise.prot=1"], vec!["--advertise.prot", "--advertise.port"]),
+        (vec!["run", "--advertise.port=70000"], vec!["--advertise.port", "70000", "65535"]),
+        (vec!["run", "--mode=agnet"], vec!["--mode", "agnet", "observe, configure, guard, agent"]),
+        (vec!["explain", "--ironic.api-url=ftp://x"], vec!["--ironic.api-url", "ftp://x", "http"]),
         (vec!["doctor", &unknown], vec!["unknown.toml:1", "advertise.prot"]),
         (vec!["params", &wrong], vec!["wrong.toml:2", "advertise.port"]),
         (vec!["run", &broken], vec!["broken.toml:1", "TOML"]),
-        (
-            vec!["run", "--config.file=/nonexistent"],
-            vec!["/nonexistent", "--config.file"],
-        ),
-        (
-            vec!["run", "--web.config.file=/dev/null"],
-            vec!["--web.config.file"],
-        ),
+        (vec!["run", "--config.file=/nonexistent"], vec!["/nonexistent", "--config.file"]),
+        (vec!["run", "--web.config.file=/dev/null"], vec!["--web.config.file"]),
         (vec!["check-url"], vec!["<URL>", "Usage"]),
     ] {
         let run = run(&words);
@@ -356,17 +268,9 @@ fn usage_errors_are_64_and_say_what_would_be_right() {
         }
         assert!(!run.err.contains("panicked"), "{}", run.err);
     }
-    let run: Run = command(&["explain"])
-        .env("IPA_SIDECAR_ADVERTISE_PORT", "0")
-        .output()
-        .unwrap()
-        .into();
+    let run: Run = command(&["explain"]).env("IPA_SIDECAR_ADVERTISE_PORT", "0").output().unwrap().into();
     assert_eq!(run.code, Some(64));
-    assert!(
-        run.err.contains("IPA_SIDECAR_ADVERTISE_PORT") && run.err.contains("\"0\""),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("IPA_SIDECAR_ADVERTISE_PORT") && run.err.contains("\"0\""), "{}", run.err);
 }
 
 #[test]
@@ -387,18 +291,12 @@ fn help_shows_groups_and_variables() {
         }
         let has_mode = ["run", "doctor"].contains(&name);
         assert_eq!(words.contains("Mode: --mode <MODE>"), has_mode, "{name}");
-        assert!(
-            !help.out.contains("agent-token "),
-            "the token is no flag: {}",
-            help.out
-        );
+        assert!(!help.out.contains("agent-token "), "the token is no flag: {}", help.out);
     }
     let version = run(&["--version"]);
     assert_eq!(version.code, Some(0));
     assert!(
-        version
-            .out
-            .starts_with(concat!("ipa-sidecar ", env!("CARGO_PKG_VERSION"), " (")),
+        version.out.starts_with(concat!("ipa-sidecar ", env!("CARGO_PKG_VERSION"), " (")),
         "{}",
         version.out
     );
@@ -416,20 +314,11 @@ fn a_reader_that_goes_away_is_no_panic() {
         &["run", "--help"],
         &["--help"],
     ] {
-        let mut child = command(words)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let run: Run = child.wait_with_output().unwrap().into();
         assert!(!run.err.contains("panicked"), "{words:?}: {}", run.err);
-        assert!(
-            matches!(run.code, Some(0 | 1)),
-            "{words:?}: {:?} {}",
-            run.code,
-            run.err
-        );
+        assert!(matches!(run.code, Some(0 | 1)), "{words:?}: {:?} {}", run.code, run.err);
     }
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let run: Run = command(&["params"]).stdout(full).output().unwrap().into();
@@ -440,26 +329,14 @@ fn a_reader_that_goes_away_is_no_panic() {
 #[test]
 fn params_shows_every_layer() {
     let directory = Directory::new("params");
-    let cmdline = directory.flag(
-        "--cmdline.path",
-        "cmdline",
-        "ipa-api-url=http://192.0.2.1 ipa-advertise-port=x",
-    );
+    let cmdline =
+        directory.flag("--cmdline.path", "cmdline", "ipa-api-url=http://192.0.2.1 ipa-advertise-port=x");
     let json = run(&["params", "--json", "--no-vmedia", &cmdline, "--lookup.timeout=7"]);
     assert_eq!(json.code, Some(65), "a value is unusable");
-    assert!(
-        json.err.contains("advertise.port") && json.err.contains("\"x\""),
-        "{}",
-        json.err
-    );
+    assert!(json.err.contains("advertise.port") && json.err.contains("\"x\""), "{}", json.err);
     let entry = |name: &str| {
         let list = json.json();
-        list.as_array()
-            .unwrap()
-            .iter()
-            .find(|one| one["name"] == name)
-            .unwrap()
-            .clone()
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
     };
     assert_eq!(entry("ironic.api-url")["source"], "cmdline");
     assert_eq!(entry("lookup.timeout")["source"], "flag");
@@ -479,16 +356,8 @@ fn without_privilege_the_commands_work_as_well() {
     std::fs::copy(BINARY, &copy).unwrap();
     for words in [&["explain", API_FLAG][..], &["doctor", API_FLAG], &["params"]] {
         let mut command = site.node.command("setpriv");
-        command.args([
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "--inh-caps=-all",
-        ]);
-        command
-            .arg(&copy)
-            .args(words)
-            .env("IPA_SIDECAR_CMDLINE_PATH", "/dev/null");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
+        command.arg(&copy).args(words).env("IPA_SIDECAR_CMDLINE_PATH", "/dev/null");
         let run: Run = command.output().unwrap().into();
         assert_eq!(run.code, Some(0), "{words:?}: {} {}", run.out, run.err);
     }

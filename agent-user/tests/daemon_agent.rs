@@ -31,22 +31,14 @@ fn the_first_heartbeat_waits_for_a_listener_and_is_right() {
     wait_phase(&daemon, "awaiting_listener");
     let (status, words) = ready(&daemon);
     assert_eq!(status, 503);
-    assert!(
-        words.contains("nothing listens on the advertised port"),
-        "{words}"
-    );
+    assert!(words.contains("nothing listens on the advertised port"), "{words}");
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(beats(&ironic).len(), 0, "the conductor would find nobody");
 
     let _agent = site.listen("[::]:9999");
-    daemon
-        .wait_log("Ironic has recorded the callback URL", SOON)
-        .unwrap();
+    daemon.wait_log("Ironic has recorded the callback URL", SOON).unwrap();
     let requests = ironic.requests();
-    let order: Vec<_> = requests
-        .iter()
-        .map(|r| format!("{} {}", r.method, r.path()))
-        .collect();
+    let order: Vec<_> = requests.iter().map(|r| format!("{} {}", r.method, r.path())).collect();
     let beat_path = "POST /v1/heartbeat/1be26c0b-03f2-4d2e-ae87-c02d7f33c123";
     assert_eq!(order, ["GET /", "GET /v1/lookup", beat_path, "GET /v1/lookup"]);
     assert_eq!(requests[1].query("addresses").as_deref(), Some(MAC));
@@ -73,10 +65,7 @@ fn the_first_heartbeat_waits_for_a_listener_and_is_right() {
     assert_eq!(status, 200, "{words}");
     for (sample, value) in [
         (r#"lookup_attempts_total{result="ok",sender="sidecar"}"#, 1.0),
-        (
-            r#"lookup_attempts_total{result="masked_token",sender="sidecar"}"#,
-            1.0,
-        ),
+        (r#"lookup_attempts_total{result="masked_token",sender="sidecar"}"#, 1.0),
         (ACCEPTED, 1.0),
         (r#"heartbeats_sent_total{trigger="first"}"#, 1.0),
         ("heartbeat_duration_seconds_count", 1.0),
@@ -88,19 +77,13 @@ fn the_first_heartbeat_waits_for_a_listener_and_is_right() {
     ] {
         assert_eq!(daemon.metric(sample).unwrap(), Some(value), "{sample}");
     }
-    let at = daemon
-        .metric("heartbeat_last_accepted_timestamp_seconds")
-        .unwrap()
-        .unwrap();
+    let at = daemon.metric("heartbeat_last_accepted_timestamp_seconds").unwrap().unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     assert!((now - 60.0..=now).contains(&at), "{at} of {now}");
     let state = daemon.state().unwrap();
     assert_eq!(state["pinned_url"], FIRST_URL);
     assert_eq!(state["agent"]["phase"], "heartbeating");
-    assert_eq!(
-        state["agent"]["node_uuid"],
-        "1be26c0b-03f2-4d2e-ae87-c02d7f33c123"
-    );
+    assert_eq!(state["agent"]["node_uuid"], "1be26c0b-03f2-4d2e-ae87-c02d7f33c123");
     assert_eq!(state["heartbeats"][0]["result"], "accepted");
     assert_ends(&mut daemon, "heartbeating");
     assert_eq!(beats(&ironic).len(), 1);
@@ -138,9 +121,7 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     site.add(SECOND);
     site.prefer(SECOND);
     daemon
-        .wait_state("the new route", SOON, |state| {
-            state["api_urls"][0]["resolved"][0]["source"] == SECOND
-        })
+        .wait_state("the new route", SOON, |state| state["api_urls"][0]["resolved"][0]["source"] == SECOND)
         .unwrap();
     wait_beats(&daemon, &ironic, 2, LATER);
     assert_eq!(beat_urls(&ironic), [FIRST_URL, FIRST_URL]);
@@ -151,18 +132,10 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     daemon.wait_address(Some(SECOND), SOON).unwrap();
     wait_metric(&daemon, "agent_url_stale", 1.0, LATER);
     assert_eq!(beat_urls(&ironic).last().unwrap(), SECOND_URL);
-    assert_eq!(
-        daemon
-            .metric(r#"heartbeats_sent_total{trigger="address_change"}"#)
-            .unwrap(),
-        Some(1.0)
-    );
+    assert_eq!(daemon.metric(r#"heartbeats_sent_total{trigger="address_change"}"#).unwrap(), Some(1.0));
     let (status, words) = ready(&daemon);
     assert_eq!(status, 503);
-    assert!(
-        words.contains("power the node off or reboot it through Ironic"),
-        "{words}"
-    );
+    assert!(words.contains("power the node off or reboot it through Ironic"), "{words}");
     assert!(words.contains(SECOND_URL), "{words}");
     let state = daemon.state().unwrap();
     assert_eq!(state["pinned_url"], FIRST_URL);
@@ -172,12 +145,7 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     let refused = beats(&ironic).len();
     wait_beats(&daemon, &ironic, refused + 1, LATER);
     wait_metric(&daemon, REFUSED, 2.0, SOON);
-    assert_eq!(
-        daemon
-            .metric(r#"bad_agent_url_total{action="none",source="ironic"}"#)
-            .unwrap(),
-        Some(1.0)
-    );
+    assert_eq!(daemon.metric(r#"bad_agent_url_total{action="none",source="ironic"}"#).unwrap(), Some(1.0));
 
     // It comes back.
     let accepted = daemon.metric(ACCEPTED).unwrap().unwrap();
@@ -205,9 +173,7 @@ fn a_power_cycle_through_ironic_begins_anew() {
     ironic.power_cycle();
     wait_metric(&daemon, ACCEPTED, 2.0, LATER);
     assert_eq!(
-        daemon
-            .metric(r#"heartbeats_total{result="token_refused",sender="sidecar"}"#)
-            .unwrap(),
+        daemon.metric(r#"heartbeats_total{result="token_refused",sender="sidecar"}"#).unwrap(),
         Some(1.0)
     );
     assert_ne!(ironic.token().unwrap(), old_token);
@@ -267,18 +233,10 @@ fn a_bad_url_that_ironic_holds_is_said_and_counted() {
     wait_metric(&daemon, "agent_url_stale", 1.0, SOON);
     let reason = r#"bad_agent_url_reasons_total{reason="percent_encoded_host"}"#;
     assert_eq!(daemon.metric(reason).unwrap(), Some(1.0));
-    assert!(
-        daemon
-            .metric(r#"bad_agent_url_total{action="none",source="ironic"}"#)
-            .unwrap()
-            >= Some(1.0)
-    );
+    assert!(daemon.metric(r#"bad_agent_url_total{action="none",source="ironic"}"#).unwrap() >= Some(1.0));
     let state = daemon.state().unwrap();
     assert_eq!(state["bad_agent_urls"][0]["url"], bad);
-    assert_eq!(
-        state["bad_agent_urls"][0]["reasons"],
-        json!(["percent_encoded_host"])
-    );
+    assert_eq!(state["bad_agent_urls"][0]["reasons"], json!(["percent_encoded_host"]));
     assert_eq!(state["pinned_url"], bad);
     assert_eq!(beat_urls(&ironic), [bad, FIRST_URL]);
     assert_eq!(ready(&daemon).0, 503);
@@ -293,9 +251,7 @@ fn a_lost_carrier_does_not_change_a_pinned_url() {
     let ironic = site.ironic(node_with_mac());
     let daemon = site.agent(&[WITHOUT_LISTENER]);
     wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    daemon
-        .wait_state("the pin", SOON, |state| state["origin"] == "pinned")
-        .unwrap();
+    daemon.wait_state("the pin", SOON, |state| state["origin"] == "pinned").unwrap();
     site.carrier(false);
     wait_metric(&daemon, "advertise_address_valid", 0.0, SOON);
     let state = daemon.state().unwrap();
@@ -305,10 +261,7 @@ fn a_lost_carrier_does_not_change_a_pinned_url() {
     site.carrier(true);
     wait_metric(&daemon, "advertise_address_valid", 1.0, SOON);
     assert_eq!(daemon.state().unwrap()["callback_url"], FIRST_URL);
-    assert_eq!(
-        daemon.metric("advertise_address_changes_total").unwrap(),
-        Some(1.0)
-    );
+    assert_eq!(daemon.metric("advertise_address_changes_total").unwrap(), Some(1.0));
     assert_eq!(beat_urls(&ironic), [FIRST_URL]);
 }
 
@@ -329,9 +282,7 @@ fn a_202_is_read_back_until_ironic_has_recorded_it() {
     assert_eq!(ironic.recorded_heartbeats(), 0);
     assert!(!daemon.log().contains("Ironic has recorded"), "{}", daemon.log());
     ironic.set_wrong_state(false);
-    daemon
-        .wait_log("Ironic has recorded the callback URL", LATER)
-        .unwrap();
+    daemon.wait_log("Ironic has recorded the callback URL", LATER).unwrap();
     assert_eq!(ironic.recorded_heartbeats(), 1);
 }
 
@@ -344,12 +295,7 @@ fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
     let ironic = site.ironic(node_with_mac());
     ironic.push_fault(Path::Heartbeat, Fault::Late(Duration::from_secs(2)));
     let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
-    wait_metric(
-        &daemon,
-        r#"heartbeats_total{result="timeout",sender="sidecar"}"#,
-        1.0,
-        SOON,
-    );
+    wait_metric(&daemon, r#"heartbeats_total{result="timeout",sender="sidecar"}"#, 1.0, SOON);
     // Ironic has the first address now, and we do not know; it stays ours.
     site.add(SECOND);
     site.prefer(SECOND);
@@ -370,18 +316,12 @@ fn the_operators_host_is_sent_as_it_is_and_a_name_without_address_is_said() {
     let ironic = site.ironic(node_with_mac());
     let host = "--advertise.host=198.51.100.7"; // Translated on the way to us, say.
     let _agent = site.listen("10.77.0.5:9999");
-    let mut daemon = site.daemon(&[
-        "--mode=agent",
-        "--ironic.api-url=http://nowhere.invalid:6385",
-        host,
-    ]);
+    let mut daemon = site.daemon(&["--mode=agent", "--ironic.api-url=http://nowhere.invalid:6385", host]);
     let says_so = |state: &Value| {
         let failure = state["agent"]["last_failure"].as_str().unwrap_or_default();
         failure.contains("nowhere.invalid")
     };
-    daemon
-        .wait_state("a failure that names the host", LATER, says_so)
-        .unwrap();
+    daemon.wait_state("a failure that names the host", LATER, says_so).unwrap();
     assert_eq!(ready(&daemon).0, 503);
     assert_ends(&mut daemon, "without an address of the API");
     let daemon = site.agent(&[host]);

@@ -70,10 +70,7 @@ fn heartbeats_recover_from_every_fault_at_the_pace_of_a_retry() {
     }
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());
-    ironic.push_fault(
-        Path::Heartbeat,
-        Fault::Error(409, "Node x is locked by host y".to_owned()),
-    );
+    ironic.push_fault(Path::Heartbeat, Fault::Error(409, "Node x is locked by host y".to_owned()));
     ironic.push_fault(Path::Heartbeat, Fault::Silent);
     ironic.push_fault(Path::Heartbeat, Fault::Error(503, "try later".to_owned()));
     let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
@@ -108,11 +105,7 @@ fn beside_an_ipa_it_does_not_start_without_the_token() {
     let mut daemon = site.agent(&[]);
     let status = daemon.ended(SOON).unwrap();
     assert_eq!(status.code(), Some(69), "{}", daemon.log());
-    for words in [
-        "ironic-python-agent answers on port 9999",
-        "take its token",
-        "--ironic.agent-token-file",
-    ] {
+    for words in ["ironic-python-agent answers on port 9999", "take its token", "--ironic.agent-token-file"] {
         assert!(daemon.log().contains(words), "{words}: {}", daemon.log());
     }
     assert_eq!(ironic.connections(), 0);
@@ -122,10 +115,7 @@ fn beside_an_ipa_it_does_not_start_without_the_token() {
     let daemon = site.agent(&[&flag]);
     wait_metric(&daemon, ACCEPTED, 1.0, SOON);
     wait_metric(&daemon, "ipa_up", 1.0, SOON);
-    assert_eq!(
-        daemon.state().unwrap()["ipa"],
-        json!({"up": true, "version": "13.0.0"})
-    );
+    assert_eq!(daemon.state().unwrap()["ipa"], json!({"up": true, "version": "13.0.0"}));
 }
 
 #[test]
@@ -161,11 +151,7 @@ fn sigterm_ends_it_soon_in_every_state() {
     ironic.set_fault(Path::Any, Some(Fault::Silent));
     let mut daemon = site.agent(&[]);
     wait_phase(&daemon, "looking_up");
-    daemon
-        .wait("the request", SOON, || {
-            (!ironic.requests().is_empty()).then_some(())
-        })
-        .unwrap();
+    daemon.wait("the request", SOON, || (!ironic.requests().is_empty()).then_some(())).unwrap();
     assert_ends(&mut daemon, "looking up at a silent API");
     ironic.set_fault(Path::Any, None);
 
@@ -202,10 +188,7 @@ fn observe_and_configure_say_nothing_to_ironic() {
         let daemon = site.daemon(&[mode, API_FLAG, &config_dir]);
         daemon.wait_address(Some(FIRST), SOON).unwrap();
         assert_eq!(
-            daemon
-                .wait("ready", SOON, || Some(ready(&daemon)).filter(|(s, _)| *s == 200))
-                .unwrap()
-                .0,
+            daemon.wait("ready", SOON, || Some(ready(&daemon)).filter(|(s, _)| *s == 200)).unwrap().0,
             200
         );
         site.remove(FIRST);

@@ -31,9 +31,7 @@ fn config_dir(directory: &Path) -> String {
 
 /// The value of `advertise_host` in the section `[DEFAULT]`; panics where the file holds anything else.
 fn advertise_host(content: &str) -> String {
-    let mut lines = content
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = content.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     assert_eq!(lines.next(), Some("[DEFAULT]"), "{content:?}");
     let value = lines
         .next()
@@ -54,10 +52,7 @@ fn wait_host(daemon: &Daemon, directory: &Path, host: Option<&str>) {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 fn wait_ready(daemon: &Daemon, status: u16, text: &str) {
@@ -100,9 +95,7 @@ fn ipv6_stands_there_without_brackets() {
         return;
     }
     let site = Site::bare();
-    site.node
-        .ip(&format!("addr add fd77::5/64 dev {DEVICE} nodad"))
-        .unwrap();
+    site.node.ip(&format!("addr add fd77::5/64 dev {DEVICE} nodad")).unwrap();
     let directory = Directory::new("ipv6");
     let api = "--ironic.api-url=http://[fd77::1]:6385";
     let daemon = site.daemon(&[CONFIGURE, api, &config_dir(directory.path())]);
@@ -136,11 +129,7 @@ fn what_an_earlier_run_left_is_replaced_or_removed() {
     let daemon = site.daemon(&["--mode=observe", API_FLAG, &flag]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(
-        fs::read_to_string(directory.file(NAME)).unwrap(),
-        old,
-        "observe writes nothing"
-    );
+    assert_eq!(fs::read_to_string(directory.file(NAME)).unwrap(), old, "observe writes nothing");
     drop(daemon);
 
     site.remove(FIRST);
@@ -165,11 +154,7 @@ impl Systemd {
     fn daemon(&self, site: &Site, cmdline: &str, flags: &[&str]) -> Daemon {
         fs::write(self.directory.file("cmdline"), cmdline).unwrap();
         let socket = self.directory.file("notify");
-        site.daemon_with(
-            &self.directory.file("cmdline"),
-            &[("NOTIFY_SOCKET", &socket)],
-            flags,
-        )
+        site.daemon_with(&self.directory.file("cmdline"), &[("NOTIFY_SOCKET", &socket)], flags)
     }
 
     /// Everything received until a datagram holds `wanted`, or until `limit`.
@@ -206,20 +191,14 @@ fn systemd_is_told_ready_only_when_the_drop_in_is_on_disk() {
     let (ready, text) = systemd.until("READY=1", Duration::from_secs(2));
     assert!(!ready, "no address: {text}");
     assert!(text.contains("EXTEND_TIMEOUT_USEC=30000000\n"), "{text}");
-    assert!(
-        text.contains("STATUS=no advertise address (no_route): "),
-        "{text}"
-    );
+    assert!(text.contains("STATUS=no advertise address (no_route): "), "{text}");
     site.add(FIRST);
     let (ready, text) = systemd.until("READY=1", Duration::from_secs(2));
     assert!(!ready, "no directory: {text}");
     fs::create_dir(&directory).unwrap();
     let (ready, text) = systemd.until("READY=1", SOON);
     assert!(ready, "{text}\n{}", daemon.log());
-    assert_eq!(
-        advertise_host(&fs::read_to_string(directory.join(NAME)).unwrap()),
-        FIRST
-    );
+    assert_eq!(advertise_host(&fs::read_to_string(directory.join(NAME)).unwrap()), FIRST);
     assert!(text.contains("STATUS=advertise 10.77.0.5 on eth0.77"), "{text}");
     site.remove(FIRST);
     site.add(SECOND);
@@ -242,15 +221,9 @@ fn systemd_waits_no_longer_than_it_was_told() {
     let daemon = systemd.daemon(&site, "", &[CONFIGURE, API_FLAG, &flag, "--advertise.wait=2"]);
     let (ready, text) = systemd.until("READY=1", SOON);
     assert!(ready, "{text}");
-    assert!(
-        (2.0..4.0).contains(&begun.elapsed().as_secs_f64()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((2.0..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     assert!(!systemd.directory.file(NAME).exists());
-    daemon
-        .wait_log("IPA starts as if we were not there", SOON)
-        .unwrap();
+    daemon.wait_log("IPA starts as if we were not there", SOON).unwrap();
     wait_ready(&daemon, 503, "no drop-in");
     site.add(FIRST);
     wait_host(&daemon, systemd.directory.path(), Some(FIRST));
@@ -268,11 +241,7 @@ fn without_an_api_url_it_is_ready_at_once_and_says_why() {
         ("ipa-api-url=mdns ipa-advertise-port=none", "multicast DNS"),
         ("ipa-advertise-port=none", "no API URL was given"),
     ] {
-        fs::write(
-            systemd.directory.file(NAME),
-            "[DEFAULT]\nadvertise_host = 192.0.2.99\n",
-        )
-        .unwrap();
+        fs::write(systemd.directory.file(NAME), "[DEFAULT]\nadvertise_host = 192.0.2.99\n").unwrap();
         let mut daemon = systemd.daemon(&site, cmdline, &[CONFIGURE, &flag]);
         let (ready, text) = systemd.until("READY=1", Duration::from_millis(1500));
         assert!(ready, "{cmdline}: {text}");
@@ -282,10 +251,7 @@ fn without_an_api_url_it_is_ready_at_once_and_says_why() {
         assert_eq!(state["mode"], "configure");
         assert_eq!(state["acting_mode"], "observe");
         assert_eq!(state["address"], serde_json::Value::Null);
-        assert!(
-            !systemd.directory.file(NAME).exists(),
-            "nobody keeps it right now"
-        );
+        assert!(!systemd.directory.file(NAME).exists(), "nobody keeps it right now");
         assert_ends(&mut daemon, cmdline);
     }
 }
@@ -301,15 +267,8 @@ fn a_missing_directory_is_said_and_waited_for() {
     let daemon = site.daemon(&[CONFIGURE, API_FLAG, &config_dir(&directory)]);
     wait_ready(&daemon, 503, "--ipa.config-dir");
     assert!(ready(&daemon).1.contains(directory.to_str().unwrap()));
-    daemon
-        .wait("a second try", SOON, || {
-            (daemon.metric(FAILED).ok()? >= Some(2.0)).then_some(())
-        })
-        .unwrap();
-    let said = daemon
-        .log()
-        .matches("IPA's drop-in is not as it should be")
-        .count();
+    daemon.wait("a second try", SOON, || (daemon.metric(FAILED).ok()? >= Some(2.0)).then_some(())).unwrap();
+    let said = daemon.log().matches("IPA's drop-in is not as it should be").count();
     assert_eq!(said, 1, "the journal of a ramdisk is small");
     fs::create_dir(&directory).unwrap();
     wait_host(&daemon, &directory, Some(FIRST));
@@ -418,12 +377,7 @@ fn a_rescued_machine_is_left_alone() {
     let mut daemon = site.daemon_after(&script, &["--mode=agent", API_FLAG, WITHOUT_LISTENER]);
     wait_beats(&daemon, &ironic, 1, SOON);
     fs::write(format!("/proc/{}/root/etc/.rescued", daemon.pid()), "").unwrap();
-    assert_eq!(
-        daemon.ended(Duration::from_secs(2)).unwrap().code(),
-        Some(0),
-        "{}",
-        daemon.log()
-    );
+    assert_eq!(daemon.ended(Duration::from_secs(2)).unwrap().code(), Some(0), "{}", daemon.log());
 
     // It was there before: nothing is written and nothing is sent.
     let connections = ironic.connections();
@@ -432,12 +386,7 @@ fn a_rescued_machine_is_left_alone() {
     fs::write(directory.file(NAME), old).unwrap();
     for mode in [CONFIGURE, "--mode=agent"] {
         let mut daemon = site.daemon_after(&script, &[mode, API_FLAG, &flag]);
-        assert_eq!(
-            daemon.ended(Duration::from_secs(2)).unwrap().code(),
-            Some(0),
-            "{}",
-            daemon.log()
-        );
+        assert_eq!(daemon.ended(Duration::from_secs(2)).unwrap().code(), Some(0), "{}", daemon.log());
         assert!(names(directory.path()).is_empty(), "{mode}");
     }
     assert_eq!(ironic.connections(), connections);

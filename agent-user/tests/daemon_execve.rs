@@ -33,16 +33,11 @@ fn no_subprocess_is_started() {
         return;
     }
     let site = Site::new();
-    let ironic = site.ironic(Behaviour {
-        heartbeat_timeout: 10,
-        ..Behaviour::default()
-    });
+    let ironic = site.ironic(Behaviour { heartbeat_timeout: 10, ..Behaviour::default() });
     let directory = Directory::new("execve");
     let trace = directory.file("trace");
     let mut command = site.node.command("strace");
-    command
-        .args(["-f", "-qq", "-e", "trace=execve,execveat,fork,vfork", "-o"])
-        .arg(&trace);
+    command.args(["-f", "-qq", "-e", "trace=execve,execveat,fork,vfork", "-o"]).arg(&trace);
     command.args([BINARY, "run"]).args(Daemon::isolation());
     // A name, so that resolving is part of it.
     command.args([
@@ -66,21 +61,13 @@ fn no_subprocess_is_started() {
     }
     let strace = daemon.pid();
     let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap();
-    let pid = children
-        .trim()
-        .parse()
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .unwrap();
+    let pid = children.trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(daemon.ended(SOON).unwrap().code(), Some(0), "{}", daemon.log());
     let calls = std::fs::read_to_string(&trace).unwrap();
     let calls: Vec<_> = calls.lines().filter(|line| line.contains('(')).collect();
     assert_eq!(calls.len(), 1, "{calls:#?}");
-    assert!(
-        calls[0].contains("execve(\"") && calls[0].contains("ipa-sidecar"),
-        "{calls:?}"
-    );
+    assert!(calls[0].contains("execve(\"") && calls[0].contains("ipa-sidecar"), "{calls:?}");
 }
 
 /// Everything that somebody can read of a daemon.
@@ -102,10 +89,7 @@ fn assert_hidden(token: &str, text: &str) {
     for part in [&token[..token.len() / 2], &token[token.len() / 2..]] {
         if let Some(at) = text.find(part) {
             let around: String = text[..at].chars().rev().take(200).collect();
-            panic!(
-                "the token stands after {:?}",
-                around.chars().rev().collect::<String>()
-            );
+            panic!("the token stands after {:?}", around.chars().rev().collect::<String>());
         }
     }
 }
@@ -119,17 +103,10 @@ fn a_daemon_hides_it(cmdline: &std::path::Path, flag: Option<&String>, handed_ou
     });
     let mut flags = vec!["--mode=agent", API_FLAG, WITHOUT_LISTENER, "--log.level=trace"];
     flags.extend(flag.map(String::as_str));
-    let token = if handed_out {
-        TOKEN.to_owned()
-    } else {
-        format!("stand-in_token_{:0>28}", 1)
-    };
+    let token = if handed_out { TOKEN.to_owned() } else { format!("stand-in_token_{:0>28}", 1) };
     let text = format!("Failed: POST /v1/commands?agent_token={token} with {token}");
     ironic.push_fault(Path::Heartbeat, Fault::Error(400, text.clone()));
-    ironic.push_fault(
-        Path::Heartbeat,
-        Fault::Status(502, format!("<html>{text}</html>")),
-    );
+    ironic.push_fault(Path::Heartbeat, Fault::Status(502, format!("<html>{text}</html>")));
     let daemon = site.daemon_with(cmdline, &[], &flags);
     wait_metric(&daemon, ACCEPTED, 1.0, LATER);
     assert_eq!(ironic.token(), Some(token.clone()));
@@ -150,11 +127,7 @@ fn the_token_shows_nowhere() {
     directory.flag("", "empty", "");
     directory.flag("", "with-token", &format!("ipa-agent-token={TOKEN}"));
     std::fs::create_dir(directory.file("ipa.d")).unwrap();
-    std::fs::write(
-        directory.file("ipa.d/10.conf"),
-        format!("[DEFAULT]\nagent_token = {TOKEN}\n"),
-    )
-    .unwrap();
+    std::fs::write(directory.file("ipa.d/10.conf"), format!("[DEFAULT]\nagent_token = {TOKEN}\n")).unwrap();
     let config_dir = format!("--ipa.config-dir={}", directory.file("ipa.d").display());
     std::thread::scope(|scope| {
         for (cmdline, flag, handed_out) in [
@@ -172,18 +145,8 @@ fn the_token_shows_nowhere() {
         let output = site
             .node
             .command(BINARY)
-            .args([
-                command,
-                "--json",
-                "--no-vmedia",
-                API_FLAG,
-                &token_file,
-                &config_dir,
-            ])
-            .arg(format!(
-                "--cmdline.path={}",
-                directory.file("with-token").display()
-            ))
+            .args([command, "--json", "--no-vmedia", API_FLAG, &token_file, &config_dir])
+            .arg(format!("--cmdline.path={}", directory.file("with-token").display()))
             .output()
             .unwrap();
         let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

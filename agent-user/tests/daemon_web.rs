@@ -50,12 +50,7 @@ fn eventful(site: &Site) -> (Daemon, StandIn, Directory) {
     let directory = Directory::new("eventful");
     directory.flag("", "cmdline", &format!("ipa-api-url={HOSTILE},http://{API}"));
     let token = directory.flag("--ironic.agent-token-file", "token", TOKEN);
-    let flags = [
-        "--mode=agent",
-        WITHOUT_LISTENER,
-        "--ironic.request-timeout=1",
-        &token,
-    ];
+    let flags = ["--mode=agent", WITHOUT_LISTENER, "--ironic.request-timeout=1", &token];
     let daemon = site.daemon_with(&directory.file("cmdline"), &[], &flags);
     wait_metric(&daemon, "agent_url_stale", 1.0, Duration::from_secs(60));
     ironic.power_cycle();
@@ -91,25 +86,12 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     }
     let page = daemon.get("/").unwrap();
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    assert!(
-        page.header("content-security-policy")
-            .unwrap()
-            .starts_with("default-src 'none'")
-    );
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
     let page = page.text();
-    assert!(
-        page.contains("&lt;script&gt;alert(") && page.contains("&lt;img src=x&gt;"),
-        "{page}"
-    );
+    assert!(page.contains("&lt;script&gt;alert(") && page.contains("&lt;img src=x&gt;"), "{page}");
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert!(!page.contains("alert('x')"), "{page}");
-    for words in [
-        SECOND_URL,
-        "Not ready",
-        "pinned_refused",
-        "pinned_stale",
-        "power the node off",
-    ] {
+    for words in [SECOND_URL, "Not ready", "pinned_refused", "pinned_stale", "power the node off"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     for text in [&page, &metrics, &state.to_string()] {
@@ -126,10 +108,7 @@ fn state_of_a_guard(site: &Site) -> Value {
     let daemon = site.daemon(&["--mode=guard", API_FLAG, &config_dir]);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
     Http::inside(&site.node, "127.0.0.1:6385".parse().unwrap())
-        .get(
-            "/v1/lookup?addresses=52:54:00:aa:00:01",
-            &[("X-OpenStack-Ironic-API-Version", "1.62")],
-        )
+        .get("/v1/lookup?addresses=52:54:00:aa:00:01", &[("X-OpenStack-Ironic-API-Version", "1.62")])
         .unwrap();
     let has_event = |state: &Value| state["guard"]["events"][0]["what"].is_string();
     daemon.wait_state("an event", SOON, has_event).unwrap()
@@ -153,15 +132,8 @@ fn families(metrics: &str) -> String {
     let mut text = String::new();
     for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
-        let sample = if kind == "histogram" {
-            format!("{name}_bucket")
-        } else {
-            name.to_owned()
-        };
-        let labels = labels
-            .get(&sample)
-            .unwrap_or_else(|| panic!("{name} has no sample"))
-            .join(",");
+        let sample = if kind == "histogram" { format!("{name}_bucket") } else { name.to_owned() };
+        let labels = labels.get(&sample).unwrap_or_else(|| panic!("{name} has no sample")).join(",");
         text.push_str(&format!("# TYPE {name} {kind} {{{labels}}}\n"));
     }
     text
@@ -185,11 +157,7 @@ fn promtool_is_silent(metrics: &str) {
     child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(
-        output.status.success() && said.is_empty(),
-        "{}: {said}",
-        output.status
-    );
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
 }
 
 /// Every key with the types that it has, entries of arrays under `[]`.
@@ -244,10 +212,7 @@ fn assert_is_documented(states: &[Value]) {
     for (key, kinds) in found {
         let allowed: Vec<_> = documented[&key].split(" or ").collect();
         for kind in kinds {
-            assert!(
-                allowed.contains(&kind),
-                "{key} is {kind}, documented as {allowed:?}"
-            );
+            assert!(allowed.contains(&kind), "{key} is {kind}, documented as {allowed:?}");
         }
     }
 }
@@ -267,11 +232,7 @@ fn requests_of_every_kind_are_answered() {
         ("/metrics?name[]=x", "text/plain; version=0.0.4"),
     ] {
         let answer = daemon.get(path).unwrap();
-        assert_eq!(
-            (answer.status, answer.header("content-type")),
-            (200, Some(kind)),
-            "{path}"
-        );
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
     }
     assert_eq!(daemon.get("/-/healthy").unwrap().text(), "healthy\n");
     let missing = daemon.get("/nothing/here").unwrap();
@@ -280,37 +241,21 @@ fn requests_of_every_kind_are_answered() {
 
     let ask = |request: &str| raw(&site.node, WEB, request).unwrap();
     for path in ["/", "/metrics", "/state", "/-/ready"] {
-        let answer = ask(&format!(
-            "HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        ));
+        let answer = ask(&format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        assert!(
-            head.to_ascii_lowercase().contains("\r\ncontent-length: "),
-            "{head}"
-        );
+        assert!(head.to_ascii_lowercase().contains("\r\ncontent-length: "), "{head}");
         assert_eq!(body, "", "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let head = "Host: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
         let answer = ask(&format!("{method} /state HTTP/1.1\r\n{head}"));
         assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
-        assert!(
-            answer.to_ascii_lowercase().contains("\r\nallow: get, head\r\n"),
-            "{answer}"
-        );
+        assert!(answer.to_ascii_lowercase().contains("\r\nallow: get, head\r\n"), "{answer}");
     }
     assert!(ask("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
-    let huge = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n",
-        "x".repeat(15_000)
-    );
-    assert!(
-        ask(&format!(
-            "{huge}GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        ))
-        .contains(" 200 ")
-    );
+    let huge = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n", "x".repeat(15_000));
+    assert!(ask(&format!("{huge}GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).contains(" 200 "));
 }
 
 /// Where nothing has happened some arrays are empty, but no key is new.
@@ -319,10 +264,7 @@ fn assert_is_subset_of_the_documented(state: &Value) {
     flatten("", state, &mut found);
     let table = include_str!("../../docs/state.md");
     for key in found.keys() {
-        assert!(
-            table.contains(&format!("| `{key}` | ")),
-            "{key} is not documented"
-        );
+        assert!(table.contains(&format!("| `{key}` | ")), "{key} is not documented");
     }
 }
 
@@ -334,10 +276,7 @@ fn too_large_a_head_is_refused() {
     let site = Site::new();
     let daemon = site.daemon(&[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n",
-        "x".repeat(100_000)
-    );
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n", "x".repeat(100_000));
     // It may close before all was sent, which is an error here; or answer.
     if let Ok(answer) = raw(&site.node, WEB, &request) {
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -379,19 +318,13 @@ fn slow_and_many_clients_are_borne() {
     assert!((8.0..15.0).contains(&dropped), "dropped after {dropped} s");
     // The others go as well, and then there is room.
     drop(idle);
-    let answer = daemon
-        .wait("room", Duration::from_secs(30), || daemon.get("/metrics").ok())
-        .unwrap();
+    let answer = daemon.wait("room", Duration::from_secs(30), || daemon.get("/metrics").ok()).unwrap();
     assert_eq!(answer.status, 200);
-    daemon
-        .wait("closed files", SOON, || (open_files(&daemon) < 40).then_some(()))
-        .unwrap();
+    daemon.wait("closed files", SOON, || (open_files(&daemon) < 40).then_some(())).unwrap();
 }
 
 fn open_files(daemon: &Daemon) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
-        .unwrap()
-        .count()
+    std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
 #[test]

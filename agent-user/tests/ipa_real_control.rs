@@ -50,12 +50,7 @@ impl Lab {
         })
         .unwrap();
         let directory = std::env::temp_dir().join(format!("ipa-real-control-{}-{name}", std::process::id()));
-        Self {
-            ironic,
-            server,
-            node,
-            directory,
-        }
+        Self { ironic, server, node, directory }
     }
 
     /// Told of Ironic by the kernel command line, as by its conductor.
@@ -78,15 +73,7 @@ impl Lab {
         let output = self
             .server
             .command("curl")
-            .args([
-                "-sS",
-                "--max-time",
-                "10",
-                "--noproxy",
-                "*",
-                "--cacert",
-                certificate,
-            ])
+            .args(["-sS", "--max-time", "10", "--noproxy", "*", "--cacert", certificate])
             .arg(format!("https://{address}:9999{path}"))
             .output()
             .unwrap();
@@ -141,10 +128,7 @@ fn it_heartbeats_over_tls_with_the_address_of_the_route() {
     let status = lab.ask_agent("10.77.0.2", "/v1/status").unwrap();
     assert_eq!(status["version"], VERSION);
     let other = lab.ask_agent("10.77.0.3", "/v1/status").unwrap_err();
-    assert!(
-        other.contains("10.77.0.3"),
-        "the certificate holds the other address only: {other}"
-    );
+    assert!(other.contains("10.77.0.3"), "the certificate holds the other address only: {other}");
     assert_eq!(lab.ironic.node().unwrap()["provision_state"], "manageable");
     let command = fs::read(format!("/proc/{}/cmdline", ipa.pid())).unwrap();
     assert!(String::from_utf8_lossy(&command).contains("venv/bin/ironic-python-agent"));
@@ -162,10 +146,7 @@ fn a_drop_in_beats_the_route_and_a_restart_reads_it_again() {
     fs::write(&drop_in, "[DEFAULT]\nadvertise_host = 10.77.0.3\n").unwrap();
     let (mut ipa, url) = start_recorded(&lab, &lab.options());
     assert_eq!(url, "https://10.77.0.3:9999");
-    assert_eq!(
-        lab.ask_agent("10.77.0.3", "/v1/status").unwrap()["version"],
-        VERSION
-    );
+    assert_eq!(lab.ask_agent("10.77.0.3", "/v1/status").unwrap()["version"], VERSION);
 
     // After a power cycle there is a new token to be had, and the drop-in is what it is now.
     lab.ironic.power_cycle().unwrap();
@@ -177,10 +158,7 @@ fn a_drop_in_beats_the_route_and_a_restart_reads_it_again() {
     eventually("the other URL is recorded", FIRST, || {
         lab.recorded().as_deref() == Some("https://10.77.0.2:9999")
     });
-    assert_eq!(
-        lab.ask_agent("10.77.0.2", "/v1/status").unwrap()["version"],
-        VERSION
-    );
+    assert_eq!(lab.ask_agent("10.77.0.2", "/v1/status").unwrap()["version"], VERSION);
 }
 
 #[test]
@@ -218,16 +196,10 @@ fn a_version_of_one_url_takes_a_list_for_one() {
         return;
     }
     let lab = Lab::new("one-url", true);
-    let mut options = IpaOptions {
-        version: ONE_URL_VERSION.to_owned(),
-        ..lab.options()
-    };
+    let mut options = IpaOptions { version: ONE_URL_VERSION.to_owned(), ..lab.options() };
     let (ipa, url) = start_recorded(&lab, &options);
     assert_eq!(url, "https://10.77.0.2:9999");
-    assert_eq!(
-        lab.ask_agent("10.77.0.2", "/v1/status").unwrap()["version"],
-        ONE_URL_VERSION
-    );
+    assert_eq!(lab.ask_agent("10.77.0.2", "/v1/status").unwrap()["version"], ONE_URL_VERSION);
     drop(ipa);
     lab.ironic.power_cycle().unwrap();
     options.cmdline = format!("ipa-api-url=http://127.0.0.1:1,{}", lab.ironic.url());
@@ -249,10 +221,7 @@ fn an_end_of_its_own_is_told_with_the_reason() {
     options.extra_args = vec!["--no-such-flag".to_owned()];
     let ipa = RealIpa::start(&options).unwrap();
     let error = ipa.wait_log("Heartbeat", FIRST).unwrap_err().to_string();
-    assert!(
-        error.contains("unrecognized arguments: --no-such-flag"),
-        "{error}"
-    );
+    assert!(error.contains("unrecognized arguments: --no-such-flag"), "{error}");
     assert_eq!(ipa.ended(), Some(2));
     fs::remove_dir(directory).unwrap();
 }
@@ -266,9 +235,7 @@ fn the_agent_of_the_seed_pins_what_nobody_can_reach() {
     let mut seed = SeedIpa::new(SeedOptions::new(&lab.node, lab.ironic.url()));
     assert_eq!(seed.beat().unwrap(), (202, String::new()));
     let wrong = "http://10.77.0.2 uid 0:9999";
-    eventually("the URL is recorded", Duration::from_secs(10), || {
-        lab.recorded().is_some()
-    });
+    eventually("the URL is recorded", Duration::from_secs(10), || lab.recorded().is_some());
     assert_eq!(lab.recorded().as_deref(), Some(wrong));
     seed.set_advertise_host("10.77.0.2");
     let (status, body) = seed.beat().unwrap();
@@ -289,10 +256,7 @@ fn a_killed_test_leaves_nothing() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(test.stdout.take().unwrap()).lines();
-    assert!(
-        lines.map_while(Result::ok).any(|line| line.ends_with("it runs")),
-        "the other test failed"
-    );
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("it runs")), "the other test failed");
     let name = format!("ipa-sidecar-ipa-{}-0", test.id());
     let directory = std::env::temp_dir().join(&name);
     assert!(directory.exists());
@@ -327,7 +291,5 @@ fn runs_until_it_is_killed() {
 fn processes_with(text: &str) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    lines
-        .filter(|line| String::from_utf8_lossy(line).contains(text))
-        .count()
+    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
 }

@@ -41,10 +41,7 @@ impl Lab {
         // A veth passes for a NIC by the form of its name only.
         node.join("eth0.77", &server, "server").unwrap();
         server.ip("addr add 10.77.0.1/24 dev server").unwrap();
-        node.ip_lines(&format!(
-            "link set eth0.77 address {MAC}\naddr add 10.77.0.2/24 dev eth0.77"
-        ))
-        .unwrap();
+        node.ip_lines(&format!("link set eth0.77 address {MAC}\naddr add 10.77.0.2/24 dev eth0.77")).unwrap();
         let options = Options {
             bind: IpAddr::from([10, 77, 0, 1]),
             fast_track,
@@ -54,44 +51,27 @@ impl Lab {
             netns: Some(Arc::clone(&server)),
             ..Options::default()
         };
-        Self {
-            node,
-            ironic: RealIronic::start(&options).unwrap(),
-        }
+        Self { node, ironic: RealIronic::start(&options).unwrap() }
     }
 
     fn sidecar(&self, flags: &[&str]) -> Daemon {
-        let all: Vec<_> = ["--mode=agent", API]
-            .into_iter()
-            .chain(flags.iter().copied())
-            .collect();
+        let all: Vec<_> = ["--mode=agent", API].into_iter().chain(flags.iter().copied()).collect();
         Daemon::start(SIDECAR, &self.node, &all).unwrap()
     }
 
     /// What the sidecar waits for before it heartbeats.
     fn listener(&self) -> TcpListener {
-        self.node
-            .enter(|| TcpListener::bind("[::]:9999").unwrap())
-            .unwrap()
+        self.node.enter(|| TcpListener::bind("[::]:9999").unwrap()).unwrap()
     }
 
     fn wait_recorded(&self, url: &str, daemon: &Daemon) {
         let recorded = || self.ironic.agent_url().unwrap();
-        daemon
-            .wait(url, PATIENCE, || {
-                (recorded().as_deref() == Some(url)).then_some(())
-            })
-            .unwrap();
+        daemon.wait(url, PATIENCE, || (recorded().as_deref() == Some(url)).then_some(())).unwrap();
     }
 
     /// Waits until Ironic has recorded another heartbeat than `last`, and gives its time.
     fn wait_beat(&self, last: Option<&str>, daemon: &Daemon) -> String {
-        let beat = || {
-            self.ironic
-                .agent_last_heartbeat()
-                .unwrap()
-                .filter(|beat| Some(beat.as_str()) != last)
-        };
+        let beat = || self.ironic.agent_last_heartbeat().unwrap().filter(|beat| Some(beat.as_str()) != last);
         daemon.wait("another heartbeat", PATIENCE, beat).unwrap()
     }
 }
@@ -103,22 +83,14 @@ fn the_first_url_is_right_stays_pinned_and_changes_with_a_power_cycle() {
     }
     let lab = Lab::new(true);
     let mut daemon = lab.sidecar(&[]);
-    daemon
-        .wait_log("nothing listens on the advertised port", PATIENCE)
-        .unwrap();
-    assert_eq!(
-        lab.ironic.agent_url().unwrap(),
-        None,
-        "no heartbeat without a listener"
-    );
+    daemon.wait_log("nothing listens on the advertised port", PATIENCE).unwrap();
+    assert_eq!(lab.ironic.agent_url().unwrap(), None, "no heartbeat without a listener");
 
     let _listener = lab.listener();
     lab.wait_recorded(URL, &daemon);
     let first = lab.wait_beat(None, &daemon);
     lab.wait_beat(Some(&first), &daemon);
-    daemon
-        .wait_log("Ironic has recorded the callback URL", PATIENCE)
-        .unwrap();
+    daemon.wait_log("Ironic has recorded the callback URL", PATIENCE).unwrap();
     assert_eq!(daemon.get("/-/ready").unwrap().status, 200);
 
     // The kernel prefers a new address while the old one is still there: the pinned URL stays.
@@ -130,51 +102,33 @@ fn the_first_url_is_right_stays_pinned_and_changes_with_a_power_cycle() {
             state["api_urls"][0]["resolved"][0]["source"] == "10.77.0.3"
         })
         .unwrap();
-    assert_eq!(
-        (&state["address"], &state["origin"]),
-        (&json!("10.77.0.2"), &json!("pinned"))
-    );
+    assert_eq!((&state["address"], &state["origin"]), (&json!("10.77.0.2"), &json!("pinned")));
     let beat = lab.ironic.agent_last_heartbeat().unwrap();
     lab.wait_beat(beat.as_deref(), &daemon);
     assert_eq!(lab.ironic.agent_url().unwrap().as_deref(), Some(URL));
     assert_eq!(daemon.metric("agent_url_stale").unwrap(), Some(0.0));
 
     // The old address goes, and the secondary of its subnet with it: Ironic refuses the new URL and keeps the old.
-    lab.node
-        .ip_lines("addr flush dev eth0.77\naddr add 10.77.0.3/24 dev eth0.77")
-        .unwrap();
+    lab.node.ip_lines("addr flush dev eth0.77\naddr add 10.77.0.3/24 dev eth0.77").unwrap();
     let refused = "heartbeats_total{result=\"pinned_refused\",sender=\"sidecar\"}";
     daemon
-        .wait("Detected change", PATIENCE, || {
-            daemon.metric(refused).ok()?.filter(|count| *count > 0.0)
-        })
+        .wait("Detected change", PATIENCE, || daemon.metric(refused).ok()?.filter(|count| *count > 0.0))
         .unwrap();
     assert_eq!(daemon.metric("agent_url_stale").unwrap(), Some(1.0));
     assert_eq!(lab.ironic.agent_url().unwrap().as_deref(), Some(URL));
     let ready = daemon.get("/-/ready").unwrap();
     assert_eq!(ready.status, 503);
-    assert!(
-        ready
-            .text()
-            .contains("power the node off or reboot it through Ironic"),
-        "{}",
-        ready.text()
-    );
+    assert!(ready.text().contains("power the node off or reboot it through Ironic"), "{}", ready.text());
 
     // A power cycle through the API makes Ironic forget the URL and the token.
     lab.ironic.power_cycle().unwrap();
     lab.wait_recorded(NEW_URL, &daemon);
     daemon
-        .wait("not stale", PATIENCE, || {
-            (daemon.metric("agent_url_stale").ok()? == Some(0.0)).then_some(())
-        })
+        .wait("not stale", PATIENCE, || (daemon.metric("agent_url_stale").ok()? == Some(0.0)).then_some(()))
         .unwrap();
     assert_eq!(daemon.get("/-/ready").unwrap().status, 200);
     let (status, duration) = daemon.terminate().unwrap();
-    assert!(
-        status.success() && duration < Duration::from_secs(2),
-        "{status} after {duration:?}"
-    );
+    assert!(status.success() && duration < Duration::from_secs(2), "{status} after {duration:?}");
 }
 
 #[test]
@@ -187,10 +141,7 @@ fn a_second_sender_is_harmless() {
     // The operator has the token and hands it out; every later lookup is answered with asterisks.
     let http = lab.ironic.http();
     let reply = http
-        .get(
-            &format!("/v1/lookup?addresses={MAC}"),
-            &[(VERSION_HEADER, "1.62")],
-        )
+        .get(&format!("/v1/lookup?addresses={MAC}"), &[(VERSION_HEADER, "1.62")])
         .unwrap()
         .json()
         .unwrap();
@@ -228,14 +179,9 @@ fn stub_agent(listener: TcpListener) -> Receiver<(IpAddr, String, String)> {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let peer = stream.peer_addr().unwrap().ip().to_canonical();
-            let lines = BufReader::new(stream.try_clone().unwrap())
-                .lines()
-                .map_while(Result::ok);
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
-            let host = head
-                .iter()
-                .find_map(|line| line.strip_prefix("Host: "))
-                .unwrap_or_default();
+            let host = head.iter().find_map(|line| line.strip_prefix("Host: ")).unwrap_or_default();
             let request = head.first().cloned().unwrap_or_default();
             if !peer.is_loopback() {
                 // The sidecar itself asks on loopback whether this is an IPA.
@@ -263,20 +209,13 @@ fn in_a_real_flow_the_conductor_reaches_the_advertised_url() {
     let started = Instant::now();
     let daemon = lab.sidecar(&[]);
     let (peer, host, request) = calls.recv_timeout(PATIENCE).unwrap_or_else(|error| {
-        panic!(
-            "the conductor did not call: {error}\n{}\n{}",
-            daemon.log(),
-            lab.ironic.log_tail(30)
-        )
+        panic!("the conductor did not call: {error}\n{}\n{}", daemon.log(), lab.ironic.log_tail(30))
     });
     println!(
         "the conductor called {:.1} s after the sidecar started: {}",
         started.elapsed().as_secs_f64(),
         request.split('?').next().unwrap_or_default() // The rest holds the token.
     );
-    assert_eq!(
-        (peer, host.as_str()),
-        (IpAddr::from([10, 77, 0, 1]), "10.77.0.2:9999")
-    );
+    assert_eq!((peer, host.as_str()), (IpAddr::from([10, 77, 0, 1]), "10.77.0.2:9999"));
     assert!(request.contains(" /v1/commands"), "{request}");
 }

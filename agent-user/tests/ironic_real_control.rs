@@ -40,10 +40,7 @@ fn start(options: Options) -> RealIronic {
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "not within 10 s: {what}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -51,9 +48,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// The lookup of an agent: the token and the reply.
 fn lookup(http: &Http) -> (String, Value) {
     let path = format!("/v1/lookup?addresses={MAC}");
-    let answer = http
-        .get(&path, &[(VERSION_HEADER, "1.62"), ("Accept", "application/json")])
-        .unwrap();
+    let answer = http.get(&path, &[(VERSION_HEADER, "1.62"), ("Accept", "application/json")]).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let reply = answer.json().unwrap();
     (reply["config"]["agent_token"].as_str().unwrap().to_owned(), reply)
@@ -62,19 +57,14 @@ fn lookup(http: &Http) -> (String, Value) {
 fn heartbeat(ironic: &RealIronic, url: &str, token: &str) -> Response {
     let path = format!("/v1/heartbeat/{}", ironic.node_uuid());
     let body = json!({"callback_url": url, "agent_token": token, "agent_version": "13.0.0"});
-    ironic
-        .http()
-        .post(&path, &[(VERSION_HEADER, "1.68")], &body)
-        .unwrap()
+    ironic.http().post(&path, &[(VERSION_HEADER, "1.68")], &body).unwrap()
 }
 
 fn accepted(ironic: &RealIronic, url: &str, token: &str) {
     let answer = heartbeat(ironic, url, token);
     assert_eq!((answer.status, answer.text().as_str()), (202, ""));
     // Recorded after the answer, by a worker of the conductor.
-    eventually("the URL is recorded", || {
-        ironic.agent_url().unwrap().as_deref() == Some(url)
-    });
+    eventually("the URL is recorded", || ironic.agent_url().unwrap().as_deref() == Some(url));
     assert!(ironic.agent_last_heartbeat().unwrap().is_some());
 }
 
@@ -83,11 +73,7 @@ fn a_url_is_pinned_until_the_power_cycle() {
     if skip() {
         return;
     }
-    let ironic = start(Options {
-        require_tls: false,
-        heartbeat_timeout: 77,
-        ..Options::default()
-    });
+    let ironic = start(Options { require_tls: false, heartbeat_timeout: 77, ..Options::default() });
     let (first, second) = ("http://10.77.0.2:9999", "http://10.77.0.3:9999");
     let (token, reply) = lookup(ironic.http());
     assert_eq!(token.len(), 43);
@@ -99,11 +85,7 @@ fn a_url_is_pinned_until_the_power_cycle() {
     accepted(&ironic, first, &token);
     let changed = heartbeat(&ironic, second, &token);
     assert_eq!(changed.status, 400);
-    assert!(
-        changed.text().contains("Detected change in ramdisk provided"),
-        "{}",
-        changed.text()
-    );
+    assert!(changed.text().contains("Detected change in ramdisk provided"), "{}", changed.text());
     assert_eq!(ironic.agent_url().unwrap().as_deref(), Some(first));
 
     ironic.power_cycle().unwrap();
@@ -121,25 +103,14 @@ fn the_real_flow_with_tls_required() {
     if skip() {
         return;
     }
-    let ironic = start(Options {
-        fast_track: false,
-        ..Options::default()
-    });
+    let ironic = start(Options { fast_track: false, ..Options::default() });
     ironic.clean_wait().unwrap();
     assert_eq!(ironic.node().unwrap()["provision_state"], "clean wait");
     let (token, _) = lookup(ironic.http());
     let refused = heartbeat(&ironic, "http://10.77.0.2:9999", &token);
     assert_eq!(refused.status, 400);
-    assert!(
-        refused.text().contains("TLS is required by configuration"),
-        "{}",
-        refused.text()
-    );
-    assert!(
-        ironic.log_tail(500).contains("clean wait"),
-        "{}",
-        ironic.log_tail(500)
-    );
+    assert!(refused.text().contains("TLS is required by configuration"), "{}", refused.text());
+    assert!(ironic.log_tail(500).contains("clean wait"), "{}", ironic.log_tail(500));
 }
 
 #[test]
@@ -148,14 +119,8 @@ fn a_taken_port_is_an_error_that_names_it() {
         return;
     }
     let netns = Arc::new(Netns::new().unwrap());
-    let _stranger = netns
-        .enter(|| std::net::TcpListener::bind("127.0.0.1:6385").unwrap())
-        .unwrap();
-    let error = RealIronic::start(&Options {
-        netns: Some(netns),
-        ..Options::default()
-    })
-    .unwrap_err();
+    let _stranger = netns.enter(|| std::net::TcpListener::bind("127.0.0.1:6385").unwrap()).unwrap();
+    let error = RealIronic::start(&Options { netns: Some(netns), ..Options::default() }).unwrap_err();
     assert!(error.to_string().contains("127.0.0.1:6385"), "{error}");
 }
 
@@ -171,10 +136,7 @@ fn a_killed_test_leaves_nothing() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(test.stdout.take().unwrap()).lines();
-    assert!(
-        lines.map_while(Result::ok).any(|line| line.ends_with("it runs")),
-        "the other test failed"
-    );
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("it runs")), "the other test failed");
     let name = format!("ipa-sidecar-ironic-{}-0", test.id());
     let directory = std::env::temp_dir().join(&name);
     assert!(directory.exists());
@@ -199,7 +161,5 @@ fn runs_until_it_is_killed() {
 fn processes_with(text: &str) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    lines
-        .filter(|line| String::from_utf8_lossy(line).contains(text))
-        .count()
+    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
 }

@@ -56,40 +56,24 @@ fn json_has_the_promised_shape() {
 #[test]
 fn the_table_is_for_people_and_the_status_tells() {
     let machine = Machine::new();
-    machine.write(
-        "cmdline",
-        "ipa-api-url=http://192.0.2.1,http://192.0.2.2 ipa-advertise-port=x",
-    );
+    machine.write("cmdline", "ipa-api-url=http://192.0.2.1,http://192.0.2.2 ipa-advertise-port=x");
     let loaded = machine.load(&[]).unwrap();
     let (text, status) = printed(&loaded, false);
     assert_eq!(status, 65);
     assert_eq!(text.lines().count(), loaded.entries.len());
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("ironic.api-url "))
-        .unwrap();
+    let line = text.lines().find(|line| line.starts_with("ironic.api-url ")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[1], "http://192.0.2.1,http://192.0.2.2");
     assert_eq!(words[2], "cmdline:");
     assert!(!text.contains('\u{1b}'));
-    machine.drop_in(
-        "zzz.conf",
-        "[DEFAULT]\napi_url = http://192.0.2.3\nadvertise_port = 1",
-    );
-    assert_eq!(
-        printed(&machine.load(&[]).unwrap(), true).1,
-        0,
-        "beaten by a later file, but usable"
-    );
+    machine.drop_in("zzz.conf", "[DEFAULT]\napi_url = http://192.0.2.3\nadvertise_port = 1");
+    assert_eq!(printed(&machine.load(&[]).unwrap(), true).1, 0, "beaten by a later file, but usable");
 }
 
 #[test]
 fn control_characters_of_others_do_not_reach_the_terminal() {
     let machine = Machine::new();
-    machine.drop_in(
-        "x\u{1b}[31m.conf",
-        "[DEFAULT]\ncafile = /a\u{1b}[31mb\nadvertise_port = \u{1b}[2J",
-    );
+    machine.drop_in("x\u{1b}[31m.conf", "[DEFAULT]\ncafile = /a\u{1b}[31mb\nadvertise_port = \u{1b}[2J");
     let loaded = machine.load(&[]).unwrap();
     let (table, _) = printed(&loaded, false);
     let said: String = loaded.problems.iter().map(ToString::to_string).collect();
@@ -112,18 +96,11 @@ fn a_token_shows_nowhere() {
         (in_ipa_config.load(&[]).unwrap(), "ipa-config"),
         (in_a_file.load(&[&flag]).unwrap(), "flag"),
     ] {
-        assert_eq!(
-            loaded.parameters.ironic.agent_token.as_ref().unwrap().expose(),
-            TOKEN
-        );
+        assert_eq!(loaded.parameters.ironic.agent_token.as_ref().unwrap().expose(), TOKEN);
         let (value, from, _) = entry(&loaded, "ironic.agent-token");
         assert_eq!((value.as_str(), from), ("\"******\"", source));
         assert!(loaded.entry("ironic.agent-token").unwrap().secret);
-        for shown in [
-            printed(&loaded, true).0,
-            printed(&loaded, false).0,
-            format!("{loaded:#?}"),
-        ] {
+        for shown in [printed(&loaded, true).0, printed(&loaded, false).0, format!("{loaded:#?}")] {
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
@@ -133,19 +110,13 @@ fn a_token_shows_nowhere() {
 fn a_bad_token_shows_nowhere_either() {
     let machine = Machine::new();
     machine.write("cmdline", "ipa-agent-token=hunter2-\u{e9}");
-    machine.drop_in(
-        "x.conf",
-        "[DEFAULT]\nagent_token = $hunter2\nagent_token hunter2\n",
-    );
+    machine.drop_in("x.conf", "[DEFAULT]\nagent_token = $hunter2\nagent_token hunter2\n");
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(loaded.problems.len(), 3);
     assert!(loaded.parameters.ironic.agent_token.is_none());
     let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     let json = serde_json::to_string(&loaded.problems).unwrap();
-    assert!(
-        !format!("{said:?}{json}{loaded:?}").contains("hunter2"),
-        "{said:?}"
-    );
+    assert!(!format!("{said:?}{json}{loaded:?}").contains("hunter2"), "{said:?}");
 
     let flag = format!("--ironic.agent-token-file={}", machine.path("token"));
     for content in ["hunter2 two words", "", "hunter2\u{e9}"] {
@@ -154,12 +125,6 @@ fn a_bad_token_shows_nowhere_either() {
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         assert!(error.to_string().contains("visible ASCII"), "{error}");
     }
-    let error = machine
-        .load(&["--ironic.agent-token-file=/nowhere"])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("/nowhere") && error.contains("--ironic.agent-token-file"),
-        "{error}"
-    );
+    let error = machine.load(&["--ironic.agent-token-file=/nowhere"]).unwrap_err().to_string();
+    assert!(error.contains("/nowhere") && error.contains("--ironic.agent-token-file"), "{error}");
 }

@@ -19,12 +19,7 @@ use params_setup::{Machine, entry};
 const SEED_CMDLINE: &str = include_str!("fixtures/params-seed-cmdline.txt");
 
 fn urls(parameters: &Parameters) -> Vec<String> {
-    parameters
-        .ironic
-        .api_urls
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    parameters.ironic.api_urls.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -33,37 +28,21 @@ fn the_kernel_command_line_of_the_original_failure() {
     machine.write("cmdline", SEED_CMDLINE);
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(urls(&loaded.parameters), ["http://172.25.134.35:6385"]);
-    assert_eq!(
-        loaded.parameters.ironic.driver_name.as_deref(),
-        Some("pxe_ipmitool")
-    );
+    assert_eq!(loaded.parameters.ironic.driver_name.as_deref(), Some("pxe_ipmitool"));
     assert_eq!(loaded.parameters.advertise.host, None, "ip= is no answer");
     assert_eq!(loaded.problems, []);
     let cmdline = machine.path("cmdline");
     assert_eq!(
         entry(&loaded, "ironic.api-url"),
-        (
-            "[\"http://172.25.134.35:6385\"]".to_owned(),
-            "cmdline",
-            format!("{cmdline}: ipa-api-url")
-        )
+        ("[\"http://172.25.134.35:6385\"]".to_owned(), "cmdline", format!("{cmdline}: ipa-api-url"))
     );
-    assert_eq!(
-        entry(&loaded, "ironic.driver-name").2,
-        format!("{cmdline}: ipa-driver-name")
-    );
-    assert_eq!(
-        entry(&loaded, "advertise.port"),
-        ("9999".to_owned(), "default", "built in".to_owned())
-    );
+    assert_eq!(entry(&loaded, "ironic.driver-name").2, format!("{cmdline}: ipa-driver-name"));
+    assert_eq!(entry(&loaded, "advertise.port"), ("9999".to_owned(), "default", "built in".to_owned()));
     let of_before = SEED_CMDLINE.replace("ipa-api-url=", "other=");
     machine.write("cmdline", of_before);
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(urls(&loaded.parameters), ["http://172.25.134.35:6385"]);
-    assert_eq!(
-        entry(&loaded, "ironic.api-url").2,
-        format!("{cmdline}: ironic_api_url")
-    );
+    assert_eq!(entry(&loaded, "ironic.api-url").2, format!("{cmdline}: ironic_api_url"));
 }
 
 #[test]
@@ -78,11 +57,7 @@ fn the_highest_of_any_set_of_layers_wins() {
             |address: &str, source, detail: String| expected = (format!("\"{address}\""), source, detail);
         if has(0) {
             machine.write("cmdline", "ipa-advertise-host=192.0.2.1");
-            given(
-                "192.0.2.1",
-                "cmdline",
-                format!("{}: ipa-advertise-host", machine.path("cmdline")),
-            );
+            given("192.0.2.1", "cmdline", format!("{}: ipa-advertise-host", machine.path("cmdline")));
         }
         if has(1) {
             machine.drop_in("10-x.conf", "[DEFAULT]\nadvertise_host = 192.0.2.2");
@@ -96,9 +71,7 @@ fn the_highest_of_any_set_of_layers_wins() {
         }
         if has(3) {
             let name = "IPA_SIDECAR_ADVERTISE_HOST";
-            machine
-                .environment
-                .insert(name.to_owned(), "192.0.2.4".to_owned());
+            machine.environment.insert(name.to_owned(), "192.0.2.4".to_owned());
             given("192.0.2.4", "environment", name.to_owned());
         }
         if has(4) {
@@ -108,10 +81,7 @@ fn the_highest_of_any_set_of_layers_wins() {
         let loaded = machine.load(&arguments).unwrap();
         assert_eq!(entry(&loaded, "advertise.host"), expected, "{set:05b}");
         let host = loaded.parameters.advertise.host.map(|host| host.to_string());
-        assert_eq!(
-            host.as_deref(),
-            expected.0.contains('.').then(|| expected.0.trim_matches('"'))
-        );
+        assert_eq!(host.as_deref(), expected.0.contains('.').then(|| expected.0.trim_matches('"')));
         assert_eq!(loaded.problems, []);
     }
 }
@@ -159,25 +129,18 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
     let mut of_file = Machine::new();
     of_file.write("own.toml", file);
     let own_file = of_file.path("own.toml");
-    of_file
-        .environment
-        .insert("IPA_SIDECAR_CONFIG_FILE".to_owned(), own_file);
+    of_file.environment.insert("IPA_SIDECAR_CONFIG_FILE".to_owned(), own_file);
     let mut of_environment = Machine::new();
     for (name, value) in samples {
         let variable = format!("IPA_SIDECAR_{}", name.to_uppercase().replace(['.', '-'], "_"));
         of_environment.environment.insert(variable, value.to_owned());
     }
     let of_flags = Machine::new();
-    let arguments: Vec<String> = samples
-        .iter()
-        .map(|(name, value)| format!("--{name}={value}"))
-        .collect();
+    let arguments: Vec<String> = samples.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // The setup itself gives this one as a flag.
-    let arguments: Vec<&str> = arguments
-        .into_iter()
-        .filter(|flag| !flag.starts_with("--ipa.config-dir"))
-        .collect();
+    let arguments: Vec<&str> =
+        arguments.into_iter().filter(|flag| !flag.starts_with("--ipa.config-dir")).collect();
     for (loaded, source) in [
         (of_file.load(&[]).unwrap(), Source::File),
         (of_environment.load(&[]).unwrap(), Source::Environment),
@@ -187,11 +150,7 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
             let entry = loaded.entry(name).unwrap();
             assert_eq!(entry.source, source, "{name}");
             let shown = entry.value.to_string();
-            assert_eq!(
-                shown.trim_matches(['"', '[', ']']),
-                value.trim_matches(['[', ']']),
-                "{name}"
-            );
+            assert_eq!(shown.trim_matches(['"', '[', ']']), value.trim_matches(['[', ']']), "{name}");
         }
         let read = loaded.parameters;
         assert_eq!(read.mode, Mode::Guard);
@@ -207,29 +166,13 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
 #[test]
 fn boolean_flags_stand_alone_and_can_be_denied() {
     let mut machine = Machine::new();
-    machine
-        .environment
-        .insert("IPA_SIDECAR_GUARD_STAND_IN".to_owned(), "true".to_owned());
+    machine.environment.insert("IPA_SIDECAR_GUARD_STAND_IN".to_owned(), "true".to_owned());
     assert!(machine.load(&[]).unwrap().parameters.guard.stand_in);
-    assert!(
-        !machine
-            .load(&["--guard.stand-in=false"])
-            .unwrap()
-            .parameters
-            .guard
-            .stand_in
-    );
+    assert!(!machine.load(&["--guard.stand-in=false"]).unwrap().parameters.guard.stand_in);
     let loaded = machine.load(&["--ironic.insecure", "--no-vmedia"]).unwrap();
     assert!(loaded.parameters.ironic.insecure && !loaded.parameters.sources.vmedia);
     assert_eq!(entry(&loaded, "vmedia").2, "--no-vmedia");
-    assert!(
-        machine
-            .load(&["--no-vmedia", "--vmedia"])
-            .unwrap()
-            .parameters
-            .sources
-            .vmedia
-    );
+    assert!(machine.load(&["--no-vmedia", "--vmedia"]).unwrap().parameters.sources.vmedia);
 }
 
 #[test]
@@ -244,15 +187,8 @@ fn the_mode_is_known_to_commands_without_the_flag() {
 
 #[test]
 fn the_help_names_variable_and_default() {
-    let help = agent_user::params::flags(clap::Command::new("x"))
-        .render_long_help()
-        .to_string();
-    for part in [
-        "IPA_SIDECAR_IRONIC_API_URL",
-        "[default: 9999]",
-        "Advertised address:",
-        "--no-vmedia",
-    ] {
+    let help = agent_user::params::flags(clap::Command::new("x")).render_long_help().to_string();
+    for part in ["IPA_SIDECAR_IRONIC_API_URL", "[default: 9999]", "Advertised address:", "--no-vmedia"] {
         assert!(help.contains(part), "{part}: {help}");
     }
     assert!(!help.contains("--ironic.agent-token <"), "the token is no flag");
@@ -263,14 +199,8 @@ fn the_last_of_several_wins() {
     let machine = Machine::new();
     machine.write("cmdline", "ipa-advertise-port=1 ipa-advertise-port=2");
     assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 2);
-    machine.write(
-        "etc/ironic-python-agent.conf",
-        "[DEFAULT]\nadvertise_port=3\nlookup_timeout=3",
-    );
-    machine.write(
-        "etc/ironic-python-agent/a.conf",
-        "[DEFAULT]\nadvertise_port=4\nlookup_interval=4",
-    );
+    machine.write("etc/ironic-python-agent.conf", "[DEFAULT]\nadvertise_port=3\nlookup_timeout=3");
+    machine.write("etc/ironic-python-agent/a.conf", "[DEFAULT]\nadvertise_port=4\nlookup_interval=4");
     assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 4);
     machine.drop_in("10.conf", "[DEFAULT]\nadvertise_port=5\nadvertise-port=6");
     machine.drop_in("9.conf", "[DEFAULT]\nadvertise_port=7");
@@ -286,32 +216,20 @@ fn the_last_of_several_wins() {
 #[test]
 fn our_own_drop_in_is_not_read_and_one_behind_it_is_told() {
     let machine = Machine::new();
-    machine.drop_in(
-        "zz-ipa-sidecar.conf",
-        "[DEFAULT]\nadvertise_host=192.0.2.1\napi_url=http://127.0.0.1:6385",
-    );
+    machine
+        .drop_in("zz-ipa-sidecar.conf", "[DEFAULT]\nadvertise_host=192.0.2.1\napi_url=http://127.0.0.1:6385");
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(loaded.parameters.advertise.host, None);
     assert!(loaded.parameters.ironic.api_urls.is_empty() && loaded.problems.is_empty());
 
-    machine.drop_in(
-        "zzz.conf",
-        "[DEFAULT]\nadvertise_host=192.0.2.2\nlisten_port=9998",
-    );
+    machine.drop_in("zzz.conf", "[DEFAULT]\nadvertise_host=192.0.2.2\nlisten_port=9998");
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(loaded.parameters.ipa_settings.listen_port, 9998);
     assert_eq!(loaded.problems.len(), 1);
     let problem = &loaded.problems[0];
-    assert_eq!(
-        (problem.kind, problem.name.as_str()),
-        (ProblemKind::Conflict, "advertise.host")
-    );
+    assert_eq!((problem.kind, problem.name.as_str()), (ProblemKind::Conflict, "advertise.host"));
     assert_eq!(problem.value, "192.0.2.2");
-    assert!(
-        problem.detail.ends_with("zzz.conf: advertise_host"),
-        "{}",
-        problem.detail
-    );
+    assert!(problem.detail.ends_with("zzz.conf: advertise_host"), "{}", problem.detail);
     assert!(!loaded.has_unusable(), "the value itself is right");
 }
 
@@ -324,11 +242,7 @@ fn bad_values_of_others_are_problems_and_the_next_layer_counts() {
         ("ipa-api-url=http://h%20x", "ironic.api-url", "null"),
         ("ipa-advertise-port=0", "advertise.port", "9999"),
         ("ipa-advertise-port=65536", "advertise.port", "9999"),
-        (
-            "ipa-advertise-host=172.25.134.128\u{200b}",
-            "advertise.host",
-            "null",
-        ),
+        ("ipa-advertise-host=172.25.134.128\u{200b}", "advertise.host", "null"),
         ("ipa-advertise-host=10.1", "advertise.host", "null"),
         ("ipa-advertise-protocol=ftp", "advertise.protocol", "\"http\""),
         ("ipa-lookup-timeout=5m", "lookup.timeout", "600"),
@@ -350,22 +264,14 @@ fn bad_values_of_others_are_problems_and_the_next_layer_counts() {
         assert_eq!((value.as_str(), source), (expected, "default"), "{text}");
         assert_eq!(loaded.problems.len(), 1, "{text}");
         let problem = &loaded.problems[0];
-        assert_eq!(
-            (problem.name.as_str(), problem.source),
-            (name, Source::Cmdline),
-            "{text}"
-        );
+        assert_eq!((problem.name.as_str(), problem.source), (name, Source::Cmdline), "{text}");
         assert!(!problem.wanted.is_empty() && problem.detail.contains(text.split('=').next().unwrap()));
         assert!(loaded.has_unusable());
 
         // The same value in IPA's configuration: then the kernel command line counts.
         let (option, bad) = text.split_once('=').unwrap();
         let option = option.strip_prefix("ipa-").unwrap().replace('-', "_");
-        let option = if option == "ip_lookup_timeout" {
-            "ip_lookup_sleep".to_owned()
-        } else {
-            option
-        };
+        let option = if option == "ip_lookup_timeout" { "ip_lookup_sleep".to_owned() } else { option };
         machine.drop_in("x.conf", &format!("[DEFAULT]\n{option} = {bad}\n"));
         machine.write("cmdline", "quiet");
         let loaded = machine.load(&[]).unwrap();
@@ -379,23 +285,14 @@ fn bad_values_of_others_are_problems_and_the_next_layer_counts() {
 fn a_bad_higher_layer_gives_way_to_a_good_lower_one() {
     let machine = Machine::new();
     machine.drop_in("x.conf", "[DEFAULT]\napi_url = mdns\nadvertise_host = $my_ip");
-    machine.write(
-        "cmdline",
-        "ipa-api-url=http://192.0.2.1:6385 ipa-advertise-host=192.0.2.9",
-    );
+    machine.write("cmdline", "ipa-api-url=http://192.0.2.1:6385 ipa-advertise-host=192.0.2.9");
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(urls(&loaded.parameters), ["http://192.0.2.1:6385"]);
     assert_eq!(loaded.parameters.advertise.host, Host::parse("192.0.2.9"));
     let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 2);
-    assert!(
-        said[0].contains("$my_ip") && said[0].contains("references"),
-        "{said:?}"
-    );
-    assert!(
-        said[1].contains("\"mdns\"") && said[1].contains("multicast DNS"),
-        "{said:?}"
-    );
+    assert!(said[0].contains("$my_ip") && said[0].contains("references"), "{said:?}");
+    assert!(said[1].contains("\"mdns\"") && said[1].contains("multicast DNS"), "{said:?}");
 }
 
 #[test]
@@ -406,15 +303,8 @@ fn a_list_keeps_its_usable_items() {
         "ipa-api-url=http://192.0.2.1:6385/,junk,https://[fd00::1]:6385/v1,,http://u:hunter2@h,http://192.0.2.1:6385",
     );
     let loaded = machine.load(&[]).unwrap();
-    assert_eq!(
-        urls(&loaded.parameters),
-        ["http://192.0.2.1:6385", "https://[fd00::1]:6385"]
-    );
-    let values: Vec<&str> = loaded
-        .problems
-        .iter()
-        .map(|problem| problem.value.as_str())
-        .collect();
+    assert_eq!(urls(&loaded.parameters), ["http://192.0.2.1:6385", "https://[fd00::1]:6385"]);
+    let values: Vec<&str> = loaded.problems.iter().map(|problem| problem.value.as_str()).collect();
     assert_eq!(values, ["junk", "", "http://******@h"]);
     assert!(!format!("{loaded:?}").contains("hunter2"));
 }
@@ -460,18 +350,9 @@ fn bad_values_and_keys_in_our_file_name_file_and_line() {
     let flag = format!("--config.file={}", machine.path("own.toml"));
     let line = |number: u32| format!("{}:{number}", machine.path("own.toml"));
     for (content, parts) in [
-        (
-            "\nadvertise.host = \"a b\"",
-            [line(2), "advertise.host".to_owned(), "\"a b\"".to_owned()],
-        ),
-        (
-            "advertise.port = 70000",
-            [line(1), "70000".to_owned(), "65535".to_owned()],
-        ),
-        (
-            "[advertise]\nprot = 1",
-            [line(2), "advertise.prot".to_owned(), "unknown".to_owned()],
-        ),
+        ("\nadvertise.host = \"a b\"", [line(2), "advertise.host".to_owned(), "\"a b\"".to_owned()]),
+        ("advertise.port = 70000", [line(1), "70000".to_owned(), "65535".to_owned()]),
+        ("[advertise]\nprot = 1", [line(2), "advertise.prot".to_owned(), "unknown".to_owned()]),
     ] {
         machine.write("own.toml", content);
         let error = machine.load(&[&flag]).unwrap_err().to_string();
@@ -479,10 +360,7 @@ fn bad_values_and_keys_in_our_file_name_file_and_line() {
             assert!(error.contains(&part), "{error}: {part}");
         }
     }
-    let error = machine
-        .load(&["--config.file=/nowhere.toml"])
-        .unwrap_err()
-        .to_string();
+    let error = machine.load(&["--config.file=/nowhere.toml"]).unwrap_err().to_string();
     for part in ["/nowhere.toml", "--config.file", "No such file"] {
         assert!(error.contains(part), "{error}: {part}");
     }
@@ -496,18 +374,12 @@ fn a_lonely_certificate_of_others_is_a_problem() {
     machine.drop_in("x.conf", "[DEFAULT]\nkeyfile = /k.pem\ncafile = /ca.pem");
     let loaded = machine.load(&[]).unwrap();
     assert_eq!(loaded.parameters.ironic.keyfile, None);
-    assert_eq!(
-        loaded.parameters.ironic.cafile.as_deref(),
-        Some("/ca.pem".as_ref())
-    );
+    assert_eq!(loaded.parameters.ironic.cafile.as_deref(), Some("/ca.pem".as_ref()));
     assert_eq!(entry(&loaded, "ironic.keyfile").1, "default");
     assert_eq!(loaded.problems.len(), 1);
     assert!(loaded.problems[0].wanted.contains("ironic.certfile"));
     let loaded = machine.load(&["--ironic.certfile=/c.pem"]).unwrap();
-    assert_eq!(
-        loaded.parameters.ironic.keyfile.as_deref(),
-        Some("/k.pem".as_ref())
-    );
+    assert_eq!(loaded.parameters.ironic.keyfile.as_deref(), Some("/k.pem".as_ref()));
     assert_eq!(loaded.problems, []);
 }
 
@@ -522,20 +394,13 @@ fn unreadable_sources_of_others_are_problems() {
     let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 3, "{said:?}");
     for part in ["not a regular file", "larger than 1048576", "line 2"] {
-        assert_eq!(
-            said.iter().filter(|line| line.contains(part)).count(),
-            1,
-            "{part}: {said:?}"
-        );
+        assert_eq!(said.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {said:?}");
     }
     let error = machine.load(&[]).map(|_| ()).and_then(|()| {
         std::fs::remove_file(machine.root.join("cmdline")).unwrap();
         machine.load(&[]).map(|_| ())
     });
-    assert!(
-        error.unwrap_err().to_string().contains("cmdline.path"),
-        "named by a flag: an error"
-    );
+    assert!(error.unwrap_err().to_string().contains("cmdline.path"), "named by a flag: an error");
 }
 
 #[test]

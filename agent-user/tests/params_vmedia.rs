@@ -74,10 +74,7 @@ fn parameters_of_a_medium_go_between_ipas_files_and_the_command_line() {
     );
     assert_eq!(entry(&loaded, "advertise.port").1, "ipa-config");
     assert_eq!(entry(&loaded, "lookup.timeout").1, "cmdline");
-    assert_eq!(
-        loaded.parameters.ironic.agent_token.as_ref().unwrap().expose(),
-        "hunter2"
-    );
+    assert_eq!(loaded.parameters.ironic.agent_token.as_ref().unwrap().expose(), "hunter2");
     assert!(!format!("{loaded:?}").contains("hunter2"));
     assert!(!is_mounted(&device), "nothing stays mounted");
 
@@ -109,35 +106,21 @@ fn configuration_on_a_medium_counts_as_if_it_lay_in_etc() {
         machine.drop_in("20.conf", "[DEFAULT]\nlookup_interval=2");
         let below = |directory: &str, name: &str| format!("medium/etc/ironic-python-agent{directory}/{name}");
         machine.write(&below(".d", "10.conf"), "[DEFAULT]\nadvertise_port=2");
-        machine.write(
-            &below(".d", "zz-ipa-sidecar.conf"),
-            "[DEFAULT]\nadvertise_host=192.0.2.6",
-        );
+        machine.write(&below(".d", "zz-ipa-sidecar.conf"), "[DEFAULT]\nadvertise_host=192.0.2.6");
         machine.write(&below(".d", "zzz.conf"), "[DEFAULT]\nadvertise_host=192.0.2.7");
         machine.write(&below("", "a.conf"), "[DEFAULT]\nadvertise_port=3\nlisten_port=3");
         machine.write(&below("", "ironic.crt"), "no configuration");
         let device = insert(&mut machine, label, "medium");
         let loaded = machine.load(&[]).unwrap();
-        assert_eq!(
-            loaded.parameters.advertise.port, 2,
-            "the medium's 10.conf takes the place of ours"
-        );
+        assert_eq!(loaded.parameters.advertise.port, 2, "the medium's 10.conf takes the place of ours");
         assert_eq!(entry(&loaded, "lookup.timeout").1, "default");
         assert_eq!(entry(&loaded, "lookup.interval").0, "2");
         assert_eq!(loaded.parameters.ipa_settings.listen_port, 3);
-        let place = format!(
-            "{} etc/ironic-python-agent.d/10.conf: advertise_port",
-            device.node.display()
-        );
+        let place = format!("{} etc/ironic-python-agent.d/10.conf: advertise_port", device.node.display());
         assert_eq!(entry(&loaded, "advertise.port").2, place);
         assert_eq!(loaded.parameters.advertise.host.unwrap().to_string(), "192.0.2.7");
         let kinds: Vec<ProblemKind> = loaded.problems.iter().map(|problem| problem.kind).collect();
-        assert_eq!(
-            kinds,
-            [ProblemKind::Conflict, ProblemKind::Conflict],
-            "{:?}",
-            loaded.problems
-        );
+        assert_eq!(kinds, [ProblemKind::Conflict, ProblemKind::Conflict], "{:?}", loaded.problems);
         assert!(!is_mounted(&device));
     }
 }
@@ -151,10 +134,7 @@ fn a_hostile_medium_gives_problems_and_nothing_else() {
     secret.write("secret.conf", "[DEFAULT]\nadvertise_port=7");
     let mut machine = Machine::new();
     machine.write("cmdline", "boot_method=vmedia ipa-api-url=http://192.0.2.1:6385");
-    machine.write(
-        "medium/etc/ironic-python-agent.d/good.conf",
-        "[DEFAULT]\nlisten_port=8",
-    );
+    machine.write("medium/etc/ironic-python-agent.d/good.conf", "[DEFAULT]\nlisten_port=8");
     let link = |name: &str| {
         std::os::unix::fs::symlink(secret.path("secret.conf"), machine.root.join("medium").join(name))
             .unwrap();
@@ -164,17 +144,11 @@ fn a_hostile_medium_gives_problems_and_nothing_else() {
     let fifo = machine.path("medium/etc/ironic-python-agent.d/fifo.conf");
     tool("mkfifo", &[&fifo]).unwrap();
     let big = machine.root.join("medium/etc/ironic-python-agent.d/big.conf");
-    std::fs::File::create(big)
-        .unwrap()
-        .set_len(1024 * 1024 + 1)
-        .unwrap();
+    std::fs::File::create(big).unwrap().set_len(1024 * 1024 + 1).unwrap();
     let config = insert(&mut machine, "config-2", "medium");
     std::fs::create_dir(machine.root.join("other")).unwrap();
-    std::os::unix::fs::symlink(
-        secret.path("secret.conf"),
-        machine.root.join("other/parameters.txt"),
-    )
-    .unwrap();
+    std::os::unix::fs::symlink(secret.path("secret.conf"), machine.root.join("other/parameters.txt"))
+        .unwrap();
     let parameters = insert(&mut machine, "ir-vfd-dev", "other");
 
     let loaded = machine.load(&[]).unwrap();
@@ -195,12 +169,7 @@ fn a_hostile_medium_gives_problems_and_nothing_else() {
             .any(|line| line.contains(&format!("{place} cannot be read")) && line.contains(reason));
         assert!(found, "{place}: {said:?}");
     }
-    assert!(
-        loaded
-            .problems
-            .iter()
-            .all(|problem| problem.source == Source::Vmedia)
-    );
+    assert!(loaded.problems.iter().all(|problem| problem.source == Source::Vmedia));
     assert!(!is_mounted(&config) && !is_mounted(&parameters));
 }
 
@@ -216,18 +185,10 @@ fn other_devices_are_left_alone() {
     let name = device.name().to_owned();
     assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 7);
     machine.write(&format!("block/{name}/partition"), "1");
-    assert_eq!(
-        machine.load(&[]).unwrap().parameters.advertise.port,
-        9999,
-        "a partition"
-    );
+    assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 9999, "a partition");
     std::fs::remove_file(machine.root.join(format!("block/{name}/partition"))).unwrap();
     machine.write(&format!("block/{name}/device/type"), "0");
-    assert_eq!(
-        machine.load(&[]).unwrap().parameters.advertise.port,
-        9999,
-        "a disk that is not on USB"
-    );
+    assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 9999, "a disk that is not on USB");
 
     // The same disk on a USB bus: sysfs names are links into the tree of devices.
     let disk = format!("devices/pci0000:00/usb1/1-1/block/{name}");
@@ -236,11 +197,7 @@ fn other_devices_are_left_alone() {
         let _ = std::fs::remove_file(machine.root.join("block").join(&name));
         machine.write(&format!("{disk}/size"), sectors);
         std::os::unix::fs::symlink(machine.root.join(&disk), machine.root.join("block").join(&name)).unwrap();
-        assert_eq!(
-            machine.load(&[]).unwrap().parameters.advertise.port,
-            port,
-            "{sectors} sectors"
-        );
+        assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, port, "{sectors} sectors");
     }
 }
 
@@ -260,15 +217,8 @@ fn the_model_is_enough_where_no_label_is() {
     std::fs::remove_file(machine.root.join("medium/parameters.txt")).unwrap();
     let _second = insert(&mut machine, "ir-vfd-dev", "medium");
     let loaded = machine.load(&[]).unwrap();
-    assert_eq!(
-        loaded.parameters.advertise.port, 9999,
-        "the label goes before the model"
-    );
-    assert!(
-        loaded.problems[0].to_string().contains("no such file"),
-        "{:?}",
-        loaded.problems
-    );
+    assert_eq!(loaded.parameters.advertise.port, 9999, "the label goes before the model");
+    assert!(loaded.problems[0].to_string().contains("no such file"), "{:?}", loaded.problems);
 }
 
 #[test]
@@ -299,10 +249,7 @@ fn labels_of_images_made_by_the_usual_tools() {
     let machine = Machine::new();
     machine.write("medium/parameters.txt", "a=b");
     let image = ext4_image(&machine, "ir-vfd-dev", "medium");
-    assert_eq!(
-        identified(&image),
-        Some((FileSystem::Ext4, "ir-vfd-dev".to_owned()))
-    );
+    assert_eq!(identified(&image), Some((FileSystem::Ext4, "ir-vfd-dev".to_owned())));
     for (bits, size) in [("12", 1_474_560), ("16", 16 << 20), ("32", 64 << 20)] {
         let image = machine.root.join(format!("fat{bits}.img"));
         std::fs::File::create(&image).unwrap().set_len(size).unwrap();
@@ -311,29 +258,13 @@ fn labels_of_images_made_by_the_usual_tools() {
             println!("SKIP: no mkfs.vfat; hand-made images are tested beside the code");
             break;
         }
-        assert_eq!(
-            identified(&image),
-            Some((FileSystem::Vfat, "IR-VFD-DEV".to_owned())),
-            "FAT{bits}"
-        );
+        assert_eq!(identified(&image), Some((FileSystem::Vfat, "IR-VFD-DEV".to_owned())), "FAT{bits}");
     }
     let image = machine.root.join("cd.iso");
     let (path, content) = (image.to_str().unwrap(), machine.path("medium"));
-    let arguments = [
-        "-quiet",
-        "-R",
-        "-J",
-        "-V",
-        "vmedia_boot_iso",
-        "-o",
-        path,
-        &content,
-    ];
+    let arguments = ["-quiet", "-R", "-J", "-V", "vmedia_boot_iso", "-o", path, &content];
     match tool("genisoimage", &arguments) {
-        Some(_) => assert_eq!(
-            identified(&image),
-            Some((FileSystem::Iso9660, "vmedia_boot_iso".to_owned()))
-        ),
+        Some(_) => assert_eq!(identified(&image), Some((FileSystem::Iso9660, "vmedia_boot_iso".to_owned()))),
         None => println!("SKIP: no genisoimage; hand-made images are tested beside the code"),
     }
 }

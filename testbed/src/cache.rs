@@ -12,11 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 /// # Errors
 /// Where none of these variables is set, or the directory cannot be made.
 pub fn directory() -> io::Result<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let path = set("IPA_SIDECAR_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("ipa-sidecar")))
         .or_else(|| Some(set("HOME")?.join(".cache/ipa-sidecar")))

@@ -53,11 +53,7 @@ impl Daemon {
     /// # Errors
     /// Where it cannot be started.
     pub fn from_command(mut command: Command, netns: &Arc<Netns>) -> io::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(String::new()));
         let reader = child.stderr.take().map(|stderr| {
             let log = Arc::clone(&log);
@@ -69,12 +65,7 @@ impl Daemon {
                 }
             })
         });
-        Ok(Self {
-            child,
-            http: Http::inside(netns, WEB),
-            log,
-            reader,
-        })
+        Ok(Self { child, http: Http::inside(netns, WEB), log, reader })
     }
 
     /// The flags of every daemon here.
@@ -116,9 +107,7 @@ impl Daemon {
     pub fn metric(&self, sample: &str) -> io::Result<Option<f64>> {
         let text = self.get("/metrics")?.text();
         let name = format!("ipa_sidecar_{sample} ");
-        Ok(text
-            .lines()
-            .find_map(|line| line.strip_prefix(&name)?.parse().ok()))
+        Ok(text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()))
     }
 
     /// Waits until `/state` is as wanted, and gives it.
@@ -154,9 +143,7 @@ impl Daemon {
     /// # Errors
     /// After `limit`, with the log.
     pub fn wait_log(&self, text: &str, limit: Duration) -> io::Result<()> {
-        self.wait(&format!("log line {text:?}"), limit, || {
-            self.log().contains(text).then_some(())
-        })
+        self.wait(&format!("log line {text:?}"), limit, || self.log().contains(text).then_some(()))
     }
 
     /// Waits until `look` gives something.
@@ -171,13 +158,8 @@ impl Daemon {
             }
             sleep(POLL);
         }
-        let state = self
-            .state()
-            .map_or_else(|error| error.to_string(), |state| format!("{state:#}"));
-        Err(io::Error::other(format!(
-            "not within {limit:?}: {what}\nstate: {state}\nlog:\n{}",
-            self.log()
-        )))
+        let state = self.state().map_or_else(|error| error.to_string(), |state| format!("{state:#}"));
+        Err(io::Error::other(format!("not within {limit:?}: {what}\nstate: {state}\nlog:\n{}", self.log())))
     }
 
     /// Sends SIGTERM and waits; gives the status and how long it took.
@@ -189,8 +171,7 @@ impl Daemon {
         if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
-        self.ended(Duration::from_secs(10))
-            .map(|status| (status, started.elapsed()))
+        self.ended(Duration::from_secs(10)).map(|status| (status, started.elapsed()))
     }
 
     /// Waits for its end.
@@ -206,10 +187,7 @@ impl Daemon {
             }
             sleep(POLL);
         }
-        Err(io::Error::other(format!(
-            "still running after {limit:?}\nlog:\n{}",
-            self.log()
-        )))
+        Err(io::Error::other(format!("still running after {limit:?}\nlog:\n{}", self.log())))
     }
 
     fn read_rest(&mut self) {

@@ -51,9 +51,7 @@ impl Guardian {
         let mut command = match netns {
             Some(netns) => {
                 let mut command = Command::new("nsenter");
-                command
-                    .arg(format!("--net=/proc/{}/ns/net", netns.pid()))
-                    .args(["--", "sh"]);
+                command.arg(format!("--net=/proc/{}/ns/net", netns.pid())).args(["--", "sh"]);
                 command
             }
             None => Command::new("sh"),
@@ -69,10 +67,7 @@ impl Guardian {
             .stderr(output)
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("{:?}: {e}", command.get_program())))?;
-        Ok(Self {
-            shell,
-            directory: directory.to_owned(),
-        })
+        Ok(Self { shell, directory: directory.to_owned() })
     }
 
     /// Kills the server, if it still runs, and removes the directory.

@@ -95,9 +95,7 @@ impl Response {
     /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
-        headers
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The body as text; what is no UTF-8 is replaced.
@@ -112,10 +110,7 @@ impl Response {
     pub fn json(&self) -> io::Result<Value> {
         serde_json::from_slice(&self.body).map_err(|e| {
             let start: String = self.text().chars().take(200).collect();
-            io::Error::other(format!(
-                "status {} with a body that is no JSON ({e}): {start:?}",
-                self.status
-            ))
+            io::Error::other(format!("status {} with a body that is no JSON ({e}): {start:?}", self.status))
         })
     }
 }
@@ -133,10 +128,7 @@ fn request(
     }
     let body = body.map(Value::to_string).unwrap_or_default();
     if !body.is_empty() {
-        head.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        ));
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     }
     format!("{head}\r\n{body}").into_bytes()
 }
@@ -158,11 +150,7 @@ fn response(stream: impl Read) -> io::Result<Response> {
         let (name, value) = text.split_once(':').ok_or_else(|| invalid("header", &text))?;
         headers.push((name.to_owned(), value.trim().to_owned()));
     }
-    let mut answer = Response {
-        status,
-        headers,
-        body: Vec::new(),
-    };
+    let mut answer = Response { status, headers, body: Vec::new() };
     answer.body = body(&answer, &mut reader)?;
     Ok(answer)
 }
@@ -213,10 +201,7 @@ fn line(reader: &mut impl BufRead) -> io::Result<String> {
     reader.read_line(&mut text)?;
     match text.strip_suffix('\n') {
         Some(text) => Ok(text.strip_suffix('\r').unwrap_or(text).to_owned()),
-        None => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the answer ended within its head",
-        )),
+        None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the answer ended within its head")),
     }
 }
 
@@ -241,10 +226,7 @@ mod tests {
         let counted = parse("HTTP/1.1 404 Not Found\r\ncontent-length:  2\r\n\r\n{}garbage").unwrap();
         assert_eq!((counted.status, counted.text().as_str()), (404, "{}"));
         assert_eq!(counted.header("Content-Length"), Some("2"));
-        assert_eq!(
-            parse("HTTP/1.0 200 OK\r\n\r\nall of it").unwrap().text(),
-            "all of it"
-        );
+        assert_eq!(parse("HTTP/1.0 200 OK\r\n\r\nall of it").unwrap().text(), "all of it");
         assert_eq!(parse("HTTP/1.1 204 No Content\r\n\r\n").unwrap().body, b"");
     }
 
@@ -255,10 +237,7 @@ mod tests {
             ("SSH-2.0-x\r\n", "SSH-2.0-x"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "3 of 5"),
             ("HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n", "five"),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                "zz",
-            ),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "zz"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text:?}: {error}");
@@ -278,20 +257,13 @@ mod tests {
             while !seen[..length].ends_with(b"{\"a\":1}") {
                 length += stream.read(&mut seen[length..]).unwrap();
             }
-            stream
-                .write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").unwrap();
             String::from_utf8(seen[..length].to_vec()).unwrap()
         });
-        let answer = http
-            .post("/x?y=1", &[("X-Name", "value")], &serde_json::json!({"a": 1}))
-            .unwrap();
+        let answer = http.post("/x?y=1", &[("X-Name", "value")], &serde_json::json!({"a": 1})).unwrap();
         assert_eq!((answer.status, answer.body.len()), (202, 0));
         let seen = server.join().unwrap();
-        assert!(
-            seen.starts_with("POST /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:"),
-            "{seen}"
-        );
+        assert!(seen.starts_with("POST /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:"), "{seen}");
         assert!(
             seen.contains("\r\nX-Name: value\r\n") && seen.contains("\r\nContent-Length: 7\r\n"),
             "{seen}"

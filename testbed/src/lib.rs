@@ -26,10 +26,7 @@ pub fn needs_root(test: &str) -> bool {
     if is_root() {
         return true;
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{test} needs root, and CI has it"
-    );
+    assert!(std::env::var_os("CI").is_none(), "{test} needs root, and CI has it");
     eprintln!("SKIP: {test} needs root");
     false
 }

@@ -68,10 +68,8 @@ impl Netns {
     /// # Errors
     /// Of the first one that failed.
     pub fn ip_lines(&self, lines: &str) -> io::Result<()> {
-        let mut wanted = lines
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut wanted =
+            lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         wanted.try_for_each(|line| self.ip(line).map(drop))
     }
 
@@ -81,9 +79,7 @@ impl Netns {
     /// What `ip` said.
     pub fn join(&self, device: &str, other: &Self, other_device: &str) -> io::Result<()> {
         let peer = other.pid();
-        self.ip(&format!(
-            "link add {device} type veth peer name {other_device} netns {peer}"
-        ))?;
+        self.ip(&format!("link add {device} type veth peer name {other_device} netns {peer}"))?;
         self.ip(&format!("link set {device} up"))?;
         other.ip(&format!("link set {other_device} up")).map(drop)
     }
@@ -140,16 +136,10 @@ mod tests {
         a.join("left", &b, "right").unwrap();
         a.ip("addr add 10.99.0.1/24 dev left").unwrap();
         b.ip("addr add 10.99.0.2/24 dev right").unwrap();
-        let listener = b
-            .enter(|| std::net::TcpListener::bind("10.99.0.2:0").unwrap())
-            .unwrap();
+        let listener = b.enter(|| std::net::TcpListener::bind("10.99.0.2:0").unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        a.enter(|| std::net::TcpStream::connect(address).unwrap())
-            .unwrap();
-        assert!(
-            std::net::TcpStream::connect(address).is_err(),
-            "the namespaces leak into ours"
-        );
+        a.enter(|| std::net::TcpStream::connect(address).unwrap()).unwrap();
+        assert!(std::net::TcpStream::connect(address).is_err(), "the namespaces leak into ours");
         let holder = format!("/proc/{}", a.pid());
         drop(a);
         assert!(!std::path::Path::new(&holder).exists());

@@ -78,12 +78,7 @@ pub struct SeedIpa {
 impl SeedIpa {
     /// One that has not asked anything yet.
     pub fn new(options: SeedOptions) -> Self {
-        Self {
-            options,
-            server_minor: None,
-            node: None,
-            address: None,
-        }
+        Self { options, server_minor: None, node: None, address: None }
     }
 
     /// The lookup: status and body. After status 200 it knows its node and its token.
@@ -100,9 +95,8 @@ impl SeedIpa {
             }
             Dialect::Passthru { driver } => {
                 let named = self.options.macs.iter().enumerate();
-                let interfaces: Vec<_> = named
-                    .map(|(n, mac)| json!({"name": format!("eth{n}"), "mac_address": mac}))
-                    .collect();
+                let interfaces: Vec<_> =
+                    named.map(|(n, mac)| json!({"name": format!("eth{n}"), "mac_address": mac})).collect();
                 let body = json!({"version": "2", "inventory": {"interfaces": interfaces}});
                 let path = format!("/v1/drivers/{driver}/vendor_passthru/lookup");
                 self.ask(|http| http.post(&path, &[], &body))?
@@ -133,10 +127,7 @@ impl SeedIpa {
             None => {
                 let url = self.options.api_urls.first();
                 let url = url.ok_or_else(|| io::Error::other("no API URL"))?;
-                let output = self
-                    .options
-                    .netns
-                    .ip(&format!("route get {}", address_of(url)?.ip()))?;
+                let output = self.options.netns.ip(&format!("route get {}", address_of(url)?.ip()))?;
                 source(&output).ok_or_else(|| {
                     io::Error::other(format!("Agent could not find a valid IP address in {output:?}"))
                 })?
@@ -234,27 +225,14 @@ fn server_minor(answer: &Response) -> Option<u16> {
 /// The address of an `http` URL, IPv4 first as gethostbyname(3) has nothing else.
 fn address_of(url: &str) -> io::Result<SocketAddr> {
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("API URL {url:?}: {why}"));
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| invalid("the stand-in speaks http only"))?;
+    let rest = url.strip_prefix("http://").ok_or_else(|| invalid("the stand-in speaks http only"))?;
     let authority = rest.trim_end_matches('/');
-    let has_port = authority
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
         && !authority.ends_with(']');
-    let authority = if has_port {
-        authority.to_owned()
-    } else {
-        format!("{authority}:{HTTP_PORT}")
-    };
-    let found: Vec<_> = authority
-        .to_socket_addrs()
-        .map_err(|e| invalid(&e.to_string()))?
-        .collect();
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{HTTP_PORT}") };
+    let found: Vec<_> = authority.to_socket_addrs().map_err(|e| invalid(&e.to_string()))?.collect();
     let ipv4 = found.iter().find(|address| address.is_ipv4());
-    ipv4.or(found.first())
-        .copied()
-        .ok_or_else(|| invalid("no address"))
+    ipv4.or(found.first()).copied().ok_or_else(|| invalid("no address"))
 }
 
 #[cfg(test)]
@@ -266,14 +244,8 @@ mod tests {
     fn the_source_is_cut_out_as_in_version_1_5_2() {
         for (output, source) in [
             // The seed's ramdisk, and the same route as an older iproute2 prints it.
-            (
-                "172.25.134.35 dev enp2s0 src 172.25.134.128 uid 0\n    cache\n",
-                Some("172.25.134.128 uid 0"),
-            ),
-            (
-                "172.25.134.35 dev enp2s0  src 172.25.134.128\n    cache \n",
-                Some("172.25.134.128"),
-            ),
+            ("172.25.134.35 dev enp2s0 src 172.25.134.128 uid 0\n    cache\n", Some("172.25.134.128 uid 0")),
+            ("172.25.134.35 dev enp2s0  src 172.25.134.128\n    cache \n", Some("172.25.134.128")),
             ("10.0.0.1 dev srcnic src 10.0.0.5 uid 0", Some("nic")),
             ("10.0.0.1 dev eth0", None),
             ("", None),
@@ -293,10 +265,7 @@ mod tests {
             assert_eq!(address_of(url).unwrap().to_string(), address);
         }
         let error = address_of("https://10.77.0.1").unwrap_err().to_string();
-        assert!(
-            error.contains("https://10.77.0.1") && error.contains("http only"),
-            "{error}"
-        );
+        assert!(error.contains("https://10.77.0.1") && error.contains("http only"), "{error}");
     }
 
     /// A node at 10.77.0.2 with an Ironic of its own in the same namespace.
@@ -305,9 +274,7 @@ mod tests {
         netns
             .ip_lines("link add nic type veth peer name peer\naddr add 10.77.0.2/24 dev nic\nlink set nic up\nlink set peer up")
             .unwrap();
-        let listener = netns
-            .enter(|| std::net::TcpListener::bind("10.77.0.2:6385").unwrap())
-            .unwrap();
+        let listener = netns.enter(|| std::net::TcpListener::bind("10.77.0.2:6385").unwrap()).unwrap();
         (netns, StandIn::start(listener, behaviour).unwrap())
     }
 
@@ -319,20 +286,14 @@ mod tests {
         let (netns, ironic) = node(Behaviour::mitaka());
         netns.ip("route add 10.77.9.0/24 dev nic").unwrap();
         let mut options = SeedOptions::new(&netns, "http://10.77.0.2:6385");
-        options.dialect = Dialect::Passthru {
-            driver: "agent_ipmitool".to_owned(),
-        };
+        options.dialect = Dialect::Passthru { driver: "agent_ipmitool".to_owned() };
         // The address is the one towards an Ironic elsewhere; the first URL, where nothing is, gives it.
         options.api_urls.insert(0, "http://10.77.9.1:6385".to_owned());
         let mut seed = SeedIpa::new(options.clone());
         assert_eq!(seed.advertised_url().unwrap(), "http://10.77.0.2 uid 0:9999");
         seed.options.api_urls = vec!["http://10.77.0.2:1".to_owned(), ironic.url()];
         assert_eq!(seed.beat().unwrap(), (202, String::new()));
-        assert_eq!(
-            seed.options.api_urls.first(),
-            Some(&ironic.url()),
-            "the one that works comes first"
-        );
+        assert_eq!(seed.options.api_urls.first(), Some(&ironic.url()), "the one that works comes first");
         assert_eq!(ironic.agent_url().as_deref(), Some("http://10.77.0.2 uid 0:9999"));
         options.advertise_host = Some("10.77.0.2".to_owned());
         options.api_urls = vec![ironic.url()];
@@ -353,9 +314,7 @@ mod tests {
             return;
         }
         let (netns, ironic) = node(Behaviour::default());
-        let listener = netns
-            .enter(|| std::net::TcpListener::bind("10.77.0.2:6386").unwrap())
-            .unwrap();
+        let listener = netns.enter(|| std::net::TcpListener::bind("10.77.0.2:6386").unwrap()).unwrap();
         let other = StandIn::start(listener, Behaviour::default()).unwrap();
         let mut options = SeedOptions::new(&netns, ironic.url());
         options.api_urls.push(other.url());

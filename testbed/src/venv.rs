@@ -56,10 +56,7 @@ pub(crate) fn install(
     make(package, &directory, &mut step)?;
     finish(&directory, &mut step)?;
     fs::write(marker(&directory), package.constraints)?; // Last: without it the rest counts as torn.
-    step(&format!(
-        "{name} is installed: {} MB",
-        size(&directory)? / 1_000_000
-    ));
+    step(&format!("{name} is installed: {} MB", size(&directory)? / 1_000_000));
     Ok(directory)
 }
 
@@ -93,10 +90,7 @@ fn make(package: Package, directory: &Path, step: Step<'_>) -> io::Result<()> {
     }
     fs::create_dir_all(directory).map_err(|e| cache::at(directory, &e))?;
     let Package { name, version, .. } = package;
-    step(&format!(
-        "installing {name} {version} from PyPI into {}",
-        directory.display()
-    ));
+    step(&format!("installing {name} {version} from PyPI into {}", directory.display()));
     let checked = Command::new("python3").args(["-c", PYTHON_CHECK]).output();
     if !checked.as_ref().is_ok_and(|output| output.status.success()) {
         let text =
@@ -107,13 +101,7 @@ fn make(package: Package, directory: &Path, step: Step<'_>) -> io::Result<()> {
     run(Command::new("python3").args(["-m", "venv"]).arg(&venv), step)?;
     let constraints = directory.join("constraints.txt");
     fs::write(&constraints, package.constraints)?;
-    let pip = [
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-        "--constraint",
-    ];
+    let pip = ["install", "--disable-pip-version-check", "--progress-bar", "off", "--constraint"];
     run(
         Command::new(venv.join("bin/pip"))
             .args(pip)
@@ -128,14 +116,9 @@ fn make(package: Package, directory: &Path, step: Step<'_>) -> io::Result<()> {
 pub(crate) fn run(command: &mut Command, step: Step<'_>) -> io::Result<()> {
     // One pipe for both, so that the lines keep their order.
     let (reader, writer) = io::pipe()?;
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let shown = format!("{command:?}");
-    let mut child = command
-        .spawn()
-        .map_err(|e| io::Error::new(e.kind(), format!("{shown}: {e}")))?;
+    let mut child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{shown}: {e}")))?;
     command.stdout(Stdio::null()).stderr(Stdio::null()); // Closes our ends of the pipe.
     let mut last = std::collections::VecDeque::new();
     for line in BufReader::new(reader).split(b'\n') {
@@ -153,10 +136,7 @@ pub(crate) fn run(command: &mut Command, step: Step<'_>) -> io::Result<()> {
         return Ok(());
     }
     let last: Vec<_> = last.into();
-    Err(io::Error::other(format!(
-        "{shown} ended with {status}:\n{}",
-        last.join("\n")
-    )))
+    Err(io::Error::other(format!("{shown} ended with {status}:\n{}", last.join("\n"))))
 }
 
 #[cfg(test)]
@@ -168,17 +148,10 @@ mod tests {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; exit 4"]);
-        let error = run(&mut command, &mut |line| lines.push(line.to_owned()))
-            .unwrap_err()
-            .to_string();
+        let error = run(&mut command, &mut |line| lines.push(line.to_owned())).unwrap_err().to_string();
         assert_eq!(lines, ["one", "two"]);
-        assert!(
-            error.contains("exit status: 4") && error.ends_with("one\ntwo"),
-            "{error}"
-        );
-        let missing = run(&mut Command::new("no-such-command"), &mut |_| {})
-            .unwrap_err()
-            .to_string();
+        assert!(error.contains("exit status: 4") && error.ends_with("one\ntwo"), "{error}");
+        let missing = run(&mut Command::new("no-such-command"), &mut |_| {}).unwrap_err().to_string();
         assert!(missing.contains("no-such-command"), "{missing}");
     }
 

@@ -24,9 +24,7 @@ pub fn binary() -> PathBuf {
 pub fn run() -> anyhow::Result<()> {
     process::run(&mut command())?;
     let binary = binary();
-    let size = std::fs::metadata(&binary)
-        .with_context(|| binary.display().to_string())?
-        .len();
+    let size = std::fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();
     println!("{}: {} KiB", binary.display(), size / 1024);
     Ok(())
 }

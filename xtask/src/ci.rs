@@ -10,12 +10,8 @@ pub fn run() -> anyhow::Result<()> {
         return stages.finish();
     }
     stages.run("fmt", || cargo("fmt --all -- --check", &[]));
-    stages.run("clippy", || {
-        cargo("clippy --workspace --all-targets -- -D warnings", &[])
-    });
-    stages.run("doc", || {
-        cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")])
-    });
+    stages.run("clippy", || cargo("clippy --workspace --all-targets -- -D warnings", &[]));
+    stages.run("doc", || cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]));
     stages.run("deny", deny::run);
     stages.run("dashboards", dashboards::run);
     test::run_stages(&mut stages, &[]);

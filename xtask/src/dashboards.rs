@@ -28,10 +28,7 @@ pub fn run() -> anyhow::Result<String> {
                 &["test", "rules"]
             }
             Some(Kind::Configuration) => &["check", "config", "--syntax-only"],
-            None => bail!(
-                "{}: neither rules, rule tests nor a configuration of Prometheus",
-                file.display()
-            ),
+            None => bail!("{}: neither rules, rule tests nor a configuration of Prometheus", file.display()),
         };
         process::run(Command::new("promtool").args(words).arg(&file))?;
     }
@@ -50,10 +47,8 @@ enum Kind {
 
 /// What a file is, by its keys at the top level.
 fn kind(text: &str) -> Option<Kind> {
-    let has = |key: &str| {
-        text.lines()
-            .any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
-    };
+    let has =
+        |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
     match () {
         () if has("tests") => Some(Kind::Tests),
         () if has("scrape_configs") => Some(Kind::Configuration),
@@ -69,10 +64,7 @@ fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             files.extend(yaml_files(&path)?);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "yml" || extension == "yaml")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
             files.push(path);
         }
     }
@@ -87,14 +79,8 @@ mod tests {
     #[test]
     fn a_file_is_known_by_its_keys() {
         assert_eq!(kind("# x\ngroups:\n  - name: a\n"), Some(Kind::Rules));
-        assert_eq!(
-            kind("rule_files: [a.yml]\ntests:\n  - interval: 1m\n"),
-            Some(Kind::Tests)
-        );
-        assert_eq!(
-            kind("global: {}\nrule_files: [a]\nscrape_configs: []\n"),
-            Some(Kind::Configuration)
-        );
+        assert_eq!(kind("rule_files: [a.yml]\ntests:\n  - interval: 1m\n"), Some(Kind::Tests));
+        assert_eq!(kind("global: {}\nrule_files: [a]\nscrape_configs: []\n"), Some(Kind::Configuration));
         assert_eq!(kind("  groups:\n"), None);
         assert_eq!(kind("groups_of_things:\n"), None);
     }

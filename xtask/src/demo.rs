@@ -65,10 +65,7 @@ pub fn run(flags: &[String]) -> anyhow::Result<()> {
         return stage.end(daemon);
     }
     println!("\nIt runs on until Ctrl-C. Look at it from another terminal:");
-    println!(
-        "   nsenter --net=/proc/{}/ns/net curl -s localhost:10099/state",
-        stage.node.pid()
-    );
+    println!("   nsenter --net=/proc/{}/ns/net curl -s localhost:10099/state", stage.node.pid());
     loop {
         std::thread::park();
     }
@@ -89,9 +86,7 @@ impl Stage {
         let (server, node) = (Netns::new()?, Arc::new(Netns::new()?));
         node.join(NIC, &server, "server")?;
         server.ip(&format!("addr add {API}/20 dev server"))?;
-        node.ip_lines(&format!(
-            "link set {NIC} address {MAC}\naddr add {NODE}/20 dev {NIC}"
-        ))?;
+        node.ip_lines(&format!("link set {NIC} address {MAC}\naddr add {NODE}/20 dev {NIC}"))?;
         let listener = server.enter(|| TcpListener::bind((API, 6385)))??;
         let behaviour = Behaviour {
             macs: vec![MAC.to_owned()],
@@ -103,11 +98,7 @@ impl Stage {
         // Ironic is told nothing before an agent listens.
         let agent = node.enter(|| TcpListener::bind("[::]:9999"))??;
         std::thread::spawn(move || answer_as_agent(&agent));
-        Ok(Self {
-            node,
-            ironic,
-            binary: std::path::absolute(build::binary())?,
-        })
+        Ok(Self { node, ironic, binary: std::path::absolute(build::binary())? })
     }
 
     fn sidecar(&self, arguments: &[&str]) -> anyhow::Result<String> {
@@ -117,10 +108,7 @@ impl Stage {
 
     /// The agent of the seed, which takes its address from the text of `ip route get`.
     fn old_agent(&self, api_url: String) -> SeedIpa {
-        SeedIpa::new(SeedOptions {
-            macs: vec![MAC.to_owned()],
-            ..SeedOptions::new(&self.node, api_url)
-        })
+        SeedIpa::new(SeedOptions { macs: vec![MAC.to_owned()], ..SeedOptions::new(&self.node, api_url) })
     }
 
     fn the_failure(&self) -> anyhow::Result<()> {
@@ -129,12 +117,7 @@ impl Stage {
         );
         println!(
             "   {}",
-            self.node
-                .ip(&format!("route get {API}"))?
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim()
+            self.node.ip(&format!("route get {API}"))?.lines().next().unwrap_or_default().trim()
         );
         let mut agent = self.old_agent(self.ironic.url());
         agent.beat()?;
@@ -143,9 +126,7 @@ impl Stage {
         agent.set_advertise_host(NODE);
         let (status, answer) = agent.beat()?;
         println!("   and answers the right one with {status}: {}", fault(&answer));
-        self.sidecar(&["check-url", &held])?
-            .lines()
-            .for_each(|line| println!("   {line}"));
+        self.sidecar(&["check-url", &held])?.lines().for_each(|line| println!("   {line}"));
         self.ironic.power_cycle();
         Ok(())
     }
@@ -169,10 +150,7 @@ impl Stage {
         );
         let drop_in = std::fs::read_to_string(directory.join("zz-ipa-sidecar.conf"))?;
         println!("   An agent that reads its configuration directory is told beforehand:");
-        drop_in
-            .lines()
-            .filter(|line| line.contains(" = "))
-            .for_each(|line| println!("     {line}"));
+        drop_in.lines().filter(|line| line.contains(" = ")).for_each(|line| println!("     {line}"));
         std::fs::remove_dir_all(&directory)?;
         self.ironic.power_cycle();
         Ok(())
@@ -201,13 +179,9 @@ impl Stage {
     fn the_address_changes(&self, daemon: &Daemon) -> anyhow::Result<()> {
         println!("\n5. The address changes to {NEW}; Ironic has pinned the old one");
         let changed = Instant::now();
-        self.node
-            .ip_lines(&format!("addr flush dev {NIC}\naddr add {NEW}/20 dev {NIC}"))?;
+        self.node.ip_lines(&format!("addr flush dev {NIC}\naddr add {NEW}/20 dev {NIC}"))?;
         daemon.wait_address(Some(NEW), PATIENCE)?;
-        println!(
-            "   {:.0} ms later the sidecar has decided: {NEW}",
-            changed.elapsed().as_secs_f64() * 1e3
-        );
+        println!("   {:.0} ms later the sidecar has decided: {NEW}", changed.elapsed().as_secs_f64() * 1e3);
         daemon.wait_state("stale", PATIENCE, |state| {
             state.pointer("/stale").is_some_and(|stale| !stale.is_null())
         })?;
@@ -244,13 +218,9 @@ impl Stage {
 /// The text in an error answer of Ironic's.
 fn fault(answer: &str) -> String {
     let outer: Option<serde_json::Value> = serde_json::from_str(answer).ok();
-    let inner = outer
-        .as_ref()
-        .and_then(|outer| outer.get("error_message")?.as_str());
+    let inner = outer.as_ref().and_then(|outer| outer.get("error_message")?.as_str());
     let inner: Option<serde_json::Value> = inner.and_then(|inner| serde_json::from_str(inner).ok());
-    let text = inner
-        .as_ref()
-        .and_then(|inner| inner.get("faultstring")?.as_str());
+    let text = inner.as_ref().and_then(|inner| inner.get("faultstring")?.as_str());
     text.unwrap_or(answer).to_owned()
 }
 

@@ -28,23 +28,12 @@ fn program() -> anyhow::Result<PathBuf> {
             return Ok(candidate);
         }
     }
-    println!(
-        "installing cargo-deny {VERSION} into {}, once: one to three minutes",
-        root.display()
-    );
+    println!("installing cargo-deny {VERSION} into {}, once: one to three minutes", root.display());
     let _lock = cache::lock("cargo-deny")?;
     if !is_version(&cached) {
         let mut command = process::cargo();
         // --debug: it runs for a second, and builds in half the time.
-        command.args([
-            "install",
-            "cargo-deny",
-            "--version",
-            VERSION,
-            "--locked",
-            "--debug",
-            "--force",
-        ]);
+        command.args(["install", "cargo-deny", "--version", VERSION, "--locked", "--debug", "--force"]);
         // Not into our target directory, wherever that is.
         command.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR");
         process::run(&mut command)?;
@@ -53,10 +42,7 @@ fn program() -> anyhow::Result<PathBuf> {
 }
 
 fn is_version(program: &PathBuf) -> bool {
-    let output = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output();
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     output.is_ok_and(|output| {
         output.status.success()
             && String::from_utf8_lossy(&output.stdout).trim() == format!("cargo-deny {VERSION}")

@@ -17,10 +17,7 @@ pub fn run(flags: &[String]) -> anyhow::Result<()> {
     // Ctrl-C ends this process; the guardian of Ironic sees that, kills it and removes its files.
     loop {
         if let Some(code) = ironic.ended() {
-            bail!(
-                "Ironic ended by itself with exit code {code}:\n{}",
-                ironic.log_tail(20)
-            );
+            bail!("Ironic ended by itself with exit code {code}:\n{}", ironic.log_tail(20));
         }
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -72,9 +69,7 @@ fn options(flags: &[String]) -> anyhow::Result<Options> {
 }
 
 fn parse<T: std::str::FromStr>(name: &str, value: &str, wanted: &str) -> Result<T, WrongUsage> {
-    value
-        .parse()
-        .map_err(|_| WrongUsage(format!("{name} is {value:?} and must be {wanted}")))
+    value.parse().map_err(|_| WrongUsage(format!("{name} is {value:?} and must be {wanted}")))
 }
 
 #[cfg(test)]
@@ -89,15 +84,9 @@ mod tests {
     fn flags_with_and_without_the_equals_sign() {
         let options = parsed("--bind ::1 --port=0 --no-require-tls --fast-track=false").unwrap();
         assert_eq!(options.bind.to_string(), "::1");
-        assert_eq!(
-            (options.port, options.require_tls, options.fast_track),
-            (0, false, false)
-        );
+        assert_eq!((options.port, options.require_tls, options.fast_track), (0, false, false));
         let default = parsed("").unwrap();
-        assert_eq!(
-            (default.port, default.require_tls, default.fast_track),
-            (6385, true, true)
-        );
+        assert_eq!((default.port, default.require_tls, default.fast_track), (6385, true, true));
     }
 
     #[test]
@@ -111,10 +100,7 @@ mod tests {
             ("extra", "extra"),
         ] {
             let error = parsed(words).unwrap_err();
-            assert!(
-                error.is::<WrongUsage>() && error.to_string().contains(said),
-                "{words}: {error}"
-            );
+            assert!(error.is::<WrongUsage>() && error.to_string().contains(said), "{words}: {error}");
         }
     }
 }

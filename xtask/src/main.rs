@@ -61,10 +61,8 @@ impl std::error::Error for WrongUsage {}
 impl std::error::Error for Missing {}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let Err(error) = dispatch(&arguments) else {
         return ExitCode::SUCCESS;
     };
@@ -77,17 +75,12 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
-    if arguments.is_empty()
-        || arguments
-            .iter()
-            .any(|word| matches!(word.as_str(), "--help" | "-h" | "help"))
+    if arguments.is_empty() || arguments.iter().any(|word| matches!(word.as_str(), "--help" | "-h" | "help"))
     {
         print!("{USAGE}");
         return Ok(());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask has no parent directory")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
     std::env::set_current_dir(root).with_context(|| format!("cannot go to {}", root.display()))?;
     match arguments {
         [command] if command == "build" => build::run(),

@@ -31,11 +31,7 @@ static NEEDS: [Need; 10] = [
         check: Check::Programs(&["cc"]),
         packages: &["gcc", "libc6-dev"],
     },
-    Need {
-        what: "ip (network namespaces)",
-        check: Check::Programs(&["ip"]),
-        packages: &["iproute2"],
-    },
+    Need { what: "ip (network namespaces)", check: Check::Programs(&["ip"]), packages: &["iproute2"] },
     Need {
         what: "unshare, nsenter, setpriv, setsid, losetup, lscpu (namespaces, loop devices, what IPA asks)",
         check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
@@ -118,19 +114,12 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
     let apt = || {
         let mut command = Command::new("apt-get");
         // A package's service (prometheus) is not wanted, only its programs: nothing gets started.
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("SYSTEMD_OFFLINE", "1")
-            .env("RUNLEVEL", "1");
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("SYSTEMD_OFFLINE", "1").env("RUNLEVEL", "1");
         command.args(["-q", "-o", "Dpkg::Use-Pty=0"]);
         command
     };
     process::run(apt().arg("update"))?;
-    process::run(
-        apt()
-            .args(["-y", "--no-install-recommends", "install"])
-            .args(packages),
-    )
+    process::run(apt().args(["-y", "--no-install-recommends", "install"]).args(packages))
 }
 
 fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
@@ -142,11 +131,7 @@ fn there(check: &Check) -> bool {
         Check::Programs(names) => names.iter().all(|name| in_path(name)),
         Check::Python(text) => {
             let mut command = Command::new("python3");
-            command
-                .args(["-c", text])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+            command.args(["-c", text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             command.status().is_ok_and(|status| status.success())
         }
     }
@@ -154,9 +139,7 @@ fn there(check: &Check) -> bool {
 
 fn in_path(name: &str) -> bool {
     let path = process::search_path();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .any(|file| is_program(&file))
+    std::env::split_paths(&path).map(|directory| directory.join(name)).any(|file| is_program(&file))
 }
 
 fn is_program(file: &Path) -> bool {
@@ -192,11 +175,7 @@ mod tests {
         assert!(!there(&Check::Programs(&["sh", "no-such-program"])));
         assert!(!there(&Check::Python("import sys; sys.exit(1)")));
         assert!(!is_program(Path::new("/etc/passwd")) && !is_program(Path::new("/")));
-        let need = |what, packages| Need {
-            what,
-            check: Check::Programs(&[]),
-            packages,
-        };
+        let need = |what, packages| Need { what, check: Check::Programs(&[]), packages };
         let (one, two) = (need("first", &["a", "b"]), need("second", &["c"]));
         assert_eq!(
             advice(&[&one, &two]),

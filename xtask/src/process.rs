@@ -25,19 +25,14 @@ pub fn cargo() -> Command {
 /// PATH, and where Debian keeps root's programs (losetup, mkfs.vfat): it is missing in the PATH of some logins.
 pub fn search_path() -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<_> = env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .collect();
+    let directories: Vec<_> = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
     env::join_paths(directories).unwrap_or(path)
 }
 
 /// Runs it in the foreground, without input.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     println!("+ {}", shown(command));
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| shown(command))?;
+    let status = command.stdin(Stdio::null()).status().with_context(|| shown(command))?;
     if status.success() {
         return Ok(());
     }
@@ -73,10 +68,7 @@ pub fn build_quietly(command: &mut Command) -> anyhow::Result<()> {
         let line = line?;
         crates += usize::from(line.trim_start().starts_with("Compiling"));
         if told.elapsed() >= PACE {
-            eprintln!(
-                "  building: {crates} crates so far, {} s",
-                started.elapsed().as_secs()
-            );
+            eprintln!("  building: {crates} crates so far, {} s", started.elapsed().as_secs());
             told = Instant::now();
         }
         written.push_str(&line);
@@ -92,11 +84,7 @@ pub fn build_quietly(command: &mut Command) -> anyhow::Result<()> {
 /// The words of a command, the program without its directory.
 fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let mut text = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for word in command.get_args() {
         text.push(' ');
         text.push_str(&word.to_string_lossy());
@@ -113,14 +101,9 @@ mod tests {
         let mut seen = Vec::new();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo one; printf two; exit 3"]);
-        let error = run_seen(&mut command, |line| seen.push(line.to_owned()))
-            .unwrap_err()
-            .to_string();
+        let error = run_seen(&mut command, |line| seen.push(line.to_owned())).unwrap_err().to_string();
         assert_eq!(seen, ["one", "two"]);
-        assert!(
-            error.starts_with("sh -c echo one") && error.ends_with("exit status: 3"),
-            "{error}"
-        );
+        assert!(error.starts_with("sh -c echo one") && error.ends_with("exit status: 3"), "{error}");
         assert!(run(Command::new("/bin/sh").args(["-c", "exit 1"])).is_err());
         assert!(run(&mut Command::new("no-such-program")).is_err());
     }
@@ -129,11 +112,8 @@ mod tests {
     fn cargo_does_not_inherit_our_package() {
         assert!(env::var_os("CARGO_PKG_NAME").is_some());
         let command = cargo();
-        let removed: Vec<_> = command
-            .get_envs()
-            .filter(|(_, value)| value.is_none())
-            .map(|(name, _)| name)
-            .collect();
+        let removed: Vec<_> =
+            command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
         assert!(removed.iter().any(|name| *name == "CARGO_PKG_NAME"));
         assert!(removed.iter().any(|name| *name == "CARGO_MANIFEST_DIR"));
     }

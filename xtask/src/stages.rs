@@ -37,12 +37,7 @@ impl Stages {
                 note
             }
         };
-        self.rows.push(Row {
-            name: name.to_owned(),
-            took,
-            failed,
-            note,
-        });
+        self.rows.push(Row { name: name.to_owned(), took, failed, note });
         !failed
     }
 
@@ -52,40 +47,18 @@ impl Stages {
         if let Some(missing) = self.missing {
             return Err(missing.into());
         }
-        let failed: Vec<_> = self
-            .rows
-            .iter()
-            .filter(|row| row.failed)
-            .map(|row| row.name.as_str())
-            .collect();
+        let failed: Vec<_> = self.rows.iter().filter(|row| row.failed).map(|row| row.name.as_str()).collect();
         match failed.as_slice() {
             [] => Ok(()),
-            names => bail!(
-                "{} of {} stages failed: {}",
-                names.len(),
-                self.rows.len(),
-                names.join(", ")
-            ),
+            names => bail!("{} of {} stages failed: {}", names.len(), self.rows.len(), names.join(", ")),
         }
     }
 
     fn table(&self) -> String {
-        let width = self
-            .rows
-            .iter()
-            .map(|row| row.name.len())
-            .max()
-            .unwrap_or_default()
-            .max(5);
+        let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default().max(5);
         let mut text = format!("{:width$}  seconds\n", "stage");
         let mut total = Duration::ZERO;
-        for Row {
-            name,
-            took,
-            failed,
-            note,
-        } in &self.rows
-        {
+        for Row { name, took, failed, note } in &self.rows {
             let outcome = if *failed { "FAILED" } else { "ok" };
             let line = format!("{name:width$}  {:7.1}  {outcome:6}  {note}", took.as_secs_f64());
             let _ = writeln!(text, "{}", line.trim_end()); // Writing to a String does not fail.
@@ -109,15 +82,9 @@ mod tests {
         let table = stages.table();
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 5, "{table}");
-        assert!(
-            lines[1].starts_with("one ") && lines[1].ends_with("ok      a note"),
-            "{table}"
-        );
+        assert!(lines[1].starts_with("one ") && lines[1].ends_with("ok      a note"), "{table}");
         assert!(lines[2].ends_with("FAILED  broken"), "{table}");
-        assert_eq!(
-            stages.finish().unwrap_err().to_string(),
-            "1 of 3 stages failed: two"
-        );
+        assert_eq!(stages.finish().unwrap_err().to_string(), "1 of 3 stages failed: two");
         let mut good = Stages::default();
         good.run("one", || Ok(String::new()));
         assert!(good.finish().is_ok());

@@ -32,11 +32,7 @@ pub fn run_stages(stages: &mut Stages, filter: &[String]) {
         for version in [testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION] {
             RealIpa::install(version, &mut |line| println!("{line}"))?;
         }
-        Ok(format!(
-            "versions {} and {}",
-            testbed::ipa::VERSION,
-            testbed::ipa::ONE_URL_VERSION
-        ))
+        Ok(format!("versions {} and {}", testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION))
     });
     let built = stages.run("build tests", || {
         process::run(process::cargo().args(["test", "--workspace", "--no-run"]))?;
@@ -52,11 +48,7 @@ fn tests(filter: &[String]) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     if !programs.is_empty() {
         runs.push(
-            [
-                vec!["test", "--package", "agent-user", "--no-fail-fast"],
-                flags("--test", &programs),
-            ]
-            .concat(),
+            [vec!["test", "--package", "agent-user", "--no-fail-fast"], flags("--test", &programs)].concat(),
         );
     }
     let mut by_name = vec!["test", "--workspace", "--no-fail-fast"];
@@ -95,10 +87,7 @@ fn matching_programs(filter: &[String]) -> anyhow::Result<Vec<String>> {
     for entry in std::fs::read_dir("agent-user/tests")? {
         let path = entry?.path();
         let program = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
-        let name = path
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         if program && name.contains(word.as_str()) {
             names.push(name.to_owned());
         }
@@ -121,17 +110,12 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         else {
             return;
         };
         for count in counts.split("; ") {
-            match count
-                .split_once(' ')
-                .map(|(number, what)| (number.parse::<u64>(), what))
-            {
+            match count.split_once(' ').map(|(number, what)| (number.parse::<u64>(), what)) {
                 Some((Ok(number), "passed")) => self.passed += number,
                 Some((Ok(number), "failed")) => self.failed += number,
                 Some((Ok(number), "ignored")) => self.ignored += number,
@@ -143,11 +127,7 @@ impl Totals {
 
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} ignored",
-            self.passed, self.failed, self.ignored
-        )
+        write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
     }
 }
 
@@ -166,13 +146,6 @@ mod tests {
         ] {
             totals.add(line);
         }
-        assert_eq!(
-            totals,
-            Totals {
-                passed: 4,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(totals, Totals { passed: 4, failed: 2, ignored: 1 });
     }
 }

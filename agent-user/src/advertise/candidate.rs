@@ -12,10 +12,8 @@ pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> 
     match &destination.candidates {
         Err(failure) => vec![no_candidate(destination.ip, failure)],
         Ok(candidates) => {
-            let mut traces: Vec<_> = candidates
-                .iter()
-                .map(|candidate| judge(destination.ip, candidate, interface))
-                .collect();
+            let mut traces: Vec<_> =
+                candidates.iter().map(|candidate| judge(destination.ip, candidate, interface)).collect();
             prefer_lasting(traces.iter_mut());
             traces
         }
@@ -25,10 +23,7 @@ pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> 
 /// A deprecated or temporary address is only a last resort: where another one is accepted, it is not.
 pub fn prefer_lasting<'a>(traces: impl Iterator<Item = &'a mut CandidateTrace>) {
     let mut traces: Vec<_> = traces.collect();
-    if traces
-        .iter()
-        .any(|trace| trace.accepted && trace.reason.is_none())
-    {
+    if traces.iter().any(|trace| trace.accepted && trace.reason.is_none()) {
         for trace in &mut traces {
             trace.accepted &= trace.reason.is_none();
         }
@@ -48,21 +43,18 @@ fn no_candidate(ip: IpAddr, failure: &RouteFailure) -> CandidateTrace {
             };
             (refusal, format!("{words} ({errno})"))
         }
-        RouteFailure::NoSource => (
-            Refusal::NoRoute,
-            "the kernel has a route to it, but no address to send from".to_owned(),
-        ),
+        RouteFailure::NoSource => {
+            (Refusal::NoRoute, "the kernel has a route to it, but no address to send from".to_owned())
+        }
         RouteFailure::NoSuchDevice(name) => {
             (Refusal::WrongDevice, format!("there is no device {name:?} here"))
         }
-        RouteFailure::NoAddressOnDevice(name) => (
-            Refusal::NoRoute,
-            format!("device {name} has no route to it and no address of its family"),
-        ),
-        RouteFailure::Question(error) => (
-            Refusal::NoRoute,
-            format!("the kernel could not be asked: {error}"),
-        ),
+        RouteFailure::NoAddressOnDevice(name) => {
+            (Refusal::NoRoute, format!("device {name} has no route to it and no address of its family"))
+        }
+        RouteFailure::Question(error) => {
+            (Refusal::NoRoute, format!("the kernel could not be asked: {error}"))
+        }
     };
     CandidateTrace {
         ip,
@@ -90,19 +82,11 @@ fn judge(ip: IpAddr, candidate: &Candidate, interface: Option<&str>) -> Candidat
         source: Some(candidate.source),
         device: candidate.link.as_ref().map(|link| link.name.clone()),
         // Table 0: no table had the route.
-        table: candidate
-            .route
-            .ok()
-            .and_then(|route| route.table)
-            .filter(|table| *table != 0),
+        table: candidate.route.ok().and_then(|route| route.table).filter(|table| *table != 0),
         accepted: refused.is_none(),
         reason,
         detail,
-        origin: if candidate.by_interface {
-            Origin::Interface
-        } else {
-            Origin::Route
-        },
+        origin: if candidate.by_interface { Origin::Interface } else { Origin::Route },
         refusal: refused.map(|(refusal, _)| refusal),
     }
 }
@@ -112,10 +96,7 @@ fn last_resort(candidate: &Candidate) -> Option<(&'static str, &'static str)> {
     if address.deprecated {
         return Some(("deprecated", "its preferred lifetime is over: a last resort"));
     }
-    address.temporary.then_some((
-        "temporary",
-        "a privacy address that will be replaced: a last resort",
-    ))
+    address.temporary.then_some(("temporary", "a privacy address that will be replaced: a last resort"))
 }
 
 /// The first thing that speaks against a candidate.
@@ -128,16 +109,10 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
         return Some((Refusal::NotAssigned, format!("no device here has {source}")));
     };
     if address.dad_failed {
-        return Some((
-            Refusal::DadFailed,
-            format!("somebody else on the link has {source}"),
-        ));
+        return Some((Refusal::DadFailed, format!("somebody else on the link has {source}")));
     }
     if address.tentative {
-        return Some((
-            Refusal::Tentative,
-            format!("{source} is still being checked for duplicates"),
-        ));
+        return Some((Refusal::Tentative, format!("{source} is still being checked for duplicates")));
     }
     if let Err(errno) = candidate.route {
         let words = format!("there is a route, but not from {source} ({errno}): look at the rules");
@@ -148,10 +123,7 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
     };
     let name = &link.name;
     if let Some(wanted) = interface.filter(|wanted| wanted != name) {
-        return Some((
-            Refusal::WrongDevice,
-            format!("the route leaves by {name}, and {wanted} is wanted"),
-        ));
+        return Some((Refusal::WrongDevice, format!("the route leaves by {name}, and {wanted} is wanted")));
     }
     if !link.up {
         return Some((Refusal::DeviceDown, format!("{name} is not up")));
@@ -168,30 +140,16 @@ fn by_class(candidate: &Candidate) -> Option<(Refusal, String)> {
     let source = candidate.source;
     let (refusal, words) = match address_class(source)? {
         Reason::Loopback => (Refusal::Loopback, "is loopback: the conductor would reach itself"),
-        Reason::LinkLocal => (
-            Refusal::LinkLocal,
-            "is link-local: nobody beyond this link reaches it",
-        ),
+        Reason::LinkLocal => (Refusal::LinkLocal, "is link-local: nobody beyond this link reaches it"),
         Reason::Unspecified => (Refusal::Unspecified, "is the unspecified address"),
         _ => (Refusal::Multicast, "is no address of one machine"),
     };
-    let global = || {
-        candidate
-            .beside
-            .iter()
-            .filter(|address| address_class(address.ip).is_none())
-    };
+    let global = || candidate.beside.iter().filter(|address| address_class(address.ip).is_none());
     if let Some(address) = global().find(|address| address.dad_failed) {
-        return Some((
-            Refusal::DadFailed,
-            format!("somebody else on the link has {}", address.ip),
-        ));
+        return Some((Refusal::DadFailed, format!("somebody else on the link has {}", address.ip)));
     }
     if let Some(address) = global().find(|address| address.tentative) {
-        return Some((
-            Refusal::Tentative,
-            format!("{} is still being checked for duplicates", address.ip),
-        ));
+        return Some((Refusal::Tentative, format!("{} is still being checked for duplicates", address.ip)));
     }
     Some((refusal, format!("{source} {words}")))
 }

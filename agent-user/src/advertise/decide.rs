@@ -22,11 +22,7 @@ pub enum Family {
 impl Family {
     /// Of an address; an IPv4-mapped one is IPv4.
     pub fn of(ip: IpAddr) -> Self {
-        if ip.to_canonical().is_ipv4() {
-            Self::Inet
-        } else {
-            Self::Inet6
-        }
+        if ip.to_canonical().is_ipv4() { Self::Inet } else { Self::Inet6 }
     }
 
     /// The name in JSON and in the metric label.
@@ -92,11 +88,7 @@ impl Decision {
     /// How the daemon starts.
     pub fn not_asked() -> Self {
         let detail = Some("the kernel has not been asked yet".to_owned());
-        Self {
-            refusal: None,
-            detail,
-            ..Self::none(Refusal::NoApiUrl)
-        }
+        Self { refusal: None, detail, ..Self::none(Refusal::NoApiUrl) }
     }
 
     /// No address, for this reason and without a trace.
@@ -151,11 +143,7 @@ impl fmt::Display for Decision {
 /// Decides: the operator's host, else the pinned address while it is still ours, else the source towards the first
 /// API URL that has one. An address that will not last counts only where no URL has a better one.
 pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
-    let mut trace: Vec<_> = facts
-        .targets
-        .iter()
-        .map(|target| judge_target(target, wanted))
-        .collect();
+    let mut trace: Vec<_> = facts.targets.iter().map(|target| judge_target(target, wanted)).collect();
     prefer_lasting(trace.iter_mut().flat_map(|target| &mut target.resolved));
     let chosen = by_operator(wanted)
         .or_else(|| facts.pinned.as_ref().and_then(|pinned| by_pin(pinned, wanted)))
@@ -167,16 +155,11 @@ pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
 fn judge_target(target: &Target, wanted: &AdvertiseParameters) -> TargetTrace {
     let url = target.url.clone();
     let mut destinations: Vec<_> = match &target.resolution {
-        Ok(destinations) => destinations
-            .iter()
-            .filter(|one| family_is_wanted(one.ip, wanted.family))
-            .collect(),
+        Ok(destinations) => {
+            destinations.iter().filter(|one| family_is_wanted(one.ip, wanted.family)).collect()
+        }
         Err(error) => {
-            return TargetTrace {
-                failure: Some(error.clone()),
-                url,
-                resolved: Vec::new(),
-            };
+            return TargetTrace { failure: Some(error.clone()), url, resolved: Vec::new() };
         }
     };
     let family = match wanted.family {
@@ -184,27 +167,16 @@ fn judge_target(target: &Target, wanted: &AdvertiseParameters) -> TargetTrace {
         FamilyChoice::Inet => " of family inet",
         FamilyChoice::Inet6 => " of family inet6",
     };
-    let failure = destinations
-        .is_empty()
-        .then(|| format!("{} has no address{family}", url.host));
+    let failure = destinations.is_empty().then(|| format!("{} has no address{family}", url.host));
     let usable_source =
         |trace: &[CandidateTrace]| trace.iter().find(|one| one.accepted).and_then(|one| one.source);
     destinations.sort_by_key(|destination| destination.ip);
     let mut judged: Vec<_> = destinations
         .into_iter()
-        .map(|destination| {
-            (
-                destination.ip,
-                judge_destination(destination, wanted.interface.as_deref()),
-            )
-        })
+        .map(|destination| (destination.ip, judge_destination(destination, wanted.interface.as_deref())))
         .collect();
     order::sort(&mut judged, |(ip, traces)| (*ip, usable_source(traces)));
-    TargetTrace {
-        url,
-        resolved: judged.into_iter().flat_map(|(_, traces)| traces).collect(),
-        failure,
-    }
+    TargetTrace { url, resolved: judged.into_iter().flat_map(|(_, traces)| traces).collect(), failure }
 }
 
 fn family_is_wanted(ip: IpAddr, choice: FamilyChoice) -> bool {
@@ -282,27 +254,15 @@ fn by_route(trace: &[TargetTrace], wanted: &AdvertiseParameters) -> Option<Decis
 fn nothing(trace: &[TargetTrace]) -> Decision {
     let Some(first) = trace.first() else {
         let detail = Some("there is no usable API URL".to_owned());
-        return Decision {
-            detail,
-            ..Decision::none(Refusal::NoApiUrl)
-        };
+        return Decision { detail, ..Decision::none(Refusal::NoApiUrl) };
     };
-    let refused = first
-        .resolved
-        .iter()
-        .find_map(|candidate| Some((candidate.refusal?, candidate)));
+    let refused = first.resolved.iter().find_map(|candidate| Some((candidate.refusal?, candidate)));
     match refused {
         Some((refusal, candidate)) => {
             let words = candidate.detail.as_deref().unwrap_or_default();
             let detail = Some(format!("{}: {words}", candidate.ip));
-            Decision {
-                detail,
-                ..Decision::none(refusal)
-            }
+            Decision { detail, ..Decision::none(refusal) }
         }
-        None => Decision {
-            detail: first.failure.clone(),
-            ..Decision::none(Refusal::NameUnresolved)
-        },
+        None => Decision { detail: first.failure.clone(), ..Decision::none(Refusal::NameUnresolved) },
     }
 }

@@ -12,17 +12,10 @@ impl Decision {
             let mut candidates: Vec<_> = target.resolved.iter().collect();
             candidates.sort_by_key(|candidate| !candidate.accepted);
             let mut seen = HashSet::new();
-            let addresses = candidates
-                .into_iter()
-                .map(|candidate| candidate.ip)
-                .filter(|ip| seen.insert(*ip));
-            Endpoint {
-                url: target.url.clone(),
-                addresses: addresses.collect(),
-            }
+            let addresses =
+                candidates.into_iter().map(|candidate| candidate.ip).filter(|ip| seen.insert(*ip));
+            Endpoint { url: target.url.clone(), addresses: addresses.collect() }
         });
-        targets
-            .filter(|endpoint| !endpoint.addresses.is_empty())
-            .collect()
+        targets.filter(|endpoint| !endpoint.addresses.is_empty()).collect()
     }
 }

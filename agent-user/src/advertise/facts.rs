@@ -18,18 +18,12 @@ impl Facts {
     /// The first question that the kernel did not answer, in words: what seems to be missing may be there. A refusal
     /// is an answer.
     pub fn unanswered(&self) -> Option<&str> {
-        let destinations = self
-            .targets
-            .iter()
-            .flat_map(|target| target.resolution.iter().flatten());
+        let destinations = self.targets.iter().flat_map(|target| target.resolution.iter().flatten());
         let routes = destinations.filter_map(|destination| match &destination.candidates {
             Err(RouteFailure::Question(error)) => Some(error.as_str()),
             _ => None,
         });
-        let pinned = self
-            .pinned
-            .iter()
-            .filter_map(|pinned| pinned.unanswered.as_deref());
+        let pinned = self.pinned.iter().filter_map(|pinned| pinned.unanswered.as_deref());
         routes.chain(pinned).next()
     }
 }

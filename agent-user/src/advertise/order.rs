@@ -86,9 +86,7 @@ mod tests {
     fn sorted(pairs: &[(&str, Option<&str>)]) -> Vec<String> {
         let mut all: Vec<_> = pairs.iter().map(|(d, s)| (ip(d), s.map(ip))).collect();
         sort(&mut all, |pair| *pair);
-        all.into_iter()
-            .map(|(destination, _)| destination.to_string())
-            .collect()
+        all.into_iter().map(|(destination, _)| destination.to_string()).collect()
     }
 
     #[test]
@@ -96,27 +94,15 @@ mod tests {
         // RFC 6724, 10.2, with its source addresses.
         let global = Some("2001:db8:1::2");
         assert_eq!(
-            sorted(&[
-                ("198.51.100.121", Some("198.51.100.117")),
-                ("2001:db8:1::1", global)
-            ])[0],
+            sorted(&[("198.51.100.121", Some("198.51.100.117")), ("2001:db8:1::1", global)])[0],
             "2001:db8:1::1"
         );
         assert_eq!(
-            sorted(&[
-                ("2001:db8:1::1", Some("fe80::1")),
-                ("198.51.100.121", Some("198.51.100.117"))
-            ])[0],
+            sorted(&[("2001:db8:1::1", Some("fe80::1")), ("198.51.100.121", Some("198.51.100.117"))])[0],
             "198.51.100.121"
         );
-        assert_eq!(
-            sorted(&[("2001:db8:1::1", global), ("10.1.2.3", Some("10.1.2.4"))])[0],
-            "2001:db8:1::1"
-        );
-        assert_eq!(
-            sorted(&[("2001:db8:1::1", global), ("fe80::1", Some("fe80::2"))])[0],
-            "fe80::1"
-        );
+        assert_eq!(sorted(&[("2001:db8:1::1", global), ("10.1.2.3", Some("10.1.2.4"))])[0], "2001:db8:1::1");
+        assert_eq!(sorted(&[("2001:db8:1::1", global), ("fe80::1", Some("fe80::2"))])[0], "fe80::1");
         assert_eq!(
             sorted(&[
                 ("2002:c633:6401::1", Some("2002:c633:6401::2")),
@@ -125,10 +111,7 @@ mod tests {
             "2002:c633:6401::1"
         );
         assert_eq!(
-            sorted(&[
-                ("2002:c633:6401::1", Some("2002:c633:6401::2")),
-                ("2001:db8:1::1", global)
-            ])[0],
+            sorted(&[("2002:c633:6401::1", Some("2002:c633:6401::2")), ("2001:db8:1::1", global)])[0],
             "2001:db8:1::1"
         );
     }
@@ -136,10 +119,7 @@ mod tests {
     #[test]
     fn a_private_network_prefers_ipv4_and_the_unroutable_goes_last() {
         let ula = ("fd00::1", Some("fd00::2"));
-        assert_eq!(
-            sorted(&[ula, ("10.0.0.1", Some("10.0.0.2"))]),
-            ["10.0.0.1", "fd00::1"]
-        );
+        assert_eq!(sorted(&[ula, ("10.0.0.1", Some("10.0.0.2"))]), ["10.0.0.1", "fd00::1"]);
         assert_eq!(sorted(&[("10.0.0.1", None), ula]), ["fd00::1", "10.0.0.1"]);
     }
 

@@ -53,11 +53,7 @@ fn candidate(source: &str) -> Candidate {
         by_interface: false,
         address: Some(address(source)),
         beside: vec![address(source)],
-        route: Ok(Route {
-            source: Some(ip(source)),
-            device: Some(2),
-            table: Some(254),
-        }),
+        route: Ok(Route { source: Some(ip(source)), device: Some(2), table: Some(254) }),
         link: Some(link("eth0")),
     }
 }
@@ -69,31 +65,19 @@ fn deprecated(source: &str) -> Candidate {
 }
 
 fn destination(to: &str, candidates: Vec<Candidate>) -> Destination {
-    Destination {
-        ip: ip(to),
-        candidates: Ok(candidates),
-    }
+    Destination { ip: ip(to), candidates: Ok(candidates) }
 }
 
 fn failing(to: &str, failure: RouteFailure) -> Destination {
-    Destination {
-        ip: ip(to),
-        candidates: Err(failure),
-    }
+    Destination { ip: ip(to), candidates: Err(failure) }
 }
 
 fn target(url: &str, destinations: Vec<Destination>) -> Target {
-    Target {
-        url: ApiUrl::parse(url).unwrap(),
-        resolution: Ok(destinations),
-    }
+    Target { url: ApiUrl::parse(url).unwrap(), resolution: Ok(destinations) }
 }
 
 fn facts(targets: Vec<Target>) -> Facts {
-    Facts {
-        targets,
-        pinned: None,
-    }
+    Facts { targets, pinned: None }
 }
 
 /// One URL, one address, one candidate.
@@ -128,10 +112,7 @@ fn pinned(url: &str, address_text: &str) -> Pinned {
 
 /// The route says 10.0.0.2, Ironic holds `pinned`.
 fn beside_route(pinned: Pinned) -> Facts {
-    Facts {
-        pinned: Some(pinned),
-        ..one(candidate("10.0.0.2"))
-    }
+    Facts { pinned: Some(pinned), ..one(candidate("10.0.0.2")) }
 }
 
 #[test]
@@ -141,10 +122,7 @@ fn the_plain_case_says_everything() {
     assert_eq!(decision.device.as_deref(), Some("eth0"));
     assert_eq!(decision.family, Some(Family::Inet));
     assert_eq!(decision.origin, Some(Origin::Route));
-    assert_eq!(
-        decision.api_url.as_ref().map(ToString::to_string).as_deref(),
-        Some(API)
-    );
+    assert_eq!(decision.api_url.as_ref().map(ToString::to_string).as_deref(), Some(API));
     assert_eq!(decision.callback_url.as_deref(), Some("http://10.0.0.2:9999"));
     assert!(decision.valid);
     assert_eq!(decision.refusal, None);
@@ -165,28 +143,18 @@ fn refused() -> Vec<(Refusal, Facts)> {
         (Refusal::Multicast, one(candidate("224.0.0.1"))),
         (Refusal::Multicast, one(candidate("ff02::1"))),
         (Refusal::Multicast, one(candidate("255.255.255.255"))),
-        (
-            Refusal::Tentative,
-            one_with("fd00::2", |c| c.address.as_mut().unwrap().tentative = true),
-        ),
+        (Refusal::Tentative, one_with("fd00::2", |c| c.address.as_mut().unwrap().tentative = true)),
         // What the kernel answers while the only global address is tentative.
         (
             Refusal::Tentative,
             one_with("::1", |c| {
-                c.beside = vec![Address {
-                    tentative: true,
-                    ..address("fd00::2")
-                }];
+                c.beside = vec![Address { tentative: true, ..address("fd00::2") }];
             }),
         ),
         (
             Refusal::DadFailed,
             one_with("fe80::7", |c| {
-                c.beside = vec![Address {
-                    tentative: true,
-                    dad_failed: true,
-                    ..address("fd00::2")
-                }];
+                c.beside = vec![Address { tentative: true, dad_failed: true, ..address("fd00::2") }];
             }),
         ),
         (
@@ -197,39 +165,21 @@ fn refused() -> Vec<(Refusal, Facts)> {
             }),
         ),
         (Refusal::NotAssigned, one_with("10.0.0.2", |c| c.address = None)),
-        (
-            Refusal::DeviceDown,
-            one_with("10.0.0.2", |c| c.link.as_mut().unwrap().up = false),
-        ),
+        (Refusal::DeviceDown, one_with("10.0.0.2", |c| c.link.as_mut().unwrap().up = false)),
         (Refusal::DeviceDown, one_with("10.0.0.2", |c| c.link = None)),
         (Refusal::DeviceDown, kernel(Errno::NETDOWN)),
-        (
-            Refusal::NoCarrier,
-            one_with("10.0.0.2", |c| c.link.as_mut().unwrap().carrier = false),
-        ),
+        (Refusal::NoCarrier, one_with("10.0.0.2", |c| c.link.as_mut().unwrap().carrier = false)),
         (Refusal::NoRoute, kernel(Errno::NETUNREACH)),
         (Refusal::NoRoute, kernel(Errno(95))),
         (Refusal::NoRoute, one_failing(RouteFailure::NoSource)),
-        (
-            Refusal::NoRoute,
-            one_failing(RouteFailure::NoAddressOnDevice("eth0".to_owned())),
-        ),
-        (
-            Refusal::NoRoute,
-            one_failing(RouteFailure::Question("socket".to_owned())),
-        ),
+        (Refusal::NoRoute, one_failing(RouteFailure::NoAddressOnDevice("eth0".to_owned()))),
+        (Refusal::NoRoute, one_failing(RouteFailure::Question("socket".to_owned()))),
         (Refusal::Unreachable, kernel(Errno::HOSTUNREACH)),
         (Refusal::Prohibit, kernel(Errno::ACCES)),
         (Refusal::Blackhole, kernel(Errno::INVAL)),
-        (
-            Refusal::SourceRouteRefused,
-            one_with("10.0.0.2", |c| c.route = Err(Errno::ACCES)),
-        ),
+        (Refusal::SourceRouteRefused, one_with("10.0.0.2", |c| c.route = Err(Errno::ACCES))),
         (Refusal::WrongDevice, kernel(Errno::NODEV)),
-        (
-            Refusal::WrongDevice,
-            one_failing(RouteFailure::NoSuchDevice("eth9".to_owned())),
-        ),
+        (Refusal::WrongDevice, one_failing(RouteFailure::NoSuchDevice("eth9".to_owned()))),
         (
             Refusal::NameUnresolved,
             facts(vec![Target {
@@ -286,10 +236,7 @@ fn the_operator_s_word_beats_the_pin_and_the_route_and_needs_neither() {
         wanted.host = Host::parse(text);
         (wanted.port, wanted.protocol) = (9998, Scheme::Https);
         let mut all = refused();
-        all.push((
-            Refusal::NoRoute,
-            beside_route(pinned("https://10.0.0.5:9998", "10.0.0.5")),
-        ));
+        all.push((Refusal::NoRoute, beside_route(pinned("https://10.0.0.5:9998", "10.0.0.5"))));
         for (_, facts) in all {
             let decision = decide(&facts, &wanted);
             assert_eq!(decision.origin, Some(Origin::Operator));
@@ -302,10 +249,7 @@ fn the_operator_s_word_beats_the_pin_and_the_route_and_needs_neither() {
 
 #[test]
 fn the_pinned_address_stays_while_it_is_ours() {
-    let decision = decide(
-        &beside_route(pinned("http://10.0.0.5:9999", "10.0.0.5")),
-        &wanted(),
-    );
+    let decision = decide(&beside_route(pinned("http://10.0.0.5:9999", "10.0.0.5")), &wanted());
     assert_eq!(decision.origin, Some(Origin::Pinned));
     assert_eq!(host(&decision).as_deref(), Some("10.0.0.5"));
     assert_eq!(decision.callback_url.as_deref(), Some("http://10.0.0.5:9999"));
@@ -374,27 +318,16 @@ fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
         assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"), "{url}");
     }
     // To Ironic these are the same text as what we write; what we go on sending is ours.
-    for url in [
-        "HTTP://10.0.0.5:9999",
-        " http://10.0.0.5:9999",
-        "http://10.0.0.5:9999?",
-    ] {
+    for url in ["HTTP://10.0.0.5:9999", " http://10.0.0.5:9999", "http://10.0.0.5:9999?"] {
         let decision = decide(&beside_route(pinned(url, "10.0.0.5")), &wanted());
         assert_eq!(decision.origin, Some(Origin::Pinned), "{url}");
-        assert_eq!(
-            decision.callback_url.as_deref(),
-            Some("http://10.0.0.5:9999"),
-            "{url}"
-        );
+        assert_eq!(decision.callback_url.as_deref(), Some("http://10.0.0.5:9999"), "{url}");
     }
 }
 
 #[test]
 fn with_auto_tls_the_pinned_url_of_an_ipa_that_was_told_http_is_https() {
-    let decision = decide(
-        &beside_route(pinned("https://10.0.0.5:9999", "10.0.0.5")),
-        &wanted(),
-    );
+    let decision = decide(&beside_route(pinned("https://10.0.0.5:9999", "10.0.0.5")), &wanted());
     assert_eq!(decision.origin, Some(Origin::Pinned));
     assert_eq!(decision.callback_url.as_deref(), Some("https://10.0.0.5:9999"));
 }
@@ -405,31 +338,19 @@ fn the_first_url_with_a_source_wins_and_the_next_one_helps_out() {
     let two = |first: Destination| {
         facts(vec![
             target(API, vec![first]),
-            target(
-                second,
-                vec![destination("198.51.100.1", vec![candidate("10.0.0.3")])],
-            ),
+            target(second, vec![destination("198.51.100.1", vec![candidate("10.0.0.3")])]),
         ])
     };
-    let decision = decide(
-        &two(destination("192.0.2.1", vec![candidate("10.0.0.2")])),
-        &wanted(),
-    );
+    let decision = decide(&two(destination("192.0.2.1", vec![candidate("10.0.0.2")])), &wanted());
     assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"));
     let decision = decide(&two(failing("192.0.2.1", RouteFailure::NoSource)), &wanted());
     assert_eq!(host(&decision).as_deref(), Some("10.0.0.3"));
-    assert_eq!(
-        decision.api_url.map(|url| url.to_string()).as_deref(),
-        Some(second)
-    );
+    assert_eq!(decision.api_url.map(|url| url.to_string()).as_deref(), Some(second));
     assert_eq!(decision.trace.len(), 2, "the refused URL stays in the trace");
     // Without any, the first URL's refusal is told.
     let decision = decide(
         &facts(vec![
-            target(
-                API,
-                vec![failing("192.0.2.1", RouteFailure::Kernel(Errno::ACCES))],
-            ),
+            target(API, vec![failing("192.0.2.1", RouteFailure::Kernel(Errno::ACCES))]),
             target(second, vec![failing("198.51.100.1", RouteFailure::NoSource)]),
         ]),
         &wanted(),
@@ -448,27 +369,12 @@ fn dual_stack_follows_rfc_6724_and_the_family_choice() {
         decide(&facts(vec![target("http://ironic:6385", destinations)]), &wanted)
     };
     let address = |destinations, family| host(&answer(destinations, family));
-    assert_eq!(
-        address(vec![v4(), v6()], FamilyChoice::Auto).as_deref(),
-        Some("[2001:db8::2]")
-    );
-    assert_eq!(
-        address(vec![ula(), v4()], FamilyChoice::Auto).as_deref(),
-        Some("10.0.0.2")
-    );
-    assert_eq!(
-        address(vec![v4(), v6()], FamilyChoice::Inet).as_deref(),
-        Some("10.0.0.2")
-    );
-    assert_eq!(
-        address(vec![v4(), ula()], FamilyChoice::Inet6).as_deref(),
-        Some("[fd00::2]")
-    );
+    assert_eq!(address(vec![v4(), v6()], FamilyChoice::Auto).as_deref(), Some("[2001:db8::2]"));
+    assert_eq!(address(vec![ula(), v4()], FamilyChoice::Auto).as_deref(), Some("10.0.0.2"));
+    assert_eq!(address(vec![v4(), v6()], FamilyChoice::Inet).as_deref(), Some("10.0.0.2"));
+    assert_eq!(address(vec![v4(), ula()], FamilyChoice::Inet6).as_deref(), Some("[fd00::2]"));
     let unusable = failing("2001:db8::1", RouteFailure::Kernel(Errno::NETUNREACH));
-    assert_eq!(
-        address(vec![unusable, v4()], FamilyChoice::Auto).as_deref(),
-        Some("10.0.0.2")
-    );
+    assert_eq!(address(vec![unusable, v4()], FamilyChoice::Auto).as_deref(), Some("10.0.0.2"));
     let none = answer(vec![v4()], FamilyChoice::Inet6);
     assert_eq!(none.refusal, Some(Refusal::NameUnresolved));
     assert!(none.detail.unwrap_or_default().contains("of family inet6"));
@@ -482,10 +388,7 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
         candidate
     };
     // Alone it is taken, and said so.
-    for (poor, reason) in [
-        (deprecated("fd00::6"), "deprecated"),
-        (temporary.clone(), "temporary"),
-    ] {
+    for (poor, reason) in [(deprecated("fd00::6"), "deprecated"), (temporary.clone(), "temporary")] {
         let decision = decide(&one(poor), &wanted());
         assert!(decision.valid && decision.refusal.is_none());
         assert!(decision.detail.unwrap_or_default().contains("last resort"));
@@ -493,10 +396,7 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
         assert_eq!((candidate.accepted, candidate.reason), (true, Some(reason)));
     }
     // Beside a better one of the same device, towards the same address.
-    let both = facts(vec![target(
-        API,
-        vec![destination("fd00::1", vec![temporary, candidate("fd00::2")])],
-    )]);
+    let both = facts(vec![target(API, vec![destination("fd00::1", vec![temporary, candidate("fd00::2")])])]);
     let decision = decide(&both, &wanted());
     assert_eq!(host(&decision).as_deref(), Some("[fd00::2]"));
     assert_eq!(decision.detail, None);
@@ -506,10 +406,7 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
     let better = || destination("192.0.2.1", vec![candidate("10.0.0.2")]);
     for facts in [
         facts(vec![target("http://ironic:6385", vec![poor(), better()])]),
-        facts(vec![
-            target("http://[2001:db8::1]:6385", vec![poor()]),
-            target(API, vec![better()]),
-        ]),
+        facts(vec![target("http://[2001:db8::1]:6385", vec![poor()]), target(API, vec![better()])]),
     ] {
         let decision = decide(&facts, &wanted());
         assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"));
@@ -517,23 +414,16 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
     }
     // A refused one is no better one.
     let refused = failing("192.0.2.1", RouteFailure::NoSource);
-    let decision = decide(
-        &facts(vec![target("http://ironic:6385", vec![poor(), refused])]),
-        &wanted(),
-    );
+    let decision = decide(&facts(vec![target("http://ironic:6385", vec![poor(), refused])]), &wanted());
     assert_eq!(host(&decision).as_deref(), Some("[2001:db8::2]"));
 }
 
 #[test]
 fn an_unanswered_question_is_told_from_a_refusal() {
     for (refusal, facts) in refused() {
-        let candidates = facts
-            .targets
-            .iter()
-            .flat_map(|one| one.resolution.iter().flatten());
-        let question = candidates
-            .filter(|one| matches!(one.candidates, Err(RouteFailure::Question(_))))
-            .count();
+        let candidates = facts.targets.iter().flat_map(|one| one.resolution.iter().flatten());
+        let question =
+            candidates.filter(|one| matches!(one.candidates, Err(RouteFailure::Question(_)))).count();
         assert_eq!(facts.unanswered().is_some(), question > 0, "{refusal:?}");
     }
     let mut pinned = pinned("http://10.0.0.5:9999", "10.0.0.5");

@@ -41,8 +41,7 @@ impl Agent {
             let (decision, url) = self.listening().await;
             self.phase(AgentPhase::Heartbeating);
             if !self.may_leave(&decision, &url) {
-                self.sleep_while_url_is(Some(&url), session.heartbeat_timeout)
-                    .await;
+                self.sleep_while_url_is(Some(&url), session.heartbeat_timeout).await;
                 continue;
             }
             self.metrics.heartbeat_sent(trigger);
@@ -110,8 +109,7 @@ impl Agent {
         let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
         let words = format!("not sending the bad callback URL {url:?}: {}", words.join("; "));
         tracing::error!("{words}");
-        self.callback
-            .bad(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
+        self.callback.bad(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
         self.agent_status(|agent| agent.last_failure = Some(words));
         false
     }
@@ -133,8 +131,7 @@ impl Agent {
             Err(error) => error.heartbeat_result(),
         };
         self.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
-        self.status
-            .update(|status| status.push_heartbeat(url, result.as_str()));
+        self.status.update(|status| status.push_heartbeat(url, result.as_str()));
         outcome.map(drop)
     }
 
@@ -179,9 +176,7 @@ impl Agent {
         let Ok(recorded) = self.recorded_url(session).await else {
             return false;
         };
-        let news = recorded
-            .as_ref()
-            .is_some_and(|recorded| !agent_url::same_to_ironic(recorded, url));
+        let news = recorded.as_ref().is_some_and(|recorded| !agent_url::same_to_ironic(recorded, url));
         if let (true, Some(recorded)) = (news, &recorded) {
             tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
             self.callback.judge_recorded(recorded);

@@ -55,10 +55,7 @@ impl Agent {
         });
         let node_uuid = self.status.snapshot().agent.node_uuid;
         let started = Instant::now();
-        let answer = self
-            .client
-            .lookup(&endpoints, &LookupQuery { addresses, node_uuid })
-            .await;
+        let answer = self.client.lookup(&endpoints, &LookupQuery { addresses, node_uuid }).await;
         let result = match &answer {
             Ok(answer) => answer.value.result(),
             Err(error) => error.lookup_result(),
@@ -83,18 +80,12 @@ impl Agent {
             return None;
         }
         tracing::info!(node = reply.uuid, heartbeat_timeout = ?reply.heartbeat_timeout, "looked up");
-        self.metrics
-            .heartbeat_interval
-            .set(reply.heartbeat_timeout.as_secs_f64());
+        self.metrics.heartbeat_interval.set(reply.heartbeat_timeout.as_secs_f64());
         self.agent_status(|agent| agent.last_failure = None);
         if let Some(url) = &reply.agent_url {
             self.callback.judge_recorded(url);
         }
         self.callback.pin(reply.agent_url.as_deref());
-        Some(Session {
-            uuid: reply.uuid,
-            token,
-            heartbeat_timeout: reply.heartbeat_timeout,
-        })
+        Some(Session { uuid: reply.uuid, token, heartbeat_timeout: reply.heartbeat_timeout })
     }
 }

@@ -121,11 +121,6 @@ async fn url_changed(decisions: &mut watch::Receiver<Arc<Published>>, url: Optio
 
 /// A failed request in words, with the API URLs that have no address and why: else nobody knows which name to look at.
 fn told(error: &IronicError, decision: &Decision) -> String {
-    let failures = decision
-        .trace
-        .iter()
-        .filter_map(|target| Some((&target.url, target.failure.as_ref()?)));
-    failures.fold(error.to_string(), |words, (url, failure)| {
-        format!("{words}; {url}: {failure}")
-    })
+    let failures = decision.trace.iter().filter_map(|target| Some((&target.url, target.failure.as_ref()?)));
+    failures.fold(error.to_string(), |words, (url, failure)| format!("{words}; {url}: {failure}"))
 }

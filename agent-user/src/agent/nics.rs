@@ -10,9 +10,7 @@ use crate::rtnl::{Kernel, Link, RtnlError};
 /// # Errors
 /// Where the links cannot be asked for.
 pub fn macs(kernel: &mut Kernel) -> Result<Vec<String>, RtnlError> {
-    Ok(select(&kernel.links()?, |name| {
-        Path::new("/sys/class/net").join(name).join("device").exists()
-    }))
+    Ok(select(&kernel.links()?, |name| Path::new("/sys/class/net").join(name).join("device").exists()))
 }
 
 /// Devices with a bus device behind them, bonds, and names that end in `.<digits>` as VLANs do.
@@ -25,18 +23,9 @@ fn select(links: &[Link], has_device: impl Fn(&str) -> bool) -> Vec<String> {
         link.parent.is_some() || link.kind.as_deref() == Some("bond") || vlan_name || has_device(&link.name)
     };
     let mac = |link: &Link| link.permanent_mac.filter(|mac| *mac != [0; 6]).or(link.mac);
-    let all: Vec<_> = links
-        .iter()
-        .filter(is_nic)
-        .filter_map(mac)
-        .filter(|mac| *mac != [0; 6])
-        .collect();
+    let all: Vec<_> = links.iter().filter(is_nic).filter_map(mac).filter(|mac| *mac != [0; 6]).collect();
     // IPA drops MACs that begin with fa: since 12.0.0; where there is no other, asking by them beats not asking.
-    let mut chosen: Vec<_> = all
-        .iter()
-        .filter(|mac| mac.first() != Some(&0xfa))
-        .map(text)
-        .collect();
+    let mut chosen: Vec<_> = all.iter().filter(|mac| mac.first() != Some(&0xfa)).map(text).collect();
     if chosen.is_empty() {
         chosen = all.iter().map(text).collect();
     }
@@ -73,10 +62,7 @@ mod tests {
             permanent_mac: Some([0x52, 0x54, 0, 0, 0, 1]),
             ..link("ens3", [2, 0, 0, 0, 0, 9])
         };
-        let bond = Link {
-            kind: Some("bond".to_owned()),
-            ..link("bond0", [2, 0, 0, 0, 0, 2])
-        };
+        let bond = Link { kind: Some("bond".to_owned()), ..link("bond0", [2, 0, 0, 0, 0, 2]) };
         let links = [
             link("lo", [0; 6]),
             nic.clone(),
@@ -84,21 +70,13 @@ mod tests {
             link("eth0.77", [2, 0, 0, 0, 0, 3]),
             link("docker0", [2, 0, 0, 0, 0, 4]),
             link("usb0", [2, 0, 0, 0, 0, 5]),
-            Link {
-                parent: Some("x".to_owned()),
-                ..link("virt", [0xfa, 0x16, 0x3e, 0, 0, 1])
-            },
+            Link { parent: Some("x".to_owned()), ..link("virt", [0xfa, 0x16, 0x3e, 0, 0, 1]) },
             nic,
         ];
         let macs = select(&links, |name| name == "usb0");
         assert_eq!(
             macs,
-            [
-                "52:54:00:00:00:01",
-                "02:00:00:00:00:02",
-                "02:00:00:00:00:03",
-                "02:00:00:00:00:05"
-            ]
+            ["52:54:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:05"]
         );
         assert_eq!(select(&links[6..7], |_| false), ["fa:16:3e:00:00:01"]);
     }

@@ -54,18 +54,10 @@ pub fn judge(url: &str, context: &Context) -> Judgement {
     reasons.sort_unstable();
     reasons.dedup();
     if reasons.is_empty() {
-        return Judgement {
-            verdict: Verdict::Good,
-            reasons,
-            suggestion: None,
-        };
+        return Judgement { verdict: Verdict::Good, reasons, suggestion: None };
     }
     let suggestion = suggest(url, context).filter(|url| find_reasons(url, context).is_empty());
-    Judgement {
-        verdict: Verdict::Bad,
-        reasons,
-        suggestion,
-    }
+    Judgement { verdict: Verdict::Bad, reasons, suggestion }
 }
 
 /// The pieces of `scheme://authority` + the rest, without any check of them.
@@ -99,13 +91,7 @@ fn split(url: &str) -> Option<Pieces<'_>> {
             None => (host_port, None),
         }
     };
-    Some(Pieces {
-        scheme,
-        user_info,
-        host,
-        port,
-        tail,
-    })
+    Some(Pieces { scheme, user_info, host, port, tail })
 }
 
 /// The host of a callback URL, where it is an address or a name as it stands.
@@ -161,34 +147,24 @@ fn find_reasons(url: &str, context: &Context) -> Vec<Reason> {
     };
     if let Some(host) = host {
         found.extend(host_class(&host));
-        found.extend(
-            context
-                .local
-                .as_ref()
-                .and_then(|local| contradiction(&host, local)),
-        );
+        found.extend(context.local.as_ref().and_then(|local| contradiction(&host, local)));
     }
     let (before_fragment, fragment) = split_at_mark(pieces.tail, '#');
     let (path, query) = split_at_mark(before_fragment, '?');
-    for (present, reason) in [
-        (!path.is_empty(), Reason::Path),
-        (query, Reason::Query),
-        (fragment, Reason::Fragment),
-    ] {
+    for (present, reason) in
+        [(!path.is_empty(), Reason::Path), (query, Reason::Query), (fragment, Reason::Fragment)]
+    {
         found.extend(present.then_some(reason));
     }
     found
 }
 
 fn split_at_mark(text: &str, mark: char) -> (&str, bool) {
-    text.split_once(mark)
-        .map_or((text, false), |(before, _)| (before, true))
+    text.split_once(mark).map_or((text, false), |(before, _)| (before, true))
 }
 
 fn read_scheme(text: &str) -> Option<Scheme> {
-    [Scheme::Http, Scheme::Https]
-        .into_iter()
-        .find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
+    [Scheme::Http, Scheme::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
 }
 
 /// A port in its one canonical form.
@@ -204,11 +180,7 @@ fn unbracketed(pieces: &Pieces<'_>) -> Option<Ipv6Addr> {
         return None;
     }
     let without_zone = |text: &str| text.split('%').next().unwrap_or_default().parse().ok();
-    let whole = || {
-        format!("{}:{}", pieces.host, pieces.port.unwrap_or_default())
-            .parse()
-            .ok()
-    };
+    let whole = || format!("{}:{}", pieces.host, pieces.port.unwrap_or_default()).parse().ok();
     without_zone(pieces.host).or_else(whole)
 }
 
@@ -216,11 +188,7 @@ fn unbracketed(pieces: &Pieces<'_>) -> Option<Ipv6Addr> {
 fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
     let text = pieces.host;
     if let Some(ip) = unbracketed(pieces) {
-        return if text.contains('%') {
-            Err(Some(Reason::ZoneId))
-        } else {
-            Ok(Host::Ip(ip.into()))
-        };
+        return if text.contains('%') { Err(Some(Reason::ZoneId)) } else { Ok(Host::Ip(ip.into())) };
     }
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match inside.split_once('%') {
@@ -240,10 +208,7 @@ fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
     if text.contains('%') {
         return Err(Some(Reason::PercentEncodedHost));
     }
-    if ["none", "null", "undefined"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
-    {
+    if ["none", "null", "undefined"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
         return Err(Some(Reason::PlaceholderHost));
     }
     if let Some(host) = Host::parse(text) {
@@ -260,10 +225,7 @@ fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
 /// last one decimal or `0x` and hexadecimal.
 fn looks_like_a_number(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
-    if !text
-        .bytes()
-        .all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b'x' | b'X'))
-    {
+    if !text.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b'x' | b'X')) {
         return false;
     }
     let last = text.rsplit('.').next().unwrap_or_default();
@@ -328,14 +290,7 @@ fn suggest(url: &str, context: &Context) -> Option<String> {
     // `http://10.0.0.1 uid 0:9999` and the same percent-encoded, once or twice.
     let decoded = percent_decode(&percent_decode(pieces.host)?)?;
     let mut host = decoded.split_whitespace().next().and_then(Host::parse)?;
-    if let (
-        Host::Ip(_),
-        Some(Local {
-            decided: Some(decided),
-            ..
-        }),
-    ) = (&host, &context.local)
-    {
+    if let (Host::Ip(_), Some(Local { decided: Some(decided), .. })) = (&host, &context.local) {
         host = decided.clone();
     }
     Some(build(scheme, &host, port))

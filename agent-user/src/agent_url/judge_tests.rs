@@ -16,11 +16,7 @@ fn suggestion(url: &str) -> Option<String> {
 fn what_ironic_stores_without_a_word_is_judged() {
     // The list of URLs that a real Ironic 39.0.0 took and pinned.
     for (url, expected, suggested) in [
-        (
-            "http://172.25.134.128 uid 0:9999",
-            vec![Whitespace],
-            Some("http://172.25.134.128:9999"),
-        ),
+        ("http://172.25.134.128 uid 0:9999", vec![Whitespace], Some("http://172.25.134.128:9999")),
         (
             "http://172.25.134.128%20uid%200:9999",
             vec![PercentEncodedHost],
@@ -34,21 +30,13 @@ fn what_ironic_stores_without_a_word_is_judged() {
         ("http://None:9999", vec![PlaceholderHost], None),
         ("http://:9999", vec![HostMissing], None),
         ("http://", vec![HostMissing, PortMissing], None),
-        (
-            "http://fd00::1:9999",
-            vec![UnbracketedIpv6],
-            Some("http://[fd00::1]:9999"),
-        ),
+        ("http://fd00::1:9999", vec![UnbracketedIpv6], Some("http://[fd00::1]:9999")),
         ("http://[fe80::1%25eth0]:9999", vec![ZoneId], None),
         ("http://127.0.0.1:9999", vec![Loopback], None),
         ("http://0.0.0.0:9999", vec![Unspecified], None),
         ("http://10.0.0.1:99999", vec![PortInvalid], None),
         ("http://10.0.0.1:abc", vec![PortInvalid], None),
-        (
-            "http://user:pw@10.0.0.1:9999",
-            vec![UserInfo],
-            Some("http://10.0.0.1:9999"),
-        ),
+        ("http://user:pw@10.0.0.1:9999", vec![UserInfo], Some("http://10.0.0.1:9999")),
         ("nothttp://x", vec![Scheme, PortMissing], None),
         ("", vec![Empty], None),
     ] {
@@ -100,24 +88,12 @@ fn every_form_of_a_host() {
 fn what_stands_around_the_host() {
     for (url, expected, suggested) in [
         ("http://10.0.0.1", vec![PortMissing], Some("http://10.0.0.1:9999")),
-        (
-            "http://10.0.0.1:",
-            vec![PortMissing],
-            Some("http://10.0.0.1:9999"),
-        ),
+        ("http://10.0.0.1:", vec![PortMissing], Some("http://10.0.0.1:9999")),
         ("http://10.0.0.1:0", vec![PortInvalid], None),
         ("http://10.0.0.1:09999", vec![PortInvalid], None),
         ("http://10.0.0.1:9999/", vec![Path], Some("http://10.0.0.1:9999")),
-        (
-            "http://10.0.0.1:9999/v1?a=b#c",
-            vec![Path, Query, Fragment],
-            Some("http://10.0.0.1:9999"),
-        ),
-        (
-            " http://10.0.0.1:9999",
-            vec![Scheme, Whitespace],
-            Some("http://10.0.0.1:9999"),
-        ),
+        ("http://10.0.0.1:9999/v1?a=b#c", vec![Path, Query, Fragment], Some("http://10.0.0.1:9999")),
+        (" http://10.0.0.1:9999", vec![Scheme, Whitespace], Some("http://10.0.0.1:9999")),
         ("10.0.0.1:9999", vec![Unparseable], None),
         ("http://[fd00::1:9999", vec![Unparseable], None),
         ("http://[fd00::1]9999", vec![Unparseable], None),
@@ -131,10 +107,7 @@ fn what_stands_around_the_host() {
 
 #[test]
 fn tls_where_ironic_wants_it() {
-    let context = Context {
-        require_tls: true,
-        local: None,
-    };
+    let context = Context { require_tls: true, local: None };
     let judgement = judge("http://10.0.0.1:9999", &context);
     assert_eq!(judgement.reasons, [NotTls]);
     assert_eq!(judgement.suggestion.as_deref(), Some("https://10.0.0.1:9999"));
@@ -154,10 +127,7 @@ fn this_machine_contradicts() {
         tentative: vec![ip("fd00::7")],
         decided: Some(Host::Ip(ip("10.0.0.1"))),
     };
-    let context = Context {
-        require_tls: false,
-        local: Some(local),
-    };
+    let context = Context { require_tls: false, local: Some(local) };
     for (url, expected) in [
         ("http://10.0.0.1:9999", None),
         ("http://10.0.0.2:9999", Some(RouteMismatch)),

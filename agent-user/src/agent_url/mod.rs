@@ -57,9 +57,7 @@ fn split_mark(text: &str, mark: char) -> (&str, &str) {
 /// RFC 3986, 3.1.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 #[cfg(test)]
@@ -79,12 +77,7 @@ mod tests {
         ] {
             assert!(same_to_ironic(pinned, same), "{same}");
         }
-        for other in [
-            "http://10.0.0.1:9999/",
-            "http://10.0.0.2:9999",
-            "https://10.0.0.1:9999",
-            "",
-        ] {
+        for other in ["http://10.0.0.1:9999/", "http://10.0.0.2:9999", "https://10.0.0.1:9999", ""] {
             assert!(!same_to_ironic(pinned, other), "{other}");
         }
     }

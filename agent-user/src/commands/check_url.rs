@@ -31,10 +31,7 @@ struct Entry<'a> {
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
     let decided = decide_once(parameters).await?.address;
     let mut kernel = Kernel::open(Metrics::new()?)?;
-    Ok(Local {
-        decided,
-        ..local_addresses(&mut kernel)?
-    })
+    Ok(Local { decided, ..local_addresses(&mut kernel)? })
 }
 
 /// The URLs of the arguments; `-` stands for the lines of standard input.
@@ -76,20 +73,13 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 pub fn print(urls: &[String], context: &Context, json: bool, out: &mut impl Write) -> io::Result<bool> {
     let judged: Vec<_> = urls.iter().map(|url| (url, judge(url, context))).collect();
     if json {
-        let entries: Vec<_> = judged
-            .iter()
-            .map(|(url, judgement)| entry(url, judgement))
-            .collect();
+        let entries: Vec<_> = judged.iter().map(|(url, judgement)| entry(url, judgement)).collect();
         serde_json::to_writer_pretty(&mut *out, &entries)?;
         writeln!(out)?;
     } else {
-        judged
-            .iter()
-            .try_for_each(|(url, judgement)| print_one(url, judgement, out))?;
+        judged.iter().try_for_each(|(url, judgement)| print_one(url, judgement, out))?;
     }
-    Ok(judged
-        .iter()
-        .all(|(_, judgement)| judgement.verdict == Verdict::Good))
+    Ok(judged.iter().all(|(_, judgement)| judgement.verdict == Verdict::Good))
 }
 
 fn entry<'a>(url: &'a str, judgement: &'a Judgement) -> Entry<'a> {
@@ -108,10 +98,7 @@ fn print_one(url: &str, judgement: &Judgement, out: &mut impl Write) -> io::Resu
         Verdict::Bad => {
             writeln!(out, "bad  {url:?}")?;
             let told = |reason: &Reason| format!("       {}: {}", reason.as_str(), reason.words());
-            judgement
-                .reasons
-                .iter()
-                .try_for_each(|reason| writeln!(out, "{}", told(reason)))?;
+            judgement.reasons.iter().try_for_each(|reason| writeln!(out, "{}", told(reason)))?;
             match &judgement.suggestion {
                 Some(suggestion) => writeln!(out, "       it was meant to be {suggestion}"),
                 None => Ok(()),

@@ -41,12 +41,7 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     let parameters = &loaded.parameters;
     let mode = parameters.mode;
     let metrics = Metrics::new()?;
-    let mut checks = vec![
-        parameters_check(loaded),
-        monitor(&metrics),
-        questions(&metrics),
-        ipv6(),
-    ];
+    let mut checks = vec![parameters_check(loaded), monitor(&metrics), questions(&metrics), ipv6()];
     checks.push(address(&decide_once(parameters).await?));
     checks.push(web_port(parameters));
     checks
@@ -102,13 +97,7 @@ pub fn print(mode: Mode, checks: &[Check], json: bool, out: &mut impl Write) -> 
 fn check(name: &'static str, required: bool, outcome: Result<String, String>, cost: &str) -> Check {
     let ok = outcome.is_ok();
     let (Ok(found) | Err(found)) = outcome;
-    Check {
-        name,
-        ok,
-        required,
-        found,
-        cost: if ok { String::new() } else { cost.to_owned() },
-    }
+    Check { name, ok, required, found, cost: if ok { String::new() } else { cost.to_owned() } }
 }
 
 fn parameters_check(loaded: &Loaded) -> Check {
@@ -133,49 +122,26 @@ fn parameters_check(loaded: &Loaded) -> Check {
 fn monitor(metrics: &Metrics) -> Check {
     let outcome = Monitor::subscribe(metrics.clone());
     let outcome = outcome.map(|_| "links, addresses, routes, rules and nexthops are announced".to_owned());
-    check(
-        "netlink watch",
-        true,
-        outcome.map_err(|error| error.to_string()),
-        "the daemon cannot start",
-    )
+    check("netlink watch", true, outcome.map_err(|error| error.to_string()), "the daemon cannot start")
 }
 
 fn questions(metrics: &Metrics) -> Check {
     let outcome = Kernel::open(metrics.clone()).and_then(|mut kernel| kernel.links());
     let outcome = outcome.map(|links| format!("the kernel answers; {} devices", links.len()));
-    check(
-        "netlink questions",
-        true,
-        outcome.map_err(|error| error.to_string()),
-        "the daemon cannot start",
-    )
+    check("netlink questions", true, outcome.map_err(|error| error.to_string()), "the daemon cannot start")
 }
 
 fn ipv6() -> Check {
     let outcome = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).map(|_| "there".to_owned());
     let outcome = outcome.map_err(|error| format!("not there: {error}"));
-    check(
-        "IPv6",
-        false,
-        outcome,
-        "an API that has only IPv6 addresses cannot be reached",
-    )
+    check("IPv6", false, outcome, "an API that has only IPv6 addresses cannot be reached")
 }
 
 fn address(decision: &Decision) -> Check {
-    let outcome = if decision.address.is_some() {
-        Ok(decision.to_string())
-    } else {
-        Err(decision.to_string())
-    };
+    let outcome =
+        if decision.address.is_some() { Ok(decision.to_string()) } else { Err(decision.to_string()) };
     // Not required: a ramdisk whose address is still to come works all the same.
-    check(
-        "advertise address",
-        false,
-        outcome,
-        "nothing to advertise yet; the daemon goes on watching",
-    )
+    check("advertise address", false, outcome, "nothing to advertise yet; the daemon goes on watching")
 }
 
 fn web_port(parameters: &Parameters) -> Check {
@@ -184,32 +150,20 @@ fn web_port(parameters: &Parameters) -> Check {
         Err(_) => "can be bound".to_owned(),
     });
     let outcome = outcome.map_err(|error| format!("{error} (by a running ipa-sidecar?)"));
-    check(
-        "web listener",
-        false,
-        outcome,
-        "a second daemon with this address cannot start",
-    )
+    check("web listener", false, outcome, "a second daemon with this address cannot start")
 }
 
 fn dropin(directory: &Path) -> Check {
     let outcome = access(directory, Access::WRITE_OK | Access::EXEC_OK)
         .map(|()| format!("{} is writable", directory.display()))
         .map_err(|error| format!("{} cannot be written to: {error}", directory.display()));
-    check(
-        "drop-in directory",
-        true,
-        outcome,
-        "IPA goes on choosing its address by itself",
-    )
+    check("drop-in directory", true, outcome, "IPA goes on choosing its address by itself")
 }
 
 fn guard_path(parameters: &Parameters) -> Check {
     let outcome = match ipa_takes_no_list(parameters.ipa.api_url_list) {
-        None => Ok(
-            "ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
-                .to_owned(),
-        ),
+        None => Ok("ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
+            .to_owned()),
         Some(why) => Err(format!("ironic-python-agent is not told of it: {why}")),
     };
     check(
@@ -225,23 +179,15 @@ async fn ipa(parameters: &Parameters) -> Check {
     let status = match IpaProbe::new(port) {
         Ok(probe) => probe.ask().await,
         Err(error) => {
-            return check(
-                "ironic-python-agent",
-                false,
-                Err(error.to_string()),
-                "it cannot be asked",
-            );
+            return check("ironic-python-agent", false, Err(error.to_string()), "it cannot be asked");
         }
     };
     let takes_its_token = parameters.mode == Mode::Agent && parameters.ironic.agent_token.is_none();
     let outcome = match (status.up, takes_its_token) {
-        (true, true) => Err(format!(
-            "it answers on port {port}, and mode agent would take its token"
-        )),
-        (true, false) => Ok(format!(
-            "version {} answers on port {port}",
-            status.version.as_deref().unwrap_or("unknown")
-        )),
+        (true, true) => Err(format!("it answers on port {port}, and mode agent would take its token")),
+        (true, false) => {
+            Ok(format!("version {} answers on port {port}", status.version.as_deref().unwrap_or("unknown")))
+        }
         (false, true) => Ok("none answers, as mode agent needs it".to_owned()),
         (false, false) => Err(format!("none answers on port {port}")),
     };
@@ -249,22 +195,13 @@ async fn ipa(parameters: &Parameters) -> Check {
         "ironic-python-agent",
         takes_its_token,
         outcome,
-        if takes_its_token {
-            "mode agent refuses to start"
-        } else {
-            "normal before it has started"
-        },
+        if takes_its_token { "mode agent refuses to start" } else { "normal before it has started" },
     )
 }
 
 fn tls(parameters: &Parameters) -> Check {
     let outcome = Client::new(&parameters.ironic).map(|_| "its files can be used".to_owned());
-    check(
-        "TLS",
-        true,
-        outcome.map_err(|error| error.to_string()),
-        "Ironic cannot be spoken to",
-    )
+    check("TLS", true, outcome.map_err(|error| error.to_string()), "Ironic cannot be spoken to")
 }
 
 fn listener(parameters: &Parameters) -> Check {
@@ -287,10 +224,5 @@ fn systemd() -> Check {
         Some(_) => Ok("told when the daemon is ready".to_owned()),
         None => Err("did not start this".to_owned()),
     };
-    check(
-        "systemd",
-        false,
-        outcome,
-        "nothing waits for the daemon; normal on a console",
-    )
+    check("systemd", false, outcome, "nothing waits for the daemon; normal on a console")
 }

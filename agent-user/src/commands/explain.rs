@@ -28,12 +28,7 @@ pub enum ExplainError {
 pub async fn decide_once(parameters: &Parameters) -> Result<Decision, ExplainError> {
     let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await;
     let mut kernel = Kernel::open(Metrics::new()?)?;
-    let facts = ask(
-        &mut kernel,
-        &targets,
-        None,
-        parameters.advertise.interface.as_deref(),
-    );
+    let facts = ask(&mut kernel, &targets, None, parameters.advertise.interface.as_deref());
     Ok(decide(&facts, &parameters.advertise))
 }
 
@@ -50,10 +45,7 @@ pub fn print(decision: &Decision, json: bool, out: &mut impl Write) -> io::Resul
     if let Some(url) = &decision.callback_url {
         writeln!(out, "callback URL {url}")?;
     }
-    decision
-        .trace
-        .iter()
-        .try_for_each(|target| print_target(target, out))
+    decision.trace.iter().try_for_each(|target| print_target(target, out))
 }
 
 fn print_target(target: &TargetTrace, out: &mut impl Write) -> io::Result<()> {

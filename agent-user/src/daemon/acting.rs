@@ -22,11 +22,7 @@ impl Acting {
     /// Where TLS cannot be set up with the files that our own layers name.
     pub fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
         let parameters = &loaded.parameters;
-        let observe = |why: String| Self {
-            mode: Mode::Observe,
-            client: None,
-            held_back: Some(why),
-        };
+        let observe = |why: String| Self { mode: Mode::Observe, client: None, held_back: Some(why) };
         // Without an API URL and without the operator's host there is nothing to decide.
         let no_url = parameters.ironic.api_urls.is_empty();
         let needs_url = match parameters.mode {
@@ -35,10 +31,7 @@ impl Acting {
             Mode::Guard | Mode::Agent => true,
         };
         if no_url && needs_url {
-            let problem = loaded
-                .problems
-                .iter()
-                .find(|problem| problem.name == "ironic.api-url");
+            let problem = loaded.problems.iter().find(|problem| problem.name == "ironic.api-url");
             let why = problem.map_or_else(|| "no API URL was given".to_owned(), ToString::to_string);
             return Ok(observe(why));
         }
@@ -50,11 +43,7 @@ impl Acting {
             },
             _ => None,
         };
-        Ok(Self {
-            mode: parameters.mode,
-            client,
-            held_back: None,
-        })
+        Ok(Self { mode: parameters.mode, client, held_back: None })
     }
 }
 

@@ -92,21 +92,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     for problem in &problems {
         tracing::warn!("{problem}");
     }
-    let Acting {
-        mode,
-        client,
-        held_back,
-    } = Acting::of(&loaded)?;
+    let Acting { mode, client, held_back } = Acting::of(&loaded)?;
     let mut parameters = loaded.parameters;
     if mode == Mode::Guard {
         guard::leave_itself_out(&mut parameters);
     }
     if let Some(why) = &held_back {
-        tracing::warn!(
-            wanted = parameters.mode.as_str(),
-            "acting as {}: {why}",
-            mode.as_str()
-        );
+        tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
     if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
         tokio::select! {
@@ -120,17 +112,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let status = Status::new(parameters.mode, mode, held_back, problems);
     let (callback, pinned) = Callback::new(status.clone(), metrics.clone());
     let names = Names::new(parameters.ironic.api_urls.clone());
-    let watch = Watch::begin(
-        parameters.advertise.clone(),
-        names.subscribe(),
-        pinned,
-        metrics.clone(),
-    )?;
-    let sources = Sources {
-        decisions: watch.subscribe(),
-        status,
-        metrics,
-    };
+    let watch = Watch::begin(parameters.advertise.clone(), names.subscribe(), pinned, metrics.clone())?;
+    let sources = Sources { decisions: watch.subscribe(), status, metrics };
     let listener = web::bind(parameters.web_listen_address)?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
@@ -197,11 +180,7 @@ async fn start_mode(
     sources: &Sources,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), DaemonError> {
-    let Sources {
-        decisions,
-        status,
-        metrics,
-    } = sources.clone();
+    let Sources { decisions, status, metrics } = sources.clone();
     let redirect = match (mode, client) {
         (Mode::Observe, _) => {
             if writes_dropin(parameters.mode) {
@@ -216,13 +195,7 @@ async fn start_mode(
         (Mode::Guard, Some(client)) => start_guard(client, parameters, callback, sources, tasks).await?,
         _ => None,
     };
-    tasks.spawn(keeper::keep(
-        parameters.ipa.config_dir.clone(),
-        redirect,
-        decisions,
-        status,
-        metrics,
-    ));
+    tasks.spawn(keeper::keep(parameters.ipa.config_dir.clone(), redirect, decisions, status, metrics));
     Ok(())
 }
 
@@ -234,24 +207,12 @@ async fn start_guard(
     sources: &Sources,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Redirect>, DaemonError> {
-    let Sources {
-        decisions,
-        status,
-        metrics,
-    } = sources.clone();
+    let Sources { decisions, status, metrics } = sources.clone();
     let listener = guard::bind(parameters.guard.listen_address).await?;
     let listens = listener.local_addr().unwrap_or(parameters.guard.listen_address);
     let restarts = parameters.ipa.restart_unit.clone().map(Restarts::of);
     let sender = restarts.as_ref().map(|restarts| restarts.sender.clone());
-    let guard = Guard::new(
-        client,
-        parameters,
-        decisions,
-        callback,
-        sender,
-        status.clone(),
-        metrics,
-    );
+    let guard = Guard::new(client, parameters, decisions, callback, sender, status.clone(), metrics);
     tasks.spawn(guard::serve(listener, Arc::clone(&guard)));
     tasks.spawn(Arc::clone(&guard).stand_in(parameters.ipa_settings.listen_port));
     if let Some(restarts) = restarts {
@@ -261,10 +222,8 @@ async fn start_guard(
     if let Some(why) = &out_of_path {
         tracing::warn!("the guard is not in IPA's path: {why}");
     }
-    let redirect = out_of_path.is_none().then(|| Redirect {
-        guard: listens,
-        real: parameters.ironic.api_urls.clone(),
-    });
+    let redirect =
+        out_of_path.is_none().then(|| Redirect { guard: listens, real: parameters.ironic.api_urls.clone() });
     status.update(|status| {
         status.guard.listening = Some(listens);
         status.push_guard_event(format!("listening on {listens}"));
@@ -279,9 +238,9 @@ pub fn ipa_takes_no_list(choice: ApiUrlList) -> Option<String> {
         (ApiUrlList::Always, _) => None,
         (ApiUrlList::Never, _) => Some("--ipa.api-url-list=never".to_owned()),
         (ApiUrlList::Auto, Some(version)) if version::knows_lists(version) => None,
-        (ApiUrlList::Auto, Some((major, minor))) => Some(format!(
-            "ironic-python-agent {major}.{minor} knows one API URL only"
-        )),
+        (ApiUrlList::Auto, Some((major, minor))) => {
+            Some(format!("ironic-python-agent {major}.{minor} knows one API URL only"))
+        }
         (ApiUrlList::Auto, None) => Some(
             "no installed ironic-python-agent was found, so it is not known to take a list of API URLs"
                 .to_owned(),
@@ -290,11 +249,7 @@ pub fn ipa_takes_no_list(choice: ApiUrlList) -> Option<String> {
 }
 
 async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
-    if IpaProbe::new(port)?.ask().await.up {
-        Err(DaemonError::IpaPresent(port))
-    } else {
-        Ok(())
-    }
+    if IpaProbe::new(port)?.ask().await.up { Err(DaemonError::IpaPresent(port)) } else { Ok(()) }
 }
 
 /// SIGTERM and SIGINT.
@@ -306,10 +261,7 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, DaemonError> {
         let listen = |kind| signal(kind).map_err(DaemonError::Signal);
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     async fn received(&mut self) {
@@ -325,10 +277,8 @@ impl Signals {
 /// # Errors
 /// Where the runtime cannot be made.
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let output = runtime.block_on(future);
     // A question that hangs in the kernel must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(500));

@@ -16,11 +16,7 @@ const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_se
 /// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`.
 pub async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
     let started = Instant::now();
-    let Sources {
-        mut decisions,
-        status,
-        ..
-    } = sources;
+    let Sources { mut decisions, status, .. } = sources;
     let dropin_is_there = || matches!(status.snapshot().dropin, DropinStatus::Written(_));
     if mode == Mode::Configure || mode == Mode::Guard {
         let mut extended: Option<Instant> = None;

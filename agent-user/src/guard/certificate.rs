@@ -11,11 +11,7 @@ use webpki::EndEntityCert;
 pub fn is_for(pem: &str, ip: IpAddr) -> Option<bool> {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
     let certificate = EndEntityCert::try_from(&der).ok()?;
-    Some(
-        certificate
-            .verify_is_valid_for_subject_name(&ServerName::from(ip))
-            .is_ok(),
-    )
+    Some(certificate.verify_is_valid_for_subject_name(&ServerName::from(ip)).is_ok())
 }
 
 #[cfg(test)]

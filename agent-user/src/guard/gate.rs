@@ -24,11 +24,7 @@ impl Restarts {
     /// For this systemd unit.
     pub fn of(unit: String) -> Self {
         let (sender, receiver) = mpsc::channel(1);
-        Self {
-            sender,
-            receiver,
-            unit,
-        }
+        Self { sender, receiver, unit }
     }
 
     /// Restarts when asked, for ever.
@@ -69,8 +65,7 @@ impl Guard {
         if is_new {
             tracing::warn!("holding IPA's lookup: {why}");
             self.event(format!("lookup held: {why}"));
-            self.status
-                .update(|status| status.guard.gate = Some(why.to_owned()));
+            self.status.update(|status| status.guard.gate = Some(why.to_owned()));
         }
         let address = self.decision().address;
         if let (true, Some(restarts), Some(address)) = (restart, &self.restarts, address) {
@@ -97,10 +92,8 @@ impl Guard {
         if !expected || source == decided || source.is_ipv4() != decided.is_ipv4() {
             return;
         }
-        let words = format!(
-            "the connection to {} came from {source}, and {decided} is advertised",
-            connection.url
-        );
+        let words =
+            format!("the connection to {} came from {source}, and {decided} is advertised", connection.url);
         if self.status.snapshot().guard.witness.as_deref() != Some(&words) {
             tracing::error!("{words}");
             let url = decision.callback_url.unwrap_or_default();

@@ -58,9 +58,7 @@ pub async fn handle(
         HeartbeatAction::Hold(why) => {
             told(guard, &read.url, UrlAction::Held, &judgement);
             tracing::error!("holding IPA's heartbeat: {why}");
-            guard
-                .metrics
-                .heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
+            guard.metrics.heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
             guard.status.update(|status| {
                 status.guard.held_heartbeat = Some(why.clone());
                 status.push_heartbeat(&foreign_text(&read.url, None), HeartbeatResult::Held.as_str());
@@ -68,9 +66,7 @@ pub async fn handle(
             return Ok(conflict(&why));
         }
     };
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
     send(guard, parts, path, outgoing, Some(url), &patience).await
 }
 
@@ -90,12 +86,8 @@ async fn meet(
         memory.vendor_passthru = era == Era::VendorPassthru;
         if memory.node.is_none() {
             let heartbeat_timeout = memory.heartbeat_timeout();
-            memory.node = Some(Node {
-                uuid: node_uuid,
-                token: None,
-                token_required: true,
-                heartbeat_timeout,
-            });
+            memory.node =
+                Some(Node { uuid: node_uuid, token: None, token_required: true, heartbeat_timeout });
         }
         // Without a token in it this may be an IPA that still waits for its own.
         !memory.pin_is_known && body.has_token && memory.may_read_back()
@@ -134,9 +126,7 @@ fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
     let url = &foreign_text(url, None);
     let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
     tracing::warn!(url, ?action, ?reasons, "IPA sent a bad callback URL");
-    guard
-        .callback
-        .bad(url, UrlSource::Ipa, action, &judgement.reasons);
+    guard.callback.bad(url, UrlSource::Ipa, action, &judgement.reasons);
 }
 
 /// Forwards it; `url` is the callback URL in it.
@@ -164,9 +154,7 @@ async fn send(
             let result = silence.heartbeat_result();
             guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
             let url = foreign_text(&url.unwrap_or_default(), None);
-            guard
-                .status
-                .update(|status| status.push_heartbeat(&url, result.as_str()));
+            guard.status.update(|status| status.push_heartbeat(&url, result.as_str()));
             Err(silence)
         }
     }

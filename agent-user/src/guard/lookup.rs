@@ -35,9 +35,7 @@ pub async fn handle(
 ) -> Result<Answer, Silence> {
     match decide(guard, started_with.as_ref()) {
         LookupAction::Hold { why, restart } => {
-            guard
-                .metrics
-                .lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
+            guard.metrics.lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
             guard.gate_holds(&why, restart);
             Ok(conflict(&why))
         }
@@ -61,10 +59,7 @@ struct UnderWay {
 impl UnderWay {
     fn begin(guard: &Arc<Guard>) -> Self {
         guard.memory().lookups_under_way += 1;
-        Self {
-            guard: Arc::clone(guard),
-            spends_token: true,
-        }
+        Self { guard: Arc::clone(guard), spends_token: true }
     }
 }
 
@@ -130,9 +125,7 @@ async fn pass(
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
-            guard
-                .metrics
-                .lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
+            guard.metrics.lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
             under_way.spends_token = silence.may_have_been_served();
             Err(silence)
         }
@@ -167,16 +160,10 @@ fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, start
 
 fn remember(guard: &Guard, reply: LookupReply) {
     if guard.memory().heartbeats_as_another(&reply.uuid) {
-        guard.event(format!(
-            "somebody looked up {}, which is another node",
-            reply.uuid
-        ));
+        guard.event(format!("somebody looked up {}, which is another node", reply.uuid));
         return;
     }
-    guard
-        .metrics
-        .heartbeat_interval
-        .set(reply.heartbeat_timeout.as_secs_f64());
+    guard.metrics.heartbeat_interval.set(reply.heartbeat_timeout.as_secs_f64());
     if let Some(url) = &reply.agent_url {
         guard.callback.judge_recorded(url);
     }

@@ -84,16 +84,12 @@ impl Memory {
 
     /// How long Ironic waits for a heartbeat.
     pub fn heartbeat_timeout(&self) -> Duration {
-        self.node
-            .as_ref()
-            .map_or(HEARTBEAT_TIMEOUT, |node| node.heartbeat_timeout)
+        self.node.as_ref().map_or(HEARTBEAT_TIMEOUT, |node| node.heartbeat_timeout)
     }
 
     /// Whether what Ironic has recorded may be asked for again: at most once per heartbeat interval.
     pub fn may_read_back(&self) -> bool {
-        let is_due = self
-            .read_back_at
-            .is_none_or(|at| at.elapsed() >= self.heartbeat_timeout().mul_f64(0.3));
+        let is_due = self.read_back_at.is_none_or(|at| at.elapsed() >= self.heartbeat_timeout().mul_f64(0.3));
         is_due && !self.vendor_passthru
     }
 }

@@ -64,11 +64,7 @@ pub fn lookup(facts: &LookupFacts<'_>) -> LookupAction {
     }
     let Some(decided) = facts.decided else {
         let why = "there is no advertise address yet";
-        return if gate_is_open {
-            opened(why)
-        } else {
-            hold(why.to_owned(), false)
-        };
+        return if gate_is_open { opened(why) } else { hold(why.to_owned(), false) };
     };
     if facts.started_with == Some(decided) {
         return LookupAction::Forward(None);
@@ -81,9 +77,9 @@ pub fn lookup(facts: &LookupFacts<'_>) -> LookupAction {
         return opened(&why);
     }
     match (facts.can_restart, facts.restarted_with == Some(decided)) {
-        (true, true) => LookupAction::Forward(Some(format!(
-            "{why}, also after its restart: does it read the drop-in?"
-        ))),
+        (true, true) => {
+            LookupAction::Forward(Some(format!("{why}, also after its restart: does it read the drop-in?")))
+        }
         (true, false) => hold(why, facts.on_disk == Some(decided)),
         // Nothing shows that it is wrong, and its heartbeats are judged.
         (false, _) if facts.started_with.is_none() => LookupAction::Forward(Some(why)),
@@ -146,10 +142,7 @@ fn context(facts: &HeartbeatFacts<'_>) -> Context {
     let local = facts.local.filter(|_| !facts.operator).cloned();
     Context {
         require_tls: false,
-        local: local.map(|local| Local {
-            decided: facts.decided.cloned(),
-            ..local
-        }),
+        local: local.map(|local| Local { decided: facts.decided.cloned(), ..local }),
     }
 }
 
@@ -164,15 +157,8 @@ fn certificate_reason(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) 
 fn after_acceptance(url: &str, held: &str, judgement: &Judgement) -> HeartbeatAction {
     let was_repaired = judgement.verdict == Verdict::Bad
         && !agent_url::same_to_ironic(url, held)
-        && agent_url::host(held)
-            .and_then(|host| with_host(url, &host))
-            .as_deref()
-            == Some(held);
-    if was_repaired {
-        HeartbeatAction::Repair(held.to_owned())
-    } else {
-        HeartbeatAction::Forward
-    }
+        && agent_url::host(held).and_then(|host| with_host(url, &host)).as_deref() == Some(held);
+    if was_repaired { HeartbeatAction::Repair(held.to_owned()) } else { HeartbeatAction::Forward }
 }
 
 fn before_acceptance(
@@ -217,8 +203,7 @@ fn before_acceptance(
 fn with_host(url: &str, host: &Host) -> Option<String> {
     let scheme = [Scheme::Http, Scheme::Https].into_iter().find(|scheme| {
         let name = scheme.as_str();
-        url.get(..name.len() + 3)
-            .is_some_and(|start| start.eq_ignore_ascii_case(&format!("{name}://")))
+        url.get(..name.len() + 3).is_some_and(|start| start.eq_ignore_ascii_case(&format!("{name}://")))
     })?;
     let port = agent_url::port(url)?;
     Some(agent_url::build(scheme, host, port))

@@ -40,51 +40,25 @@ fn the_gate() {
     let other = gate(Some(&right), Some(&wrong));
     assert_eq!(holds(&other), Some(true), "held, and restarted");
     assert_eq!(
-        holds(&LookupFacts {
-            on_disk: Some(&wrong),
-            ..other.clone()
-        }),
+        holds(&LookupFacts { on_disk: Some(&wrong), ..other.clone() }),
         Some(false),
         "not before it is on disk"
     );
     assert_eq!(
-        holds(&LookupFacts {
-            restarted_with: Some(&right),
-            ..other.clone()
-        }),
+        holds(&LookupFacts { restarted_with: Some(&right), ..other.clone() }),
         None,
         "no restart helps"
     );
+    assert_eq!(holds(&LookupFacts { can_restart: false, ..other.clone() }), Some(false));
     assert_eq!(
-        holds(&LookupFacts {
-            can_restart: false,
-            ..other.clone()
-        }),
-        Some(false)
-    );
-    assert_eq!(
-        holds(&LookupFacts {
-            forwarded_before: true,
-            ..other.clone()
-        }),
+        holds(&LookupFacts { forwarded_before: true, ..other.clone() }),
         None,
         "the token may be spent"
     );
     for (held, expected) in [(WAIT - Duration::from_secs(1), Some(false)), (WAIT, None)] {
-        let facts = LookupFacts {
-            can_restart: false,
-            held_for: Some(held),
-            ..other.clone()
-        };
+        let facts = LookupFacts { can_restart: false, held_for: Some(held), ..other.clone() };
         assert_eq!(holds(&facts), expected, "{held:?}");
-        assert_eq!(
-            holds(&LookupFacts {
-                decided: None,
-                ..facts
-            }),
-            expected,
-            "{held:?} without an address"
-        );
+        assert_eq!(holds(&LookupFacts { decided: None, ..facts }), expected, "{held:?} without an address");
     }
     for started_with in [&right, &wrong] {
         let facts = LookupFacts {
@@ -92,21 +66,11 @@ fn the_gate() {
             held_for: Some(WAIT),
             ..gate(Some(&right), Some(started_with))
         };
-        assert_eq!(
-            holds(&facts),
-            Some(false),
-            "the one that asks is about to be stopped"
-        );
+        assert_eq!(holds(&facts), Some(false), "the one that asks is about to be stopped");
     }
     let unknown = gate(Some(&right), None);
     assert_eq!(holds(&unknown), Some(true));
-    assert_eq!(
-        holds(&LookupFacts {
-            can_restart: false,
-            ..unknown
-        }),
-        None
-    );
+    assert_eq!(holds(&LookupFacts { can_restart: false, ..unknown }), None);
 }
 
 fn local() -> Local {
@@ -119,20 +83,12 @@ fn local() -> Local {
 }
 
 fn pem(address: &str) -> String {
-    rcgen::generate_simple_self_signed([address.to_owned()])
-        .unwrap()
-        .cert
-        .pem()
+    rcgen::generate_simple_self_signed([address.to_owned()]).unwrap().cert.pem()
 }
 
 fn decide(url: &str, pem: Option<&str>, pin: Pin) -> (HeartbeatAction, Vec<Reason>) {
     let (decided, local) = (host("10.77.0.2"), local());
-    let facts = HeartbeatFacts {
-        decided: Some(&decided),
-        operator: false,
-        local: Some(&local),
-        pin: &pin,
-    };
+    let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), pin: &pin };
     let (action, judgement) = heartbeat(url, pem, &facts);
     (action, judgement.reasons)
 }
@@ -155,16 +111,8 @@ fn before_the_first_acceptance() {
         assert!(reasons.contains(&reason), "{url}: {reasons:?}");
         assert_eq!(action, HeartbeatAction::Repair(good.clone()), "{url}");
     }
-    for url in [
-        "",
-        "nothttp://10.77.0.9:9999",
-        "http://10.77.0.9:99999",
-        "http://",
-    ] {
-        assert!(
-            matches!(decide(url, None, Pin::None).0, HeartbeatAction::Hold(_)),
-            "{url}"
-        );
+    for url in ["", "nothttp://10.77.0.9:9999", "http://10.77.0.9:99999", "http://"] {
+        assert!(matches!(decide(url, None, Pin::None).0, HeartbeatAction::Hold(_)), "{url}");
     }
 }
 
@@ -172,22 +120,13 @@ fn before_the_first_acceptance() {
 fn tls_is_repaired_only_where_the_certificate_allows() {
     let (right, wrong) = (pem("10.77.0.2"), pem("10.77.0.9"));
     let good = "https://10.77.0.2:9999";
-    assert_eq!(
-        decide(good, Some(&right), Pin::None),
-        (HeartbeatAction::Forward, vec![])
-    );
+    assert_eq!(decide(good, Some(&right), Pin::None), (HeartbeatAction::Forward, vec![]));
     let (action, reasons) = decide(good, Some(&wrong), Pin::None);
     assert!(matches!(action, HeartbeatAction::Hold(_)));
     assert_eq!(reasons, [Reason::SanMismatch]);
     let bad = "https://10.77.0.5:9999";
-    assert_eq!(
-        decide(bad, Some(&right), Pin::None).0,
-        HeartbeatAction::Repair(good.to_owned())
-    );
-    assert!(matches!(
-        decide(bad, Some(&wrong), Pin::None).0,
-        HeartbeatAction::Hold(_)
-    ));
+    assert_eq!(decide(bad, Some(&right), Pin::None).0, HeartbeatAction::Repair(good.to_owned()));
+    assert!(matches!(decide(bad, Some(&wrong), Pin::None).0, HeartbeatAction::Hold(_)));
     assert!(matches!(decide(bad, None, Pin::None).0, HeartbeatAction::Hold(_)));
     let (_, reasons) = decide("https://node7:9999", Some(&right), Pin::None);
     assert_eq!(reasons, [Reason::HostnameWithTls]);
@@ -197,14 +136,8 @@ fn tls_is_repaired_only_where_the_certificate_allows() {
 fn after_the_first_acceptance_ironic_sees_no_change() {
     let held = Pin::Held("http://10.77.0.2:9999".to_owned());
     let repaired = HeartbeatAction::Repair("http://10.77.0.2:9999".to_owned());
-    assert_eq!(
-        decide("http://10.77.0.2 uid 0:9999", None, held.clone()).0,
-        repaired
-    );
-    assert_eq!(
-        decide("http://10.77.0.2:9999", None, held).0,
-        HeartbeatAction::Forward
-    );
+    assert_eq!(decide("http://10.77.0.2 uid 0:9999", None, held.clone()).0, repaired);
+    assert_eq!(decide("http://10.77.0.2:9999", None, held).0, HeartbeatAction::Forward);
     // What Ironic holds is bad, and cannot be changed: it goes on as it is.
     let bad = "http://10.77.0.2 uid 0:9999";
     assert_eq!(
@@ -213,28 +146,14 @@ fn after_the_first_acceptance_ironic_sees_no_change() {
     );
     // A good URL that is not the pinned one: Ironic says what it thinks of it.
     let other = Pin::Held("http://10.77.0.9:9999".to_owned());
-    assert_eq!(
-        decide("http://10.77.0.2:9999", None, other).0,
-        HeartbeatAction::Forward
-    );
+    assert_eq!(decide("http://10.77.0.2:9999", None, other).0, HeartbeatAction::Forward);
 }
 
 #[test]
 fn without_a_decision_only_good_urls_pass() {
-    let facts = HeartbeatFacts {
-        decided: None,
-        operator: false,
-        local: None,
-        pin: &Pin::None,
-    };
-    assert_eq!(
-        heartbeat("http://10.77.0.2:9999", None, &facts).0,
-        HeartbeatAction::Forward
-    );
-    assert!(matches!(
-        heartbeat("http://None:9999", None, &facts).0,
-        HeartbeatAction::Hold(_)
-    ));
+    let facts = HeartbeatFacts { decided: None, operator: false, local: None, pin: &Pin::None };
+    assert_eq!(heartbeat("http://10.77.0.2:9999", None, &facts).0, HeartbeatAction::Forward);
+    assert!(matches!(heartbeat("http://None:9999", None, &facts).0, HeartbeatAction::Hold(_)));
 }
 
 proptest! {

@@ -52,9 +52,7 @@ pub struct GuardError {
 /// # Errors
 /// Where the port is in use.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, GuardError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| GuardError { address, error })
+    TcpListener::bind(address).await.map_err(|error| GuardError { address, error })
 }
 
 /// Serves for ever.
@@ -97,10 +95,7 @@ async fn answer(guard: &Arc<Guard>, request: Request<Incoming>) -> Result<Answer
     let path = path.to_owned();
     let answered = match classify(&parts.method, &path) {
         None => {
-            return Ok(plain(
-                StatusCode::NOT_FOUND,
-                "this is not a path that ironic-python-agent asks\n",
-            ));
+            return Ok(plain(StatusCode::NOT_FOUND, "this is not a path that ironic-python-agent asks\n"));
         }
         Some(Kind::Lookup(era)) => {
             lookup::handle(guard, parts, &path, passing(body, None), started_with, era).await
@@ -108,10 +103,7 @@ async fn answer(guard: &Arc<Guard>, request: Request<Incoming>) -> Result<Answer
         Some(Kind::Heartbeat(era, uuid)) => match collect(body).await? {
             Some(body) => heartbeat::handle(guard, parts, &path, body, era, uuid).await,
             None => {
-                return Ok(plain(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "a heartbeat of over 1 MiB\n",
-                ));
+                return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "a heartbeat of over 1 MiB\n"));
             }
         },
         Some(Kind::Discovery | Kind::Inventory) => pass(guard, parts, &path, body).await,
@@ -139,10 +131,7 @@ async fn pass(
 /// A heartbeat's whole body; `None` where it is too large.
 async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> {
     let late = |_| Silence::Sender(format!("no whole heartbeat within {} s", BODY_TIME.as_secs()));
-    match timeout(BODY_TIME, Limited::new(body, HEARTBEAT_BYTES).collect())
-        .await
-        .map_err(late)?
-    {
+    match timeout(BODY_TIME, Limited::new(body, HEARTBEAT_BYTES).collect()).await.map_err(late)? {
         Ok(body) => Ok(Some(body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Ok(None),
         Err(error) => Err(Silence::Sender(error.to_string())),
@@ -152,10 +141,7 @@ async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> 
 fn plain(status: StatusCode, text: &'static str) -> Answer {
     let mut answer = Response::new(full(text));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
 
@@ -169,8 +155,6 @@ pub fn conflict(why: &str) -> Answer {
     let body = serde_json::json!({ "error_message": fault.to_string() });
     let mut answer = Response::new(full(body.to_string()));
     *answer.status_mut() = StatusCode::CONFLICT;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -26,10 +26,7 @@ impl Guard {
             memory.read_back_at = Some(Instant::now());
             memory.node.as_ref().map(|node| node.uuid.clone())
         };
-        let query = LookupQuery {
-            addresses: Vec::new(),
-            node_uuid: uuid,
-        };
+        let query = LookupQuery { addresses: Vec::new(), node_uuid: uuid };
         let started = Instant::now();
         let endpoints = self.decision().endpoints();
         let answer = timeout_at(deadline, self.client.lookup(&endpoints, &query)).await;

@@ -53,14 +53,7 @@ pub fn passing_up(inner: Incoming, patience: Patience) -> AnyBody {
 
 fn relay(inner: Incoming, at_end: Option<AtEnd>, patience: Option<Patience>) -> AnyBody {
     let idle = Box::pin(sleep(IDLE));
-    Relay {
-        inner,
-        idle,
-        seen: Some(Vec::new()),
-        at_end,
-        patience,
-    }
-    .boxed()
+    Relay { inner, idle, seen: Some(Vec::new()), at_end, patience }.boxed()
 }
 
 struct Relay {
@@ -77,14 +70,10 @@ impl Relay {
         if self.at_end.is_none() {
             return;
         }
-        self.seen = self
-            .seen
-            .take()
-            .filter(|seen| seen.len() + data.len() <= SEEN)
-            .map(|mut seen| {
-                seen.extend_from_slice(data);
-                seen
-            });
+        self.seen = self.seen.take().filter(|seen| seen.len() + data.len() <= SEEN).map(|mut seen| {
+            seen.extend_from_slice(data);
+            seen
+        });
     }
 
     fn end(&mut self, complete: bool) {

@@ -102,9 +102,7 @@ pub fn classify(method: &Method, path: &str) -> Option<Kind> {
 /// A UUID or driver name: nothing that a server could take for another path.
 fn is_word(segment: &str) -> bool {
     !segment.is_empty()
-        && segment
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// A heartbeat's body: where its callback URL stands, and the fields that matter.
@@ -224,17 +222,11 @@ mod tests {
         let address = Host::parse("fd77::2").unwrap();
         let url = guard_url("127.0.0.1:6385".parse().unwrap(), &address);
         assert_eq!(url, "http://127.0.0.1:6385/advertise/fd77::2");
-        assert_eq!(
-            split_path("/advertise/fd77::2/v1/lookup"),
-            (Some(address.clone()), "/v1/lookup")
-        );
+        assert_eq!(split_path("/advertise/fd77::2/v1/lookup"), (Some(address.clone()), "/v1/lookup"));
         assert_eq!(split_path("/advertise/fd77::2"), (Some(address.clone()), "/"));
         assert_eq!(split_path("/advertise/fd77::2/"), (Some(address), "/"));
         assert_eq!(split_path("/v1/lookup"), (None, "/v1/lookup"));
-        assert_eq!(
-            split_path("/advertise//v1/lookup"),
-            (None, "/advertise//v1/lookup")
-        );
+        assert_eq!(split_path("/advertise//v1/lookup"), (None, "/advertise//v1/lookup"));
     }
 
     #[test]
@@ -244,9 +236,7 @@ mod tests {
         assert_eq!(read.url, "http://10.0.0.1 uid 0:9999");
         assert!(read.has_token);
         let repaired = String::from_utf8(read.with_url("http://10.0.0.1:9999")).unwrap();
-        let expected = std::str::from_utf8(body)
-            .unwrap()
-            .replace("10.0.0.1 uid 0", "10.0.0.1");
+        let expected = std::str::from_utf8(body).unwrap().replace("10.0.0.1 uid 0", "10.0.0.1");
         assert_eq!(repaired, expected);
         assert!(HeartbeatBody::read(body, Era::VendorPassthru).is_none());
         for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff"] {

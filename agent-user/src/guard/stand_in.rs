@@ -34,10 +34,7 @@ async fn look(guard: &Guard, probe: &IpaProbe) -> bool {
     if guard.memory().heartbeat_seen {
         return true;
     }
-    let due = guard
-        .memory()
-        .looked_up_at
-        .is_some_and(|at| at.elapsed() >= SILENCE);
+    let due = guard.memory().looked_up_at.is_some_and(|at| at.elapsed() >= SILENCE);
     if !due || !probe.ask().await.up {
         return false;
     }
@@ -64,12 +61,7 @@ async fn send(guard: &Guard) -> bool {
     let heartbeat = Heartbeat {
         uuid: node.uuid,
         callback_url: url.clone(),
-        agent_version: guard
-            .status
-            .snapshot()
-            .ipa
-            .version
-            .unwrap_or_else(|| "unknown".to_owned()),
+        agent_version: guard.status.snapshot().ipa.version.unwrap_or_else(|| "unknown".to_owned()),
         agent_token: node.token,
         agent_verify_ca: None,
         agent_status: None,
@@ -78,15 +70,10 @@ async fn send(guard: &Guard) -> bool {
     guard.metrics.heartbeat_sent(Trigger::StandIn);
     let started = Instant::now();
     let outcome = guard.client.heartbeat(&decision.endpoints(), &heartbeat).await;
-    let result = outcome
-        .as_ref()
-        .map_or_else(|error| error.heartbeat_result(), |_| HeartbeatResult::Accepted);
-    guard
-        .metrics
-        .heartbeat(Sender::Sidecar, result, started.elapsed());
-    guard
-        .status
-        .update(|status| status.push_heartbeat(&url, result.as_str()));
+    let result =
+        outcome.as_ref().map_or_else(|error| error.heartbeat_result(), |_| HeartbeatResult::Accepted);
+    guard.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
+    guard.status.update(|status| status.push_heartbeat(&url, result.as_str()));
     match outcome {
         Ok(_) => {
             guard.event(format!("first heartbeat sent for ironic-python-agent: {url}"));

@@ -47,25 +47,16 @@ impl Lab {
         let decision = Decision {
             address: Host::parse("10.77.0.2"),
             callback_url: Some(callback_url.to_owned()),
-            trace: vec![TargetTrace {
-                url: api.clone(),
-                resolved: vec![candidate],
-                failure: None,
-            }],
+            trace: vec![TargetTrace { url: api.clone(), resolved: vec![candidate], failure: None }],
             ..Decision::not_asked()
         };
-        let published = Published {
-            decision,
-            generation: 1,
-        };
+        let published = Published { decision, generation: 1 };
         let (decisions, receiver) = watch::channel(Arc::new(published));
         let mut parameters = Parameters::default();
         parameters.ironic.api_urls = vec![api];
         let client = Client::new(&parameters.ironic).unwrap();
-        let (status, metrics) = (
-            Status::new(Mode::Guard, Mode::Guard, None, Vec::new()),
-            Metrics::new().unwrap(),
-        );
+        let (status, metrics) =
+            (Status::new(Mode::Guard, Mode::Guard, None, Vec::new()), Metrics::new().unwrap());
         let (callback, _) = Callback::new(status.clone(), metrics.clone());
         let guard = Guard::new(client, &parameters, receiver, callback, None, status, metrics);
         let token = first_lookup(&ironic);
@@ -79,12 +70,7 @@ impl Lab {
                 heartbeat_timeout: Duration::from_secs(300),
             });
         }
-        Self {
-            ironic,
-            guard,
-            probe: IpaProbe::new(status_url()).unwrap(),
-            _decisions: decisions,
-        }
+        Self { ironic, guard, probe: IpaProbe::new(status_url()).unwrap(), _decisions: decisions }
     }
 
     async fn look(&self) -> bool {
@@ -96,13 +82,8 @@ impl Lab {
 fn first_lookup(ironic: &StandIn) -> String {
     let http = testbed::http::Http::new(ironic.address());
     let version = [("X-OpenStack-Ironic-API-Version", "1.62")];
-    let answer = http
-        .get("/v1/lookup?addresses=52:54:00:12:34:56", &version)
-        .unwrap();
-    answer.json().unwrap()["config"]["agent_token"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    let answer = http.get("/v1/lookup?addresses=52:54:00:12:34:56", &version).unwrap();
+    answer.json().unwrap()["config"]["agent_token"].as_str().unwrap().to_owned()
 }
 
 /// Answers `/v1/status` as IPA does, until the end of the test program; gives the port.
@@ -115,11 +96,7 @@ fn status_url() -> u16 {
             let got = stream.read(&mut head).unwrap_or(0);
             if head[..got].starts_with(b"GET /v1/status ") {
                 let body = r#"{"started_at": 1.0, "version": "13.0.0"}"#;
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                );
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             }
         }
     });
@@ -142,10 +119,7 @@ async fn it_is_sent_after_90_s_and_once() {
     assert_eq!(lab.guard.memory().pin, Pin::Held(URL.to_owned()));
     let (text, _) = lab.guard.metrics.render().unwrap();
     let text = String::from_utf8(text).unwrap();
-    assert!(
-        text.contains("ipa_sidecar_heartbeats_sent_total{trigger=\"stand_in\"} 1"),
-        "{text}"
-    );
+    assert!(text.contains("ipa_sidecar_heartbeats_sent_total{trigger=\"stand_in\"} 1"), "{text}");
 }
 
 #[tokio::test]
@@ -162,11 +136,7 @@ async fn it_is_not_sent_for_an_ipa_that_does_not_answer_or_was_not_looked_up() {
     lab.guard.memory().looked_up_at = None;
     assert!(!lab.look().await);
     lab.guard.memory().looked_up_at = Instant::now().checked_sub(SILENCE);
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     lab.probe = IpaProbe::new(free).unwrap();
     assert!(!lab.look().await);
     assert_eq!(lab.ironic.heartbeats(), 0);
@@ -174,21 +144,14 @@ async fn it_is_not_sent_for_an_ipa_that_does_not_answer_or_was_not_looked_up() {
 
 #[tokio::test]
 async fn it_is_not_sent_without_the_token_over_https_or_with_a_bad_url() {
-    for (url, has_token) in [
-        (URL, false),
-        ("https://10.77.0.2:9999", true),
-        ("http://127.0.0.1:9999", true),
-    ] {
+    for (url, has_token) in [(URL, false), ("https://10.77.0.2:9999", true), ("http://127.0.0.1:9999", true)]
+    {
         let lab = Lab::new(url, seconds(100));
         if !has_token {
             lab.guard.memory().node.as_mut().unwrap().token = None;
         }
         assert!(!lab.look().await);
         let beats = lab.ironic.requests().into_iter();
-        assert_eq!(
-            beats.filter(|request| request.method == "POST").count(),
-            0,
-            "{url}"
-        );
+        assert_eq!(beats.filter(|request| request.method == "POST").count(), 0, "{url}");
     }
 }

@@ -109,10 +109,7 @@ pub struct Patience {
 impl Patience {
     /// From now on.
     pub fn begin(budget: Duration) -> Self {
-        Self {
-            budget,
-            since: Arc::new(Mutex::new(Instant::now())),
-        }
+        Self { budget, since: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// A piece of the request went on.
@@ -151,10 +148,8 @@ pub async fn forward(
     };
     let exchange = async {
         let request = rebuild(parts, path, &connection, body)?;
-        let (mut sender, driver) = http1::Builder::new()
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        let (mut sender, driver) =
+            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream)).await?;
         // Ends with the answer's body, or when that is dropped.
         tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -191,9 +186,7 @@ fn rebuild(
     })?;
     parts.version = hyper::Version::HTTP_11;
     drop_hop_by_hop(&mut parts.headers);
-    parts
-        .headers
-        .insert(header::HOST, HeaderValue::from_str(&connection.url.authority())?);
+    parts.headers.insert(header::HOST, HeaderValue::from_str(&connection.url.authority())?);
     Ok(Request::from_parts(parts, body))
 }
 

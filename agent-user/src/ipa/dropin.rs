@@ -114,15 +114,12 @@ fn write_temporary(path: &Path, content: &str) -> Result<(), DropinError> {
         .mode(0o644)
         .open(path)
         .map_err(failed("create", path))?;
-    file.write_all(content.as_bytes())
-        .map_err(failed("write", path))?;
+    file.write_all(content.as_bytes()).map_err(failed("write", path))?;
     file.sync_all().map_err(failed("sync", path))
 }
 
 fn sync_directory(directory: &Path) -> Result<(), DropinError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed("sync", directory))
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DropinError + use<> {
@@ -145,9 +142,7 @@ mod tests {
 
         fn names(&self) -> Vec<String> {
             let entries = fs::read_dir(&self.0).unwrap();
-            entries
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect()
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
         }
     }
 
@@ -163,10 +158,7 @@ mod tests {
         let one = content(&Host::parse("172.25.134.128").unwrap(), &[]);
         let other = content(&Host::parse("fd00::1").unwrap(), &[]);
         assert!(one.ends_with("\nadvertise_host = 172.25.134.128\n"));
-        assert!(
-            other.ends_with("\nadvertise_host = fd00::1\n"),
-            "IPA adds the brackets itself"
-        );
+        assert!(other.ends_with("\nadvertise_host = fd00::1\n"), "IPA adds the brackets itself");
         fs::write(directory.0.join(TEMPORARY_NAME), "half").unwrap();
         assert_eq!(write(&directory.0, &one).unwrap(), Written::Changed);
         assert_eq!(write(&directory.0, &one).unwrap(), Written::Unchanged);
@@ -190,12 +182,7 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_named() {
-        let error = write(Path::new("/nonexistent/ipa.d"), "x")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("/nonexistent/ipa.d") && error.contains("--ipa.config-dir"),
-            "{error}"
-        );
+        let error = write(Path::new("/nonexistent/ipa.d"), "x").unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/ipa.d") && error.contains("--ipa.config-dir"), "{error}");
     }
 }

@@ -33,11 +33,7 @@ impl Redirect {
     /// The list for IPA's `api_url`.
     fn urls(&self, decision: &Decision) -> Option<Vec<String>> {
         let guard = guard_url(self.guard, decision.address.as_ref()?);
-        Some(
-            std::iter::once(guard)
-                .chain(self.real.iter().map(ToString::to_string))
-                .collect(),
-        )
+        Some(std::iter::once(guard).chain(self.real.iter().map(ToString::to_string)).collect())
     }
 }
 
@@ -57,10 +53,7 @@ pub async fn keep(
             failed = matches!(outcome, DropinStatus::Failed(_));
             let before = status.snapshot().dropin;
             if let (true, DropinStatus::Failed(error)) = (before != outcome, &outcome) {
-                tracing::error!(
-                    error,
-                    "IPA's drop-in is not as it should be; trying again every {RETRY:?}"
-                );
+                tracing::error!(error, "IPA's drop-in is not as it should be; trying again every {RETRY:?}");
             }
             status.update(|status| status.dropin = outcome);
         }
@@ -79,9 +72,7 @@ fn write(
 ) -> DropinStatus {
     let outcome = match &decision.address {
         Some(address) => {
-            let urls = redirect
-                .and_then(|redirect| redirect.urls(decision))
-                .unwrap_or_default();
+            let urls = redirect.and_then(|redirect| redirect.urls(decision)).unwrap_or_default();
             dropin::write(directory, &dropin::content(address, &urls))
         }
         // A redirect without an address would make IPA advertise loopback.

@@ -39,9 +39,7 @@ pub enum RestartError {
 /// # Errors
 /// Where systemd cannot be asked, or the unit did not come up.
 pub async fn restart_unit(unit: &str) -> Result<(), RestartError> {
-    timeout(PATIENCE, restart(unit))
-        .await
-        .unwrap_or(Err(RestartError::Late))
+    timeout(PATIENCE, restart(unit)).await.unwrap_or(Err(RestartError::Late))
 }
 
 async fn restart(unit: &str) -> Result<(), RestartError> {
@@ -54,17 +52,9 @@ async fn restart(unit: &str) -> Result<(), RestartError> {
         .path(PATH)
         .build()?;
     let mut signals = MessageStream::for_match_rule(rule, &bus, NonZeroUsize::new(64)).await?;
-    bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "Subscribe", &())
-        .await?;
-    let reply = bus
-        .call_method(
-            Some(DESTINATION),
-            PATH,
-            Some(INTERFACE),
-            "RestartUnit",
-            &(unit, "replace"),
-        )
-        .await?;
+    bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "Subscribe", &()).await?;
+    let reply =
+        bus.call_method(Some(DESTINATION), PATH, Some(INTERFACE), "RestartUnit", &(unit, "replace")).await?;
     let job: OwnedObjectPath = reply.body().deserialize()?;
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut signals).poll_next(context)).await;
@@ -74,11 +64,7 @@ async fn restart(unit: &str) -> Result<(), RestartError> {
         let (_id, removed, _unit, result): (u32, OwnedObjectPath, String, String) =
             signal?.body().deserialize()?;
         if removed == job {
-            return if result == "done" {
-                Ok(())
-            } else {
-                Err(RestartError::Job(result))
-            };
+            return if result == "done" { Ok(()) } else { Err(RestartError::Job(result)) };
         }
     }
 }

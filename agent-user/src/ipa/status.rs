@@ -49,11 +49,7 @@ impl IpaProbe {
             api_urls: vec![url(Scheme::Https, Ipv4Addr::LOCALHOST.into(), port)],
             ..IronicParameters::default()
         };
-        Ok(Self {
-            connector: Connector::new(&parameters, TIMEOUT)?,
-            port,
-            is_plain: AtomicBool::new(false),
-        })
+        Ok(Self { connector: Connector::new(&parameters, TIMEOUT)?, port, is_plain: AtomicBool::new(false) })
     }
 
     /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
@@ -74,10 +70,7 @@ impl IpaProbe {
             );
             if let Some(version) = v4.or(v6) {
                 self.is_plain.store(scheme == Scheme::Http, Ordering::Relaxed);
-                return IpaStatus {
-                    up: true,
-                    version: Some(version),
-                };
+                return IpaStatus { up: true, version: Some(version) };
             }
         }
         IpaStatus::default()
@@ -85,22 +78,13 @@ impl IpaProbe {
 
     async fn version(&self, scheme: Scheme, address: IpAddr) -> Option<String> {
         let url = url(scheme, address, self.port);
-        let body = get(&self.connector, &url, address, "/v1/status", TIMEOUT)
-            .await
-            .ok()?;
-        serde_json::from_slice::<Answer>(&body)
-            .ok()
-            .map(|answer| answer.version)
+        let body = get(&self.connector, &url, address, "/v1/status", TIMEOUT).await.ok()?;
+        serde_json::from_slice::<Answer>(&body).ok().map(|answer| answer.version)
     }
 }
 
 fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
-    ApiUrl {
-        scheme,
-        host: Host::Ip(address),
-        port,
-        prefix: String::new(),
-    }
+    ApiUrl { scheme, host: Host::Ip(address), port, prefix: String::new() }
 }
 
 /// Asks again and again, for the pages and `ipa_up`.

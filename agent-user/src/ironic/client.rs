@@ -93,10 +93,7 @@ impl Client {
         let request_id = parameters.global_request_id.as_deref().and_then(|id| {
             let value = HeaderValue::from_str(id).ok();
             if value.is_none() {
-                tracing::warn!(
-                    ?id,
-                    "the global request id cannot stand in a header and is not sent"
-                );
+                tracing::warn!(?id, "the global request id cannot stand in a header and is not sent");
             }
             value
         });
@@ -126,17 +123,10 @@ impl Client {
         let offered = parse(version::parse_root(&body), &connection)?;
         if offered < version::LOOKUP {
             let purpose = "lookup and heartbeat";
-            return Err(IronicError::VersionTooOld {
-                offered,
-                needed: version::LOOKUP,
-                purpose,
-            });
+            return Err(IronicError::VersionTooOld { offered, needed: version::LOOKUP, purpose });
         }
         self.memory().offered = Some(offered);
-        Ok(Answer {
-            value: offered,
-            connection,
-        })
+        Ok(Answer { value: offered, connection })
     }
 
     /// Looks the node up. Takes the token where nobody has it yet: call it only where that is meant.
@@ -153,11 +143,7 @@ impl Client {
             // An operator's old version must not take the protection away that the server has: ask what it has.
             Some(configured) if configured < version::AGENT_TOKEN => {
                 let offered = self.offered(endpoints).await?;
-                if offered >= version::AGENT_TOKEN {
-                    offered
-                } else {
-                    configured.min(offered)
-                }
+                if offered >= version::AGENT_TOKEN { offered } else { configured.min(offered) }
             }
             Some(configured) => configured,
             None => self.offered(endpoints).await?,
@@ -199,10 +185,7 @@ impl Client {
             secret: heartbeat.agent_token.as_ref(),
         };
         let (_, connection) = self.ask(endpoints, &outgoing).await?;
-        Ok(Answer {
-            value: (),
-            connection,
-        })
+        Ok(Answer { value: (), connection })
     }
 
     /// Opens a connection to the first API URL that lets us, for a caller that speaks HTTP on it itself. Each address has
@@ -262,10 +245,7 @@ impl Client {
         address: IpAddr,
         outgoing: &Outgoing<'_>,
     ) -> Result<(Reply, Connection), IronicError> {
-        let deadline = Deadline {
-            at: Instant::now() + self.request_timeout,
-            after: self.request_timeout,
-        };
+        let deadline = Deadline { at: Instant::now() + self.request_timeout, after: self.request_timeout };
         let request = self.request(url, outgoing)?;
         let (stream, connection) = self.connector.connect(url, address).await?;
         let peer = peer(&connection);
@@ -312,9 +292,7 @@ impl Client {
         }
         request
             .body(Full::new(outgoing.body.clone()))
-            .map_err(|error| IronicError::InvalidRequest {
-                problem: format!("{url}: {error}"),
-            })
+            .map_err(|error| IronicError::InvalidRequest { problem: format!("{url}: {error}") })
     }
 
     /// Every address in order, the one that answered last at the front; like IPA, the others keep their circle.
@@ -346,15 +324,9 @@ fn keep_on(error: IronicError) -> Result<IronicError, IronicError> {
 }
 
 fn peer(connection: &Connection) -> Box<Peer> {
-    Box::new(Peer {
-        url: connection.url.clone(),
-        address: connection.remote,
-    })
+    Box::new(Peer { url: connection.url.clone(), address: connection.remote })
 }
 
 fn parse<T>(parsed: Result<T, String>, connection: &Connection) -> Result<T, IronicError> {
-    parsed.map_err(|problem| IronicError::InvalidResponse {
-        peer: peer(connection),
-        problem,
-    })
+    parsed.map_err(|problem| IronicError::InvalidResponse { peer: peer(connection), problem })
 }

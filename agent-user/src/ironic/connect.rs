@@ -57,10 +57,7 @@ impl Connector {
 
     /// The same with at most this time for each connection.
     pub fn within(&self, timeout: Duration) -> Self {
-        Self {
-            tls: self.tls.clone(),
-            timeout: timeout.min(self.timeout),
-        }
+        Self { tls: self.tls.clone(), timeout: timeout.min(self.timeout) }
     }
 
     /// Connects to one address of an API URL.
@@ -69,28 +66,16 @@ impl Connector {
     /// `Connect`, `Tls`, `Timeout`; `TlsConfig` for an https URL that was not among the parameters.
     pub async fn connect(&self, url: &ApiUrl, address: IpAddr) -> Result<(Stream, Connection), IronicError> {
         let remote = SocketAddr::new(address, url.port);
-        let peer = Peer {
-            url: url.clone(),
-            address: remote,
-        };
+        let peer = Peer { url: url.clone(), address: remote };
         let deadline = Instant::now() + self.timeout;
-        let late = |phase| IronicError::Timeout {
-            peer: Box::new(peer.clone()),
-            phase,
-            after: self.timeout,
-        };
+        let late = |phase| IronicError::Timeout { peer: Box::new(peer.clone()), phase, after: self.timeout };
         let tcp = timeout_at(deadline, TcpStream::connect(remote))
             .await
             .map_err(|_| late(Phase::Connect))?
             .map_err(|error| connect_error(&peer, &error))?;
         let local = tcp.local_addr().map_err(|error| connect_error(&peer, &error))?;
-        tcp.set_nodelay(true)
-            .map_err(|error| connect_error(&peer, &error))?;
-        let connection = Connection {
-            url: url.clone(),
-            remote,
-            local,
-        };
+        tcp.set_nodelay(true).map_err(|error| connect_error(&peer, &error))?;
+        let connection = Connection { url: url.clone(), remote, local };
         if url.scheme == Scheme::Http {
             return Ok((Box::new(tcp), connection));
         }
@@ -123,10 +108,7 @@ fn tls_error(peer: &Peer, error: &io::Error) -> IronicError {
         }
         None => format!("during the handshake: {error}"),
     };
-    IronicError::Tls {
-        peer: Box::new(peer.clone()),
-        problem,
-    }
+    IronicError::Tls { peer: Box::new(peer.clone()), problem }
 }
 
 /// The TLS error inside an I/O error: tokio-rustls wraps it so.

@@ -55,19 +55,10 @@ pub(crate) async fn get(
     path: &str,
     timeout: Duration,
 ) -> Result<Bytes, IronicError> {
-    let deadline = Deadline {
-        at: Instant::now() + timeout,
-        after: timeout,
-    };
+    let deadline = Deadline { at: Instant::now() + timeout, after: timeout };
     let (stream, connection) = connector.connect(url, address).await?;
-    let peer = Peer {
-        url: connection.url,
-        address: connection.remote,
-    };
-    let invalid = |problem| IronicError::InvalidResponse {
-        peer: Box::new(peer.clone()),
-        problem,
-    };
+    let peer = Peer { url: connection.url, address: connection.remote };
+    let invalid = |problem| IronicError::InvalidResponse { peer: Box::new(peer.clone()), problem };
     let request = Request::get(url.path(path))
         .header(header::HOST, url.authority())
         .body(Full::default())
@@ -93,11 +84,8 @@ pub(super) async fn exchange(
         .await
         .map_err(|error| lost(peer, &error))?;
     let answer = async {
-        let late = |phase| IronicError::Timeout {
-            peer: Box::new(peer.clone()),
-            phase,
-            after: deadline.after,
-        };
+        let late =
+            |phase| IronicError::Timeout { peer: Box::new(peer.clone()), phase, after: deadline.after };
         let response = timeout_at(deadline.at, sender.send_request(request))
             .await
             .map_err(|_| late(Phase::Response))?
@@ -111,11 +99,7 @@ pub(super) async fn exchange(
             Ok(body) => body,
             Err(_) => Err(late(Phase::Body)),
         };
-        Ok(Reply {
-            status,
-            location,
-            body,
-        })
+        Ok(Reply { status, location, body })
     };
     // hyper's connection has to be polled beside the answer; once it has ended, the answer is on its way.
     let (mut answer, connection) = (pin!(answer), pin!(connection));
@@ -128,17 +112,12 @@ pub(super) async fn exchange(
 
 async fn read_body(response: Response<Incoming>, peer: &Peer) -> Result<Bytes, IronicError> {
     let too_large = || format!("its body is larger than {BODY_BYTES} bytes");
-    let invalid = |problem| IronicError::InvalidResponse {
-        peer: Box::new(peer.clone()),
-        problem,
-    };
+    let invalid = |problem| IronicError::InvalidResponse { peer: Box::new(peer.clone()), problem };
     match Limited::new(response.into_body(), BODY_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(invalid(too_large())),
         Err(error) => {
-            let cause = error
-                .downcast_ref::<hyper::Error>()
-                .map_or_else(|| error.to_string(), cause_text);
+            let cause = error.downcast_ref::<hyper::Error>().map_or_else(|| error.to_string(), cause_text);
             Err(invalid(format!("it broke off inside the body: {cause}")))
         }
     }
@@ -149,10 +128,7 @@ fn lost(peer: &Peer, error: &hyper::Error) -> IronicError {
     let peer = Box::new(peer.clone());
     if let Some(tls) = io_cause(error).and_then(rustls_error) {
         // With TLS 1.3 a refused client certificate shows only when the answer is read.
-        return IronicError::Tls {
-            peer,
-            problem: tls::words(tls),
-        };
+        return IronicError::Tls { peer, problem: tls::words(tls) };
     }
     let problem = cause_text(error);
     if error.is_parse() {

@@ -22,8 +22,7 @@ pub fn error_text(body: &[u8]) -> Option<String> {
         },
         _ => None,
     };
-    text.or_else(|| Some(String::from_utf8_lossy(body).into_owned()))
-        .filter(|text| !text.trim().is_empty())
+    text.or_else(|| Some(String::from_utf8_lossy(body).into_owned())).filter(|text| !text.trim().is_empty())
 }
 
 /// `faultstring` is Ironic's own, the others come from its web framework (406) or a proxy.
@@ -94,12 +93,7 @@ pub(super) fn unexpected(
     };
     let refusal = refusal(status, &text);
     let message = foreign_text(&text, secret);
-    IronicError::Refused {
-        peer,
-        status,
-        refusal,
-        message,
-    }
+    IronicError::Refused { peer, status, refusal, message }
 }
 
 #[cfg(test)]
@@ -111,26 +105,17 @@ mod tests {
     #[test]
     fn reads_every_encoding() {
         for (body, text) in [
-            (
-                r#"{"error_message": "{\"faultcode\": \"Client\", \"faultstring\": \"Oops.\"}"}"#,
-                "Oops.",
-            ),
+            (r#"{"error_message": "{\"faultcode\": \"Client\", \"faultstring\": \"Oops.\"}"}"#, "Oops."),
             (r#"{"error_message": {"faultstring": "Oops."}}"#, "Oops."),
             (
                 r#"{"error_message": "{\"code\": 406, \"title\": \"No\", \"description\": \"Oops.\"}"}"#,
                 "Oops.",
             ),
-            (
-                r#"{"error_message": "{\"title\": \"No\", \"description\": \"\"}"}"#,
-                "No",
-            ),
+            (r#"{"error_message": "{\"title\": \"No\", \"description\": \"\"}"}"#, "No"),
             (r#"{"error_message": "plain"}"#, "plain"),
             (r#"{"message": "from a proxy"}"#, "from a proxy"),
             (r#"{"error_message": null}"#, r#"{"error_message": null}"#),
-            (
-                r#"{"error_message": {"faultstring": 7}}"#,
-                r#"{"error_message": {"faultstring": 7}}"#,
-            ),
+            (r#"{"error_message": {"faultstring": 7}}"#, r#"{"error_message": {"faultstring": 7}}"#),
             ("<h1>Bad Gateway</h1>", "<h1>Bad Gateway</h1>"),
             ("[1]", "[1]"),
         ] {
@@ -144,26 +129,10 @@ mod tests {
     #[test]
     fn tells_refusals_apart() {
         for (status, text, expected) in [
-            (
-                400,
-                "Detected change in ramdisk provided \"callback_url\"",
-                Refusal::PinnedUrl,
-            ),
-            (
-                400,
-                "Detected change in ramdisk provided \"agent_verify_ca\"",
-                Refusal::PinnedCertificate,
-            ),
-            (
-                400,
-                "Agent token is required for heartbeat processing.",
-                Refusal::TokenRequired,
-            ),
-            (
-                400,
-                "Invalid or missing agent token received.",
-                Refusal::TokenInvalid,
-            ),
+            (400, "Detected change in ramdisk provided \"callback_url\"", Refusal::PinnedUrl),
+            (400, "Detected change in ramdisk provided \"agent_verify_ca\"", Refusal::PinnedCertificate),
+            (400, "Agent token is required for heartbeat processing.", Refusal::TokenRequired),
+            (400, "Invalid or missing agent token received.", Refusal::TokenInvalid),
             (400, "TLS is required by configuration", Refusal::TlsRequired),
             (
                 400,
@@ -175,11 +144,7 @@ mod tests {
                 "An issue with the supplied \"callback_url\" has been detected.",
                 Refusal::CallbackUrlMalformed,
             ),
-            (
-                400,
-                "Field \"agent_version\" not recognised",
-                Refusal::FieldUnknown,
-            ),
+            (400, "Field \"agent_version\" not recognised", Refusal::FieldUnknown),
             (
                 400,
                 "At least one of 'addresses' and 'node_uuid' parameters is required",

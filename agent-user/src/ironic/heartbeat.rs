@@ -73,10 +73,7 @@ impl Heartbeat {
         if is_uuid(&self.uuid) {
             return Ok(format!("/v1/heartbeat/{}", self.uuid));
         }
-        let problem = format!(
-            "the node {:?} of the heartbeat is no UUID",
-            foreign_text(&self.uuid, None)
-        );
+        let problem = format!("the node {:?} of the heartbeat is no UUID", foreign_text(&self.uuid, None));
         Err(IronicError::InvalidRequest { problem })
     }
 
@@ -85,19 +82,11 @@ impl Heartbeat {
     pub(super) fn body(&self, speak: ApiVersion) -> Result<Vec<u8>, IronicError> {
         let needs = |given: bool, needed: ApiVersion, purpose: &'static str| {
             if given && speak < needed {
-                return Err(IronicError::VersionTooOld {
-                    offered: speak,
-                    needed,
-                    purpose,
-                });
+                return Err(IronicError::VersionTooOld { offered: speak, needed, purpose });
             }
             Ok(())
         };
-        needs(
-            self.agent_verify_ca.is_some(),
-            version::AGENT_VERIFY_CA,
-            "agent_verify_ca in a heartbeat",
-        )?;
+        needs(self.agent_verify_ca.is_some(), version::AGENT_VERIFY_CA, "agent_verify_ca in a heartbeat")?;
         let has_status = self.agent_status.is_some() || self.agent_status_message.is_some();
         needs(has_status, version::AGENT_STATUS, "agent_status in a heartbeat")?;
         let body = Body {
@@ -147,22 +136,13 @@ mod tests {
         let mut beat = heartbeat();
         let url = "http://10.0.0.5:9999";
         assert_eq!(body(&beat, 30), json!({"callback_url": url}));
-        assert_eq!(
-            body(&beat, 40),
-            json!({"callback_url": url, "agent_version": "1.0"})
-        );
+        assert_eq!(body(&beat, 40), json!({"callback_url": url, "agent_version": "1.0"}));
         let full = json!({"callback_url": url, "agent_version": "1.0", "agent_token": "tok"});
         assert_eq!(body(&beat, 72), full);
         beat.agent_verify_ca = Some("PEM".to_owned());
-        assert!(matches!(
-            beat.body(minor(67)),
-            Err(IronicError::VersionTooOld { .. })
-        ));
+        assert!(matches!(beat.body(minor(67)), Err(IronicError::VersionTooOld { .. })));
         beat.agent_status = Some(AgentStatus::End);
-        assert!(matches!(
-            beat.body(minor(71)),
-            Err(IronicError::VersionTooOld { .. })
-        ));
+        assert!(matches!(beat.body(minor(71)), Err(IronicError::VersionTooOld { .. })));
         assert_eq!(body(&beat, 72).get("agent_status"), Some(&json!("end")));
         assert_eq!(body(&beat, 72).get("agent_verify_ca"), Some(&json!("PEM")));
     }

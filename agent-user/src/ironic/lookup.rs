@@ -59,11 +59,7 @@ pub struct LookupReply {
 impl LookupReply {
     /// The metric label of this success.
     pub fn result(&self) -> LookupResult {
-        if self.token_masked {
-            LookupResult::MaskedToken
-        } else {
-            LookupResult::Ok
-        }
+        if self.token_masked { LookupResult::MaskedToken } else { LookupResult::Ok }
     }
 
     /// Reads the body of a 200 answer.
@@ -72,22 +68,12 @@ impl LookupReply {
     /// What is wrong with it. The text quotes no value but the UUID: the body may hold the token.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
         let mut document: Value = serde_json::from_slice(body).map_err(|e| {
-            format!(
-                "the lookup is no JSON document (line {}, column {})",
-                e.line(),
-                e.column()
-            )
+            format!("the lookup is no JSON document (line {}, column {})", e.line(), e.column())
         })?;
         let node = document.get("node").ok_or("the lookup has no node")?;
-        let uuid = node
-            .get("uuid")
-            .and_then(Value::as_str)
-            .ok_or("the lookup has no node.uuid")?;
+        let uuid = node.get("uuid").and_then(Value::as_str).ok_or("the lookup has no node.uuid")?;
         if !is_uuid(uuid) {
-            return Err(format!(
-                "node.uuid is {:?}, which is no UUID",
-                foreign_text(uuid, None)
-            ));
+            return Err(format!("node.uuid is {:?}, which is no UUID", foreign_text(uuid, None)));
         }
         let uuid = uuid.to_owned();
         let agent_url = node
@@ -179,20 +165,12 @@ mod tests {
         let none = LookupReply::parse(&document(json!(300), Value::Null)).unwrap();
         assert_eq!((none.agent_token, none.token_masked), (None, false));
         let old = json!({"node": {"uuid": UUID}, "heartbeat_timeout": 60}).to_string();
-        assert_eq!(
-            LookupReply::parse(old.as_bytes()).unwrap().heartbeat_timeout,
-            Duration::from_secs(60)
-        );
+        assert_eq!(LookupReply::parse(old.as_bytes()).unwrap().heartbeat_timeout, Duration::from_secs(60));
     }
 
     #[test]
     fn a_strange_timeout_is_moved_into_bounds() {
-        for (given, kept) in [
-            (json!(0), 1),
-            (json!(-5), 1),
-            (json!(1e300), 86_400),
-            (json!(0.5), 1),
-        ] {
+        for (given, kept) in [(json!(0), 1), (json!(-5), 1), (json!(1e300), 86_400), (json!(0.5), 1)] {
             let reply = LookupReply::parse(&document(given, Value::Null)).unwrap();
             assert_eq!(reply.heartbeat_timeout, Duration::from_secs(kept));
         }
@@ -202,26 +180,14 @@ mod tests {
     fn says_what_is_missing_and_quotes_no_token() {
         for (body, word) in [
             (r#"{"config": {"agent_token": "S3CRET"#.to_owned(), "no JSON"),
-            (
-                json!({"config": {"agent_token": "S3CRET"}}).to_string(),
-                "no node",
-            ),
-            (
-                json!({"node": {}, "config": {"agent_token": "S3CRET"}}).to_string(),
-                "node.uuid",
-            ),
-            (
-                json!({"node": {"uuid": "x/../y"}, "config": {}}).to_string(),
-                "x/../y",
-            ),
+            (json!({"config": {"agent_token": "S3CRET"}}).to_string(), "no node"),
+            (json!({"node": {}, "config": {"agent_token": "S3CRET"}}).to_string(), "node.uuid"),
+            (json!({"node": {"uuid": "x/../y"}, "config": {}}).to_string(), "x/../y"),
             (
                 json!({"node": {"uuid": UUID}, "config": {"agent_token": "S3CRET"}}).to_string(),
                 "heartbeat_timeout",
             ),
-            (
-                json!({"node": {"uuid": UUID}, "config": "S3CRET"}).to_string(),
-                "heartbeat_timeout",
-            ),
+            (json!({"node": {"uuid": UUID}, "config": "S3CRET"}).to_string(), "heartbeat_timeout"),
             ("[]".to_owned(), "no node"),
         ] {
             let problem = LookupReply::parse(body.as_bytes()).unwrap_err();

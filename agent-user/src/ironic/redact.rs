@@ -77,11 +77,7 @@ fn split_separator(text: &str) -> Option<(&str, &str)> {
 }
 
 fn ends_value(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '&' | '"' | '\'' | ',' | ';' | '}' | ']' | ')' | '<' | '>' | '\\'
-        )
+    c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';' | '}' | ']' | ')' | '<' | '>' | '\\')
 }
 
 fn is_direction_or_separator(c: char) -> bool {
@@ -104,19 +100,10 @@ mod tests {
             ("agent_token=abc", "agent_token=******"),
             ("AGENT_TOKEN=abc", "AGENT_TOKEN=******"),
             ("agent_token%3Dabc def", "agent_token%3D****** def"),
-            (
-                r#"{"agent_token": "abc", "x": 1}"#,
-                r#"{"agent_token": "******", "x": 1}"#,
-            ),
-            (
-                r#"{\"agent_token\": \"abc\"}"#,
-                r#"{\"agent_token\": \"******\"}"#,
-            ),
+            (r#"{"agent_token": "abc", "x": 1}"#, r#"{"agent_token": "******", "x": 1}"#),
+            (r#"{\"agent_token\": \"abc\"}"#, r#"{\"agent_token\": \"******\"}"#),
             ("{'agent_token': u'abc'}", "{'agent_token': u'******'}"),
-            (
-                "agent_token=a agent_token=b",
-                "agent_token=****** agent_token=******",
-            ),
+            ("agent_token=a agent_token=b", "agent_token=****** agent_token=******"),
             ("agent_token_required: true", "agent_token_required: true"),
             ("Agent token is required", "Agent token is required"),
             ("agent_token", "agent_token"),
@@ -128,10 +115,7 @@ mod tests {
 
     #[test]
     fn foreign_text_is_short_and_plain() {
-        assert_eq!(
-            foreign_text(" a\x1b[31m\n\u{202e}b ", None),
-            "a\\u{1b}[31m\\n\\u{202e}b"
-        );
+        assert_eq!(foreign_text(" a\x1b[31m\n\u{202e}b ", None), "a\\u{1b}[31m\\n\\u{202e}b");
         assert_eq!(foreign_text(&"x".repeat(1000), None).len(), SHOWN_CHARS + 3);
         let secret = Secret::new("s3cret".to_owned());
         assert_eq!(foreign_text("echo s3cret", Some(&secret)), "echo ******");

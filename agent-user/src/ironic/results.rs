@@ -94,11 +94,7 @@ mod tests {
             unique.sort_unstable();
             unique.dedup();
             assert_eq!(unique.len(), labels.len());
-            assert!(
-                labels
-                    .iter()
-                    .all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-            );
+            assert!(labels.iter().all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
         }
     }
 }

@@ -45,12 +45,7 @@ impl LookupSchedule {
     /// Begins with `interval` as the least pause (`lookup_interval`); `timeout` is `lookup_timeout`.
     pub fn new(interval: Duration, timeout: Duration) -> Self {
         let interval = interval.max(LOOKUP_PAUSE_MIN);
-        Self {
-            interval,
-            timeout,
-            failures: 0,
-            conflicts: 0,
-        }
+        Self { interval, timeout, failures: 0, conflicts: 0 }
     }
 
     /// The pause after a failed attempt; `conflict`: it was answered 409.
@@ -59,10 +54,7 @@ impl LookupSchedule {
         self.failures = self.failures.saturating_add(1);
         if conflict {
             let last = CONFLICT_SECONDS.len() - 1;
-            let seconds = CONFLICT_SECONDS
-                .get(self.conflicts.min(last))
-                .copied()
-                .unwrap_or(30);
+            let seconds = CONFLICT_SECONDS.get(self.conflicts.min(last)).copied().unwrap_or(30);
             self.conflicts = self.conflicts.saturating_add(1);
             return Duration::from_secs(seconds);
         }
@@ -91,9 +83,7 @@ mod tests {
     fn a_conflict_pauses_5_10_then_30_seconds() {
         let mut schedule = LookupSchedule::new(Duration::from_secs(1), Duration::from_secs(600));
         let mut rng = Rng::with_seed(1);
-        let pauses: Vec<_> = (0..5)
-            .map(|_| schedule.after_failure(true, &mut rng).as_secs())
-            .collect();
+        let pauses: Vec<_> = (0..5).map(|_| schedule.after_failure(true, &mut rng).as_secs()).collect();
         assert_eq!(pauses, [5, 10, 30, 30, 30]);
         assert!(!schedule.is_overdue(Duration::from_secs(599)));
         assert!(schedule.is_overdue(Duration::from_secs(600)));
@@ -102,10 +92,7 @@ mod tests {
     #[test]
     fn the_first_lookup_pause_is_the_interval() {
         let mut schedule = LookupSchedule::new(Duration::from_secs(1), Duration::from_secs(600));
-        assert_eq!(
-            schedule.after_failure(false, &mut Rng::with_seed(7)),
-            Duration::from_secs(1)
-        );
+        assert_eq!(schedule.after_failure(false, &mut Rng::with_seed(7)), Duration::from_secs(1));
     }
 
     #[test]

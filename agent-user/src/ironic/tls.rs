@@ -110,9 +110,7 @@ fn verifier(
     };
     let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|error| IronicError::TlsConfig {
-            problem: error.to_string(),
-        })?;
+        .map_err(|error| IronicError::TlsConfig { problem: error.to_string() })?;
     Ok(Arc::new(PinnedOrWebPki::new(webpki, pinned)))
 }
 
@@ -136,27 +134,17 @@ fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, IronicError> {
     let file = std::fs::File::open(path).map_err(problem)?;
     file.take(PEM_BYTES + 1).read_to_end(&mut pem).map_err(problem)?;
     if pem.len() as u64 > PEM_BYTES {
-        return Err(file_error(
-            option,
-            path,
-            format!("is longer than {PEM_BYTES} bytes"),
-        ));
+        return Err(file_error(option, path, format!("is longer than {PEM_BYTES} bytes")));
     }
     Ok(pem)
 }
 
 fn file_error(option: &'static str, path: &Path, problem: String) -> IronicError {
-    IronicError::TlsFile {
-        option,
-        path: path.to_owned(),
-        problem,
-    }
+    IronicError::TlsFile { option, path: path.to_owned(), problem }
 }
 
 fn config_error(error: Error) -> IronicError {
-    IronicError::TlsConfig {
-        problem: error.to_string(),
-    }
+    IronicError::TlsConfig { problem: error.to_string() }
 }
 
 /// A TLS error in words that say what to look at.

@@ -61,10 +61,7 @@ fn parse_version(text: &str) -> Option<ApiVersion> {
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<u16>().ok()).flatten()
     };
-    Some(ApiVersion {
-        major: number(major)?,
-        minor: number(minor)?,
-    })
+    Some(ApiVersion { major: number(major)?, minor: number(minor)? })
 }
 
 #[cfg(test)]

@@ -40,9 +40,7 @@ pub(super) fn read_opened(file: rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
     }
     let mut content = Vec::new();
     // One byte more, to tell; the size in stat is 0 for files in /proc.
-    File::from(file)
-        .take(SIZE_MAX.saturating_add(1))
-        .read_to_end(&mut content)?;
+    File::from(file).take(SIZE_MAX.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > SIZE_MAX {
         return Err(io::Error::other(format!("larger than {SIZE_MAX} bytes")));
     }

@@ -12,9 +12,7 @@ const NO_VMEDIA: &str = "no-vmedia";
 
 /// Adds every flag that all commands share: all but `--mode`.
 pub fn flags(command: Command) -> Command {
-    let shared = TABLE
-        .iter()
-        .filter(|row| matches!(row.givers, Givers::Own | Givers::FlagAndEnvironment));
+    let shared = TABLE.iter().filter(|row| matches!(row.givers, Givers::Own | Givers::FlagAndEnvironment));
     command.args(shared.map(flag)).arg(
         Arg::new(NO_VMEDIA)
             .long(NO_VMEDIA)

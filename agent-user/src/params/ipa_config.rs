@@ -22,9 +22,7 @@ struct Pending {
 
 /// Reads one file. Bytes that are no UTF-8 become U+FFFD.
 pub fn parse(text: &[u8]) -> IpaConfig {
-    let text = String::from_utf8_lossy(text)
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
+    let text = String::from_utf8_lossy(text).replace("\r\n", "\n").replace('\r', "\n");
     let mut config = IpaConfig::default();
     let mut section: Option<String> = None;
     let mut pending: Option<Pending> = None;
@@ -56,9 +54,7 @@ pub fn parse(text: &[u8]) -> IpaConfig {
         }
         match split(line) {
             Err(reason) => config.refused.push((number, reason)),
-            Ok(_) if section.is_none() => config
-                .refused
-                .push((number, "an option before the first section")),
+            Ok(_) if section.is_none() => config.refused.push((number, "an option before the first section")),
             Ok(assignment) => pending = Some(assignment),
         }
     }
@@ -90,10 +86,7 @@ fn split(line: &str) -> Result<Pending, &'static str> {
         }
         _ => value,
     };
-    Ok(Pending {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    })
+    Ok(Pending { name: name.to_owned(), value: value.to_owned() })
 }
 
 #[cfg(test)]
@@ -126,10 +119,7 @@ mod tests {
     #[test]
     fn continuation_lines_belong_to_the_value() {
         let text = "[DEFAULT]\r\napi_url = http://a,\r\n  http://b\r\n\t# no comment\r\nx=1\r\n";
-        assert_eq!(
-            option(text, "api_url").as_deref(),
-            Some("http://a,\nhttp://b\n# no comment")
-        );
+        assert_eq!(option(text, "api_url").as_deref(), Some("http://a,\nhttp://b\n# no comment"));
         assert_eq!(option(text, "x").as_deref(), Some("1"));
     }
 

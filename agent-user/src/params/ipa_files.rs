@@ -21,10 +21,7 @@ use crate::ipa::dropin::FILE_NAME as OUR_DROPIN; // Never read as if it were the
 const NAME: &str = "ipa.config-dir";
 
 /// The options that our drop-in sets, and the parameters they belong to.
-const OUR_OPTIONS: [(&str, &str); 2] = [
-    ("advertise_host", "advertise.host"),
-    ("api_url", "ironic.api-url"),
-];
+const OUR_OPTIONS: [(&str, &str); 2] = [("advertise_host", "advertise.host"), ("api_url", "ironic.api-url")];
 
 /// Which directory of IPA's a file of a medium is copied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +62,7 @@ pub(super) fn read(
             problems.push(overwrites_ours(&file.place));
             continue;
         }
-        let found = Found {
-            place: file.place,
-            content: file.content,
-        };
+        let found = Found { place: file.place, content: file.content };
         match file.directory {
             Directory::Plain => plain.insert(file.name, found),
             Directory::DropIns => drop_ins.insert(file.name, found),
@@ -77,10 +71,7 @@ pub(super) fn read(
 
     let mut options = BTreeMap::new();
     let single = etc.join("ironic-python-agent.conf");
-    for found in read_file(&single, problems)
-        .into_iter()
-        .chain(plain.into_values())
-    {
+    for found in read_file(&single, problems).into_iter().chain(plain.into_values()) {
         take(&found, &mut options, problems);
     }
     for (name, found) in drop_ins {
@@ -136,10 +127,7 @@ pub(super) fn is_config(name: &OsStr) -> bool {
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Found> {
     let place = path.to_string_lossy();
     match files::read(path) {
-        Ok(content) => Some(Found {
-            place: printable(&place),
-            content,
-        }),
+        Ok(content) => Some(Found { place: printable(&place), content }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, error));
@@ -165,9 +153,7 @@ fn take(found: &Found, options: &mut BTreeMap<String, Given>, problems: &mut Vec
 }
 
 fn beats_ours(place: &str, names: &[String], options: &BTreeMap<String, Given>) -> Vec<Problem> {
-    let ours = OUR_OPTIONS
-        .iter()
-        .filter(|(option, _)| names.iter().any(|name| name == option));
+    let ours = OUR_OPTIONS.iter().filter(|(option, _)| names.iter().any(|name| name == option));
     ours.map(|(option, parameter)| Problem {
         kind: ProblemKind::Conflict,
         name: (*parameter).to_owned(),

@@ -76,17 +76,10 @@ impl Kind {
             return read_urls(text, field(parameters));
         }
         match self.read_one(text.trim(), foreign, parameters) {
-            Ok(value) => Reading {
-                value: Some(value),
-                rejected: Vec::new(),
-            },
-            Err(wanted) => Reading {
-                value: None,
-                rejected: vec![Rejected {
-                    text: text.to_owned(),
-                    wanted,
-                }],
-            },
+            Ok(value) => Reading { value: Some(value), rejected: Vec::new() },
+            Err(wanted) => {
+                Reading { value: None, rejected: vec![Rejected { text: text.to_owned(), wanted }] }
+            }
         }
     }
 
@@ -144,10 +137,9 @@ fn read_urls(text: &str, field: &mut Vec<ApiUrl>) -> Reading {
         match value::api_url(item) {
             Ok(url) if urls.contains(&url) => {}
             Ok(url) => urls.push(url),
-            Err(wanted) => rejected.push(Rejected {
-                text: value::without_password(item.trim()).into_owned(),
-                wanted,
-            }),
+            Err(wanted) => {
+                rejected.push(Rejected { text: value::without_password(item.trim()).into_owned(), wanted })
+            }
         }
     }
     let shown = urls.iter().map(|url| Value::from(url.to_string())).collect();

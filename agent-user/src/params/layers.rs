@@ -73,23 +73,12 @@ pub(super) fn merge(layers: &[Layer]) -> Result<Merged, ParamsError> {
         }
         entries.push(entry.unwrap_or_else(|| default_entry(row, &mut parameters)));
     }
-    Ok(Merged {
-        parameters,
-        entries,
-        problems,
-    })
+    Ok(Merged { parameters, entries, problems })
 }
 
 impl Parameter {
     pub(super) fn entry(&self, value: Value, source: Source, detail: String) -> Entry {
-        Entry {
-            name: self.name,
-            kernel_name: self.kernel_name(),
-            value,
-            source,
-            detail,
-            secret: self.secret,
-        }
+        Entry { name: self.name, kernel_name: self.kernel_name(), value, source, detail, secret: self.secret }
     }
 }
 
@@ -98,9 +87,7 @@ impl Parameter {
 fn candidates<'a>(row: &Parameter, layers: &'a [Layer]) -> Vec<(Source, &'a Given)> {
     let look_up = |wanted: fn(Source) -> bool, key: &str| -> Vec<(Source, &'a Given)> {
         let layers = layers.iter().filter(|layer| wanted(layer.source));
-        layers
-            .filter_map(|layer| Some((layer.source, layer.values.get(key)?)))
-            .collect()
+        layers.filter_map(|layer| Some((layer.source, layer.values.get(key)?))).collect()
     };
     let mut found = Vec::new();
     if row.givers != Givers::Foreign {
@@ -117,19 +104,13 @@ fn candidates<'a>(row: &Parameter, layers: &'a [Layer]) -> Vec<(Source, &'a Give
 }
 
 fn default_entry(row: &Parameter, parameters: &mut Parameters) -> Entry {
-    let value = row
-        .default
-        .and_then(|default| row.kind.read(default, false, parameters).value);
+    let value = row.default.and_then(|default| row.kind.read(default, false, parameters).value);
     let detail = if value.is_some() { "built in" } else { "not set" };
     row.entry(value.unwrap_or(Value::Null), Source::Default, detail.to_owned())
 }
 
 fn shown(row: &Parameter, rejected: &Rejected) -> String {
-    if row.secret {
-        MASK.to_owned()
-    } else {
-        printable(&rejected.text)
-    }
+    if row.secret { MASK.to_owned() } else { printable(&rejected.text) }
 }
 
 fn unusable_error(row: &Parameter, given: &Given, rejected: &Rejected) -> ParamsError {

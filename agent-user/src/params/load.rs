@@ -62,9 +62,7 @@ impl Loaded {
 
     /// Whether a value was given that is no use, or a source could not be read.
     pub fn has_unusable(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.kind != ProblemKind::Conflict)
+        self.problems.iter().any(|problem| problem.kind != ProblemKind::Conflict)
     }
 }
 
@@ -99,10 +97,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
     }
     let config_dir = &own.parameters.ipa.config_dir;
     let options = ipa_files::read(&places.etc, config_dir, medium.config_files, &mut problems);
-    layers.push(Layer {
-        source: Source::IpaConfig,
-        values: without_references(options, &mut problems),
-    });
+    layers.push(Layer { source: Source::IpaConfig, values: without_references(options, &mut problems) });
     layers.push(kernel_layer(Source::Vmedia, &medium.place, medium.parameters));
     let place = own.parameters.sources.cmdline_path.to_string_lossy();
     layers.push(kernel_layer(Source::Cmdline, &place, words));
@@ -111,11 +106,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
     merged.problems.splice(0..0, problems);
     read_token_file(&mut merged)?;
     pair_certificate(&mut merged)?;
-    Ok(Loaded {
-        parameters: merged.parameters,
-        entries: merged.entries,
-        problems: merged.problems,
-    })
+    Ok(Loaded { parameters: merged.parameters, entries: merged.entries, problems: merged.problems })
 }
 
 fn flag_layer(matches: &ArgMatches) -> Result<Layer, ParamsError> {
@@ -147,11 +138,7 @@ fn own_layer(
     for (row, text, detail) in given {
         let text = text.into_string().map_err(|text| ParamsError::Unusable {
             name: row.name,
-            value: if row.secret {
-                MASK.to_owned()
-            } else {
-                printable(&text.to_string_lossy())
-            },
+            value: if row.secret { MASK.to_owned() } else { printable(&text.to_string_lossy()) },
             origin: detail.clone(),
             wanted: "text in UTF-8".to_owned(),
         })?;
@@ -164,10 +151,7 @@ fn own_file_layer(path: &Path, named: &Merged) -> Result<Layer, ParamsError> {
     let unreadable = |reason| unreadable("config.file", path, named, reason);
     let content = files::read(path).map_err(|error| unreadable(error.to_string()))?;
     let text = String::from_utf8(content).map_err(|_| unreadable("it is not text in UTF-8".to_owned()))?;
-    Ok(Layer {
-        source: Source::File,
-        values: own_file::parse(path, &text)?,
-    })
+    Ok(Layer { source: Source::File, values: own_file::parse(path, &text)? })
 }
 
 fn unreadable(name: &'static str, path: &Path, merged: &Merged, reason: String) -> ParamsError {
@@ -185,10 +169,7 @@ fn unreadable(name: &'static str, path: &Path, merged: &Merged, reason: String) 
 fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<String, String>, ParamsError> {
     const NAME: &str = "cmdline.path";
     let path = &own.parameters.sources.cmdline_path;
-    let by_operator = own
-        .entries
-        .iter()
-        .any(|entry| entry.name == NAME && entry.source.is_own());
+    let by_operator = own.entries.iter().any(|entry| entry.name == NAME && entry.source.is_own());
     match files::read(path) {
         Ok(content) => Ok(cmdline::parse(&content)),
         Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string())),
@@ -206,10 +187,7 @@ fn kernel_layer(source: Source, place: &str, words: BTreeMap<String, String>) ->
         let detail = format!("{place}: {}", printable(&name));
         (name, Given { text, detail })
     });
-    Layer {
-        source,
-        values: values.collect(),
-    }
+    Layer { source, values: values.collect() }
 }
 
 /// oslo.config replaces `$name` by another option's value; we don't, and say so. `$$` is a plain `$`.
@@ -226,11 +204,7 @@ fn without_references(
             problems.push(Problem {
                 kind: ProblemKind::Unusable,
                 name: row.name.to_owned(),
-                value: if row.secret {
-                    MASK.to_owned()
-                } else {
-                    printable(&given.text)
-                },
+                value: if row.secret { MASK.to_owned() } else { printable(&given.text) },
                 source: Source::IpaConfig,
                 detail: given.detail,
                 wanted: "a value without references to other options ($name)".to_owned(),
@@ -259,10 +233,7 @@ fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     merged.parameters.ironic.agent_token = Some(Secret::new(token));
     let named = merged.entries.iter().find(|entry| entry.name == NAME);
     let origin = named.map(|entry| (entry.source, entry.detail.clone()));
-    let token_entry = merged
-        .entries
-        .iter_mut()
-        .find(|entry| entry.name == "ironic.agent-token");
+    let token_entry = merged.entries.iter_mut().find(|entry| entry.name == "ironic.agent-token");
     if let (Some((source, detail)), Some(entry)) = (origin, token_entry) {
         entry.value = MASK.into();
         entry.source = source;

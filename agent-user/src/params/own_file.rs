@@ -13,10 +13,7 @@ use super::spec::{Givers, Parameter, TABLE};
 
 /// Reads the text of the file; `path` is only named.
 pub(super) fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Given>, ParamsError> {
-    let file = File {
-        path: printable(&path.to_string_lossy()),
-        text,
-    };
+    let file = File { path: printable(&path.to_string_lossy()), text };
     let table = DeTable::parse(text).map_err(|error| ParamsError::Syntax {
         path: file.path.clone(),
         line: file.line(error.span().map_or(0, |span| span.start)),
@@ -78,12 +75,7 @@ impl File<'_> {
             Some(_) => "it in IPA's own configuration: here it is only read".to_owned(),
             None => "the name of a flag, as in `ironic.api-url = \"http://192.0.2.1:6385\"`".to_owned(),
         };
-        ParamsError::UnknownKey {
-            path: self.path.clone(),
-            line,
-            key: printable(name),
-            wanted,
-        }
+        ParamsError::UnknownKey { path: self.path.clone(), line, key: printable(name), wanted }
     }
 }
 
@@ -140,44 +132,19 @@ mod tests {
         assert_eq!(texts(&dotted), texts(&tables));
         assert_eq!(dotted.len(), 4);
         assert_eq!(dotted.get("advertise.port").unwrap().detail, "/etc/our.toml:4");
-        assert_eq!(
-            read("advertise.wait = 1.5")
-                .unwrap()
-                .get("advertise.wait")
-                .unwrap()
-                .text,
-            "1.5"
-        );
+        assert_eq!(read("advertise.wait = 1.5").unwrap().get("advertise.wait").unwrap().text, "1.5");
     }
 
     #[test]
     fn errors_name_key_file_and_line() {
         for (text, parts) in [
-            (
-                "\nironic.api_url = \"x\"",
-                ["/etc/our.toml:2", "\"ironic.api_url\"", "ironic.api-url"],
-            ),
-            (
-                "[ironic]\n\ninsecure = \"yes\"",
-                ["/etc/our.toml:3", "ironic.insecure", "true or false"],
-            ),
-            (
-                "advertise.port = \"1\"",
-                ["/etc/our.toml:1", "advertise.port", "whole number"],
-            ),
-            (
-                "ironic.api-url = [1]",
-                ["/etc/our.toml:1", "ironic.api-url", "array of strings"],
-            ),
+            ("\nironic.api_url = \"x\"", ["/etc/our.toml:2", "\"ironic.api_url\"", "ironic.api-url"]),
+            ("[ironic]\n\ninsecure = \"yes\"", ["/etc/our.toml:3", "ironic.insecure", "true or false"]),
+            ("advertise.port = \"1\"", ["/etc/our.toml:1", "advertise.port", "whole number"]),
+            ("ironic.api-url = [1]", ["/etc/our.toml:1", "ironic.api-url", "array of strings"]),
             ("log = 3", ["/etc/our.toml:1", "\"log\"", "name of a flag"]),
-            (
-                "config.file = \"x\"",
-                ["/etc/our.toml:1", "config.file", "IPA_SIDECAR_CONFIG_FILE"],
-            ),
-            (
-                "ipa.listen-port = 1",
-                ["/etc/our.toml:1", "ipa.listen-port", "IPA's own configuration"],
-            ),
+            ("config.file = \"x\"", ["/etc/our.toml:1", "config.file", "IPA_SIDECAR_CONFIG_FILE"]),
+            ("ipa.listen-port = 1", ["/etc/our.toml:1", "ipa.listen-port", "IPA's own configuration"]),
             ("a = 1\na = 2", ["/etc/our.toml:2", "TOML", "duplicate"]),
             ("\n\nx", ["/etc/our.toml:3", "TOML", "="]),
         ] {

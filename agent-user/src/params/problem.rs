@@ -109,19 +109,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            value,
-            detail,
-            wanted,
-            ..
-        } = self;
+        let Self { name, value, detail, wanted, .. } = self;
         match self.kind {
             ProblemKind::Unusable => {
-                write!(
-                    f,
-                    "{name}: \"{value}\" from {detail} is not usable: wanted {wanted}"
-                )
+                write!(f, "{name}: \"{value}\" from {detail} is not usable: wanted {wanted}")
             }
             ProblemKind::Unreadable => write!(f, "{name}: {detail} cannot be read: {wanted}"),
             ProblemKind::Conflict => write!(f, "{name}: \"{value}\" from {detail}: {wanted}"),

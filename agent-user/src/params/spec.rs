@@ -487,11 +487,7 @@ mod tests {
     fn names_are_unique_in_every_layer() {
         let mut seen = BTreeSet::new();
         for row in TABLE {
-            assert!(
-                !row.name.is_empty() && !row.heading.is_empty() && !row.help.is_empty(),
-                "{}",
-                row.name
-            );
+            assert!(!row.name.is_empty() && !row.heading.is_empty() && !row.help.is_empty(), "{}", row.name);
             assert!(seen.insert(row.name.to_owned()), "{}", row.name);
             assert!(seen.insert(row.environment_name()), "{}", row.name);
             for name in row.kernel_names.iter().chain(&row.ipa_option) {
@@ -535,17 +531,9 @@ mod tests {
             let row = TABLE.iter().find(|row| row.name == name).unwrap();
             assert!(row.kind.read(other, false, &mut read).value.is_some(), "{name}");
             let default = row.default.unwrap_or_else(|| panic!("{name} has no default"));
-            assert_ne!(
-                format!("{read:?}"),
-                format!("{:?}", Parameters::default()),
-                "{name}"
-            );
+            assert_ne!(format!("{read:?}"), format!("{:?}", Parameters::default()), "{name}");
             assert!(row.kind.read(default, false, &mut read).value.is_some(), "{name}");
-            assert_eq!(
-                format!("{read:?}"),
-                format!("{:?}", Parameters::default()),
-                "{name}"
-            );
+            assert_eq!(format!("{read:?}"), format!("{:?}", Parameters::default()), "{name}");
         }
     }
 }

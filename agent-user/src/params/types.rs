@@ -240,10 +240,7 @@ impl Default for Parameters {
                 family: FamilyChoice::default(),
                 wait: Duration::from_secs(300),
             },
-            lookup: LookupParameters {
-                timeout: Duration::from_secs(600),
-                interval: Duration::from_secs(1),
-            },
+            lookup: LookupParameters { timeout: Duration::from_secs(600), interval: Duration::from_secs(1) },
             ipa: IpaParameters {
                 config_dir: PathBuf::from("/etc/ironic-python-agent.d"),
                 restart_unit: None,

@@ -55,9 +55,7 @@ pub(super) fn duration(text: &str, minimum: Duration, foreign: bool) -> Result<D
         };
         format!("{form}, at least {}, at most 365 days", show_duration(minimum)).into()
     };
-    let digits_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits_end).ok_or_else(wanted)?;
     if foreign && (!unit.is_empty() || number.contains('.')) {
         return Err(wanted());
@@ -71,11 +69,7 @@ pub(super) fn duration(text: &str, minimum: Duration, foreign: bool) -> Result<D
     };
     let seconds: f64 = number.parse().map_err(|_| wanted())?;
     let read = Duration::try_from_secs_f64(seconds * factor).map_err(|_| wanted())?;
-    if (minimum..=LONGEST).contains(&read) {
-        Ok(read)
-    } else {
-        Err(wanted())
-    }
+    if (minimum..=LONGEST).contains(&read) { Ok(read) } else { Err(wanted()) }
 }
 
 /// A duration for people: whole seconds, or milliseconds.
@@ -119,9 +113,7 @@ pub(super) fn api_version(text: &str) -> Result<Option<ApiVersion>, Wanted> {
         let all = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         all.then(|| part.parse::<u16>().ok()).flatten()
     };
-    let version = text
-        .split_once('.')
-        .and_then(|(major, minor)| Some((digits(major)?, digits(minor)?)));
+    let version = text.split_once('.').and_then(|(major, minor)| Some((digits(major)?, digits(minor)?)));
     match version {
         Some((major @ 1, minor)) => Ok(Some(ApiVersion { major, minor })),
         _ => Err("an API version like 1.72, or auto".into()),
@@ -130,8 +122,7 @@ pub(super) fn api_version(text: &str) -> Result<Option<ApiVersion>, Wanted> {
 
 /// Address and port to listen on.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Wanted> {
-    text.parse()
-        .map_err(|_| "an address with a port, like [::]:10099 or 127.0.0.1:10099".into())
+    text.parse().map_err(|_| "an address with a port, like [::]:10099 or 127.0.0.1:10099".into())
 }
 
 /// The same, on the loopback.
@@ -166,14 +157,8 @@ pub(super) fn interface(text: &str) -> Result<String, Wanted> {
     let sound = (1..=INTERFACE_NAME_MAX).contains(&text.len())
         && text != "."
         && text != ".."
-        && text
-            .chars()
-            .all(|c| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':');
-    if sound {
-        Ok(text.to_owned())
-    } else {
-        Err("the name of a network device, like eth0".into())
-    }
+        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':');
+    if sound { Ok(text.to_owned()) } else { Err("the name of a network device, like eth0".into()) }
 }
 
 /// What may stand in a request header as it is, and in a log line.
@@ -255,19 +240,9 @@ mod tests {
             let read = duration(text, Duration::ZERO, false).unwrap();
             assert_eq!(read, Duration::from_millis(milliseconds), "{text}");
         }
-        for text in [
-            "",
-            "s",
-            "-1",
-            "5 m",
-            "1e3",
-            "1.2.3",
-            "5d",
-            "8761h",
-            "٣",
-            "inf",
-            "999999999999999999999999999",
-        ] {
+        for text in
+            ["", "s", "-1", "5 m", "1e3", "1.2.3", "5d", "8761h", "٣", "inf", "999999999999999999999999999"]
+        {
             assert!(duration(text, Duration::ZERO, false).is_err(), "{text}");
         }
         assert!(duration("500ms", SECOND, false).is_err());
@@ -302,35 +277,17 @@ mod tests {
 
     #[test]
     fn a_guard_listens_on_the_loopback_only() {
-        for text in [
-            "127.0.0.1:6385",
-            "[::1]:6385",
-            "127.9.9.9:0",
-            "[::ffff:127.0.0.1]:1",
-        ] {
+        for text in ["127.0.0.1:6385", "[::1]:6385", "127.9.9.9:0", "[::ffff:127.0.0.1]:1"] {
             assert!(loopback_address(text).is_ok(), "{text}");
         }
-        for text in [
-            "0.0.0.0:6385",
-            "[::]:6385",
-            "192.0.2.1:6385",
-            "localhost:6385",
-            ":6385",
-            "127.0.0.1",
-        ] {
+        for text in ["0.0.0.0:6385", "[::]:6385", "192.0.2.1:6385", "localhost:6385", ":6385", "127.0.0.1"] {
             assert!(loopback_address(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn log_levels_and_filters() {
-        for text in [
-            "info",
-            "WARN",
-            "off",
-            "info,agent_user::guard=debug",
-            "agent_user=trace",
-        ] {
+        for text in ["info", "WARN", "off", "info,agent_user::guard=debug", "agent_user=trace"] {
             assert_eq!(log_filter(text).as_deref(), Ok(text));
         }
         for text in ["", "inof", "a=b=c", "info,x=loud"] {

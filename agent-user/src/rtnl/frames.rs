@@ -40,15 +40,8 @@ pub fn frames(datagram: &[u8]) -> impl Iterator<Item = Result<Frame<'_>, BrokenF
 fn first(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let length = usize::try_from(word(0)?)
-        .ok()
-        .filter(|length| *length >= HEADER)?;
-    let frame = Frame {
-        kind: half(4)?,
-        flags: half(6)?,
-        sequence: word(8)?,
-        bytes: bytes.get(..length)?,
-    };
+    let length = usize::try_from(word(0)?).ok().filter(|length| *length >= HEADER)?;
+    let frame = Frame { kind: half(4)?, flags: half(6)?, sequence: word(8)?, bytes: bytes.get(..length)? };
     Some((frame, length))
 }
 

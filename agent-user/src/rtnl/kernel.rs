@@ -95,10 +95,7 @@ impl Kernel {
     /// # Errors
     /// Where netlink cannot be had.
     pub fn open(metrics: Metrics) -> Result<Self, RtnlError> {
-        Ok(Self {
-            socket: QuestionSocket::open(NETLINK_ROUTE)?,
-            metrics,
-        })
+        Ok(Self { socket: QuestionSocket::open(NETLINK_ROUTE)?, metrics })
     }
 
     /// Asks which way a TCP connection would take (RTM_GETROUTE with uid 0, protocol and port, so that rules by uid
@@ -123,25 +120,15 @@ impl Kernel {
         ];
         if let Some(source) = question.source {
             message.header.source_prefix_length = full;
-            message
-                .attributes
-                .push(RouteAttribute::Source(route_address(source)));
+            message.attributes.push(RouteAttribute::Source(route_address(source)));
         }
-        message
-            .attributes
-            .extend(question.device.map(RouteAttribute::Oif));
+        message.attributes.extend(question.device.map(RouteAttribute::Oif));
         let answer =
-            self.socket.ask(
-                RouteNetlinkMessage::GetRoute(message),
-                Extent::One,
-                |message| match message {
-                    RouteNetlinkMessage::NewRoute(route) => Some(route),
-                    _ => None,
-                },
-            );
-        let answer = answer
-            .and_then(|mut routes| routes.pop().ok_or_else(no_answer))
-            .and_then(read_route);
+            self.socket.ask(RouteNetlinkMessage::GetRoute(message), Extent::One, |message| match message {
+                RouteNetlinkMessage::NewRoute(route) => Some(route),
+                _ => None,
+            });
+        let answer = answer.and_then(|mut routes| routes.pop().ok_or_else(no_answer)).and_then(read_route);
         self.metrics.netlink_query("route", answer.is_ok());
         answer
     }
@@ -152,11 +139,7 @@ impl Kernel {
     /// Where the dump fails, or changes overtake it at every try.
     pub fn addresses(&mut self, ipv4: bool, device: Option<u32>) -> Result<Vec<Address>, RtnlError> {
         let seen = self.addresses_seen(ipv4, device)?;
-        if seen.complete {
-            Ok(seen.found)
-        } else {
-            Err(RtnlError::Interrupted)
-        }
+        if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
     }
 
     /// The same for who can do with a part: with thousands of addresses that come and go no dump is consistent.
@@ -165,26 +148,22 @@ impl Kernel {
     /// Where the dump fails.
     pub fn addresses_seen(&mut self, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
         let mut message = AddressMessage::default();
-        message.header.family = if ipv4 {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
+        message.header.family = if ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
         message.header.index = device.unwrap_or(0);
-        let answer = self.socket.see(
-            RouteNetlinkMessage::GetAddress(message),
-            Extent::Dump,
-            |message| match message {
-                RouteNetlinkMessage::NewAddress(address) => read_address(&address),
-                _ => None,
-            },
-        );
+        let answer =
+            self.socket.see(
+                RouteNetlinkMessage::GetAddress(message),
+                Extent::Dump,
+                |message| match message {
+                    RouteNetlinkMessage::NewAddress(address) => read_address(&address),
+                    _ => None,
+                },
+            );
         let complete = answer.as_ref().is_ok_and(|seen| seen.complete);
         self.metrics.netlink_query("address", complete);
         // Kernels without strict checking (before 5.0) ignore the filter.
         answer.map(|mut seen| {
-            seen.found
-                .retain(|address| device.is_none_or(|device| device == address.device));
+            seen.found.retain(|address| device.is_none_or(|device| device == address.device));
             seen
         })
     }
@@ -221,9 +200,7 @@ impl Kernel {
     }
 
     fn one_link(&mut self, message: LinkMessage) -> Result<Link, RtnlError> {
-        let answer = self
-            .socket
-            .ask(RouteNetlinkMessage::GetLink(message), Extent::One, as_link);
+        let answer = self.socket.ask(RouteNetlinkMessage::GetLink(message), Extent::One, as_link);
         let answer = answer.and_then(|mut links| links.pop().ok_or_else(no_answer));
         self.metrics.netlink_query("link", answer.is_ok());
         answer
@@ -235,11 +212,7 @@ fn no_answer() -> RtnlError {
 }
 
 fn family(ip: IpAddr) -> AddressFamily {
-    if ip.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    }
+    if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
 fn route_address(ip: IpAddr) -> RouteAddress {
@@ -250,11 +223,7 @@ fn route_address(ip: IpAddr) -> RouteAddress {
 }
 
 fn read_route(message: RouteMessage) -> Result<Route, RtnlError> {
-    let mut route = Route {
-        source: None,
-        device: None,
-        table: None,
-    };
+    let mut route = Route { source: None, device: None, table: None };
     for attribute in message.attributes {
         match attribute {
             RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => route.source = Some(ip.into()),

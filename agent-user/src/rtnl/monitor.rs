@@ -51,15 +51,8 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Link,
-        Self::Address,
-        Self::Route,
-        Self::Rule,
-        Self::Nexthop,
-        Self::Other,
-        Self::Spoofed,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Link, Self::Address, Self::Route, Self::Rule, Self::Nexthop, Self::Other, Self::Spoofed];
 
     /// The metric label.
     pub fn as_str(self) -> &'static str {
@@ -125,10 +118,7 @@ impl Monitor {
             tracing::warn!(%error, "the netlink receive buffer keeps its default size");
         }
         socket.set_non_blocking()?;
-        Ok(Self {
-            socket: readiness::watch(socket)?,
-            metrics,
-        })
+        Ok(Self { socket: readiness::watch(socket)?, metrics })
     }
 
     /// Waits until something changed, then reads what there is. Never ends by what the messages are: an overrun, a

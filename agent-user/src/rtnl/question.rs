@@ -67,11 +67,7 @@ impl QuestionSocket {
         M: NetlinkSerializable + NetlinkDeserializable,
     {
         let seen = self.see(question, extent, pick)?;
-        if seen.complete {
-            Ok(seen.found)
-        } else {
-            Err(RtnlError::Interrupted)
-        }
+        if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
     }
 
     /// As [`QuestionSocket::ask`], but where no try gave a consistent dump, what the last one showed.
@@ -99,10 +95,7 @@ impl QuestionSocket {
             message.serialize(&mut bytes);
             self.socket.send(&bytes)?;
             last = self.answer(extent, &pick);
-            if !matches!(
-                last,
-                Err(RtnlError::Interrupted) | Ok(Seen { complete: false, .. })
-            ) {
+            if !matches!(last, Err(RtnlError::Interrupted) | Ok(Seen { complete: false, .. })) {
                 break;
             }
         }
@@ -133,10 +126,7 @@ impl QuestionSocket {
                     Ok(NetlinkPayload::InnerMessage(message)) => {
                         found.extend(pick(message));
                         if extent == Extent::One {
-                            return Ok(Seen {
-                                found,
-                                complete: true,
-                            });
+                            return Ok(Seen { found, complete: true });
                         }
                     }
                     Ok(NetlinkPayload::Error(error)) => {
@@ -169,10 +159,7 @@ fn complaint(frame: &Frame<'_>) -> Option<String> {
     const ATTRIBUTES: usize = 16 + 4 + 16;
     const NLM_F_ACK_TLVS: u16 = 0x200;
     const NLMSGERR_ATTR_MSG: u16 = 1;
-    let mut rest = frame
-        .bytes
-        .get(ATTRIBUTES..)
-        .filter(|_| frame.flags & NLM_F_ACK_TLVS != 0)?;
+    let mut rest = frame.bytes.get(ATTRIBUTES..).filter(|_| frame.flags & NLM_F_ACK_TLVS != 0)?;
     loop {
         let half = |at: usize| Some(u16::from_ne_bytes(rest.get(at..at + 2)?.try_into().ok()?));
         let length = usize::from(half(0)?);

@@ -44,10 +44,7 @@ impl NetlinkSocket {
         if let Err(error) = options.and(socket.set_netlink_get_strict_chk(true)) {
             tracing::debug!(%error, "an older kernel: netlink questions are not checked strictly");
         }
-        Ok(Self {
-            socket,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-        })
+        Ok(Self { socket, buffer: vec![0; BUFFER].into_boxed_slice() })
     }
 
     /// Joins a multicast group (`enum rtnetlink_groups`).
@@ -71,11 +68,7 @@ impl NetlinkSocket {
     /// # Errors
     /// Where the kernel refuses.
     pub fn set_read_timeout(&self, timeout: std::time::Duration) -> io::Result<()> {
-        Ok(sockopt::set_socket_timeout(
-            &self.socket,
-            sockopt::Timeout::Recv,
-            Some(timeout),
-        )?)
+        Ok(sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, Some(timeout))?)
     }
 
     /// Asks for a receive buffer of so many bytes: beyond the system's limit where we may (CAP_NET_ADMIN), else up
@@ -109,18 +102,14 @@ impl NetlinkSocket {
             Err(rustix::io::Errno::NOBUFS) => return Ok(Received::Overrun),
             Err(error) => return Err(error.into()),
         };
-        let sender = message
-            .address
-            .and_then(|address| SocketAddrNetlink::try_from(address).ok());
+        let sender = message.address.and_then(|address| SocketAddrNetlink::try_from(address).ok());
         if sender.is_none_or(|sender| sender.pid() != 0) {
             return Ok(Received::Spoofed);
         }
         if message.flags.contains(ReturnFlags::TRUNC) {
             return Ok(Received::Truncated);
         }
-        Ok(Received::Datagram(
-            self.buffer.get(..message.bytes).unwrap_or_default(),
-        ))
+        Ok(Received::Datagram(self.buffer.get(..message.bytes).unwrap_or_default()))
     }
 }
 

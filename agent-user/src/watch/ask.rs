@@ -32,21 +32,12 @@ pub fn ask(
             let mut addresses: Vec<_> = addresses.iter().map(IpAddr::to_canonical).collect();
             addresses.sort_unstable();
             addresses.dedup();
-            addresses
-                .into_iter()
-                .map(|ip| destination(kernel, ip, target.url.port, interface))
-                .collect()
+            addresses.into_iter().map(|ip| destination(kernel, ip, target.url.port, interface)).collect()
         });
-        Target {
-            url: target.url.clone(),
-            resolution: destinations.map_err(Clone::clone),
-        }
+        Target { url: target.url.clone(), resolution: destinations.map_err(Clone::clone) }
     });
     let targets = targets.collect();
-    Facts {
-        targets,
-        pinned: pinned.map(|url| ask_pinned(kernel, url)),
-    }
+    Facts { targets, pinned: pinned.map(|url| ask_pinned(kernel, url)) }
 }
 
 fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
@@ -60,13 +51,7 @@ fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
         Some(Err(error)) => (None, Some(error.to_string())),
     };
     let (address, link) = place.unzip();
-    Pinned {
-        url: url.to_owned(),
-        ip,
-        address,
-        link: link.flatten(),
-        unanswered,
-    }
+    Pinned { url: url.to_owned(), ip, address, link: link.flatten(), unanswered }
 }
 
 /// An address of ours and the device that has it.
@@ -80,10 +65,9 @@ fn place(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<(Address, Option<Link
 /// The addresses of a device, or of all; none where there is no such device, or no such family here.
 fn addresses(kernel: &mut Kernel, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
     match kernel.addresses_seen(ipv4, device) {
-        Err(RtnlError::Refused(Errno::NODEV | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => Ok(Seen {
-            found: Vec::new(),
-            complete: true,
-        }),
+        Err(RtnlError::Refused(Errno::NODEV | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => {
+            Ok(Seen { found: Vec::new(), complete: true })
+        }
         answer => answer,
     }
 }
@@ -107,10 +91,7 @@ fn link(kernel: &mut Kernel, index: u32) -> Result<Option<Link>, RtnlError> {
 }
 
 fn destination(kernel: &mut Kernel, ip: IpAddr, port: u16, interface: Option<&str>) -> Destination {
-    Destination {
-        ip,
-        candidates: candidates(kernel, ip, port, interface),
-    }
+    Destination { ip, candidates: candidates(kernel, ip, port, interface) }
 }
 
 fn candidates(
@@ -126,22 +107,14 @@ fn candidates(
             _ => unanswered(error),
         })?),
     };
-    let question = RouteQuestion {
-        destination: ip,
-        port,
-        source: None,
-        device: device.as_ref().map(|link| link.index),
-    };
+    let question =
+        RouteQuestion { destination: ip, port, source: None, device: device.as_ref().map(|link| link.index) };
     let route = kernel.route(&question);
     match (route, device) {
         // Asked for a device, IPv4 assumes an unrouted destination on its link; no table had a route then.
-        (
-            Ok(Route {
-                table: None | Some(0),
-                ..
-            }),
-            Some(link),
-        ) if ip.is_ipv4() => by_interface(kernel, ip, link),
+        (Ok(Route { table: None | Some(0), .. }), Some(link)) if ip.is_ipv4() => {
+            by_interface(kernel, ip, link)
+        }
         (Ok(route), _) => by_route(kernel, question, route),
         (Err(RtnlError::Refused(Errno::NETUNREACH | Errno::HOSTUNREACH)), Some(link)) => {
             by_interface(kernel, ip, link)
@@ -167,14 +140,9 @@ fn by_route(
         chosen_by_kernel: true,
         ..candidate(kernel, question, source, route).map_err(unanswered)?
     };
-    let last_resort = chosen
-        .address
-        .is_some_and(|address| address.deprecated || address.temporary);
-    let others: Vec<_> = if last_resort {
-        chosen.beside.iter().filter(lasting).copied().collect()
-    } else {
-        Vec::new()
-    };
+    let last_resort = chosen.address.is_some_and(|address| address.deprecated || address.temporary);
+    let others: Vec<_> =
+        if last_resort { chosen.beside.iter().filter(lasting).copied().collect() } else { Vec::new() };
     let others = others.into_iter().take(ALTERNATIVES);
     let mut candidates = vec![chosen];
     for other in others {
@@ -199,10 +167,7 @@ fn candidate(
     source: IpAddr,
     first: Route,
 ) -> Result<Candidate, RtnlError> {
-    let answer = match kernel.route(&RouteQuestion {
-        source: Some(source),
-        ..question
-    }) {
+    let answer = match kernel.route(&RouteQuestion { source: Some(source), ..question }) {
         Ok(route) => Ok(route),
         Err(RtnlError::Refused(errno)) => Err(errno),
         // Not told; the first answer stands.
@@ -241,10 +206,7 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
         return Err(unanswered(RtnlError::Interrupted));
     }
     let beside = seen.found;
-    let first = beside
-        .iter()
-        .find(lasting)
-        .or_else(|| beside.iter().find(|one| usable(one)));
+    let first = beside.iter().find(lasting).or_else(|| beside.iter().find(|one| usable(one)));
     let Some(first) = first.or_else(|| beside.first()).copied() else {
         // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
         return Err(if link.up {
@@ -253,11 +215,7 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
             RouteFailure::Kernel(Errno::NETDOWN)
         });
     };
-    let route = Ok(Route {
-        source: Some(first.ip),
-        device: Some(link.index),
-        table: None,
-    });
+    let route = Ok(Route { source: Some(first.ip), device: Some(link.index), table: None });
     Ok(vec![Candidate {
         source: first.ip,
         chosen_by_kernel: false,
@@ -278,11 +236,7 @@ pub fn local_addresses(kernel: &mut Kernel) -> Result<Local, RtnlError> {
     for ipv4 in [true, false] {
         for address in kernel.addresses(ipv4, None)? {
             let usable = !address.tentative && !address.dad_failed;
-            let list = if usable {
-                &mut local.assigned
-            } else {
-                &mut local.tentative
-            };
+            let list = if usable { &mut local.assigned } else { &mut local.tentative };
             list.push(address.ip);
         }
     }

@@ -46,11 +46,7 @@ impl EtcWatch {
             .inspect_err(|error| tracing::debug!(%error, ?directory, "no inotify; looking every 30 s"))
             .ok();
         let resolv_conf = stamp(&directory.join("resolv.conf"));
-        let watch = Self {
-            directory: directory.to_owned(),
-            inotify,
-            resolv_conf,
-        };
+        let watch = Self { directory: directory.to_owned(), inotify, resolv_conf };
         watch.follow_link();
         watch
     }
@@ -135,10 +131,8 @@ mod tests {
             std::fs::write(directory.join("new"), "nameserver 192.0.2.22\n").unwrap();
             std::fs::rename(directory.join("new"), directory.join("resolv.conf")).unwrap();
         };
-        let (touched, ()) = tokio::join!(
-            tokio::time::timeout(Duration::from_secs(5), watch.touched()),
-            rename
-        );
+        let (touched, ()) =
+            tokio::join!(tokio::time::timeout(Duration::from_secs(5), watch.touched()), rename);
         assert_eq!(touched.unwrap(), Touched::ResolvConf);
         std::fs::write(directory.join(".rescued"), "").unwrap();
         assert_eq!(watch.touched().await, Touched::Rescued);

@@ -84,10 +84,7 @@ impl Watch {
     ) -> Result<Self, WatchError> {
         let monitor = Monitor::subscribe(metrics.clone()).map_err(WatchError::Monitor)?;
         let kernel = Some(Kernel::open(metrics.clone())?);
-        let first = Published {
-            decision: Decision::not_asked(),
-            generation: 0,
-        };
+        let first = Published { decision: Decision::not_asked(), generation: 0 };
         let published = watch::Sender::new(Arc::new(first));
         Ok(Self {
             monitor,
@@ -169,9 +166,7 @@ impl Watch {
                 self.kernel = Some(kernel);
                 let decision = decide(&facts, &self.wanted);
                 if let Some(event) = event {
-                    self.metrics
-                        .advertise_decision
-                        .observe(event.elapsed().as_secs_f64());
+                    self.metrics.advertise_decision.observe(event.elapsed().as_secs_f64());
                 }
                 self.publish(decision);
                 true
@@ -213,16 +208,14 @@ impl Watch {
                 tracing::warn!(generation, callback_url, "{decision}");
             }
         }
-        self.published
-            .send_replace(Arc::new(Published { decision, generation }));
+        self.published.send_replace(Arc::new(Published { decision, generation }));
     }
 
     /// A refusal counts when it appears, not at every question that finds it again.
     fn count_refusals(&mut self, decision: &Decision) {
         let candidates = decision.trace.iter().flat_map(|target| &target.resolved);
-        let mut now: HashSet<_> = candidates
-            .filter_map(|candidate| Some((Some(candidate.ip), candidate.refusal?)))
-            .collect();
+        let mut now: HashSet<_> =
+            candidates.filter_map(|candidate| Some((Some(candidate.ip), candidate.refusal?))).collect();
         if now.is_empty() {
             now.extend(decision.refusal.map(|refusal| (None, refusal)));
         }

@@ -18,12 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of one question to one server.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pauses before a failed name is asked again; the last one repeats.
-const RETRIES: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(5),
-];
+const RETRIES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(5)];
 /// Names are asked again so often; within their time to live that costs no packet.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -54,10 +50,7 @@ impl Resolver {
                 Host::Ip(ip) => Ok(vec![*ip]),
                 Host::Name(name) => self.name(name).await,
             };
-            targets.push(ResolvedTarget {
-                url: url.clone(),
-                addresses,
-            });
+            targets.push(ResolvedTarget { url: url.clone(), addresses });
         }
         targets
     }
@@ -116,11 +109,7 @@ impl Names {
             },
         });
         let resolved = watch::Sender::new(first.collect());
-        Self {
-            urls,
-            resolver: Resolver::default(),
-            resolved,
-        }
+        Self { urls, resolver: Resolver::default(), resolved }
     }
 
     /// Where the addresses appear.
@@ -141,11 +130,7 @@ impl Names {
             self.resolved.send_if_modified(|known| merge(known, fresh));
             let pause = match failed {
                 false => REFRESH,
-                true => RETRIES
-                    .get(failures)
-                    .or(RETRIES.last())
-                    .copied()
-                    .unwrap_or(REFRESH),
+                true => RETRIES.get(failures).or(RETRIES.last()).copied().unwrap_or(REFRESH),
             };
             failures = if failed { failures + 1 } else { 0 };
             tokio::select! {

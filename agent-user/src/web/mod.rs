@@ -37,11 +37,7 @@ impl Sources {
         let published = Arc::clone(&self.decisions.borrow());
         let snapshot = self.status.snapshot();
         let ready = readiness(&published, &snapshot);
-        View {
-            published,
-            snapshot,
-            ready,
-        }
+        View { published, snapshot, ready }
     }
 }
 

@@ -85,11 +85,7 @@ fn trace(html: &mut String, view: &View) -> fmt::Result {
 }
 
 fn row(html: &mut String, candidate: &CandidateTrace) -> fmt::Result {
-    let (class, verdict) = if candidate.accepted {
-        ("good", "yes")
-    } else {
-        ("bad", "no")
-    };
+    let (class, verdict) = if candidate.accepted { ("good", "yes") } else { ("bad", "no") };
     write!(
         html,
         "<tr><td>{}<td>{}<td>{}<td>{}<td class={class}>{verdict} {}",
@@ -107,12 +103,7 @@ fn ironic(html: &mut String, view: &View) -> fmt::Result {
         write!(html, "<p>Ironic holds <code>{}</code></p>", Escaped(url))?;
     }
     let heartbeats = snapshot.heartbeats.iter().rev().map(|event| {
-        format!(
-            "{} ago: {} for {}",
-            seconds(event.at.elapsed()),
-            event.result,
-            event.callback_url
-        )
+        format!("{} ago: {} for {}", seconds(event.at.elapsed()), event.result, event.callback_url)
     });
     list(html, "Last heartbeats", heartbeats)?;
     let events = snapshot.guard.events.iter().rev();
@@ -122,12 +113,7 @@ fn ironic(html: &mut String, view: &View) -> fmt::Result {
         events.map(|event| format!("{} ago: {}", seconds(event.at.elapsed()), event.what)),
     )?;
     let bad = snapshot.bad_urls.iter().rev().map(|event| {
-        format!(
-            "{} ago: {:?}: {}",
-            seconds(event.at.elapsed()),
-            event.url,
-            event.reasons.join(", ")
-        )
+        format!("{} ago: {:?}: {}", seconds(event.at.elapsed()), event.url, event.reasons.join(", "))
     });
     list(html, "Bad callback URLs seen", bad)
 }

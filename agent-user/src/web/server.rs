@@ -59,23 +59,13 @@ pub fn bind(address: Option<SocketAddr>) -> Result<TcpListener, WebError> {
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
     match listen(any_v6) {
         Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(WebError {
-            address: any_v6,
-            error,
-        }),
-        Err(_no_ipv6) => listen(any_v4).map_err(|error| WebError {
-            address: any_v4,
-            error,
-        }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(WebError { address: any_v6, error }),
+        Err(_no_ipv6) => listen(any_v4).map_err(|error| WebError { address: any_v4, error }),
     }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -123,9 +113,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
 fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
@@ -137,19 +125,12 @@ fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes
             Ok(words) => plain(StatusCode::OK, format!("ready: {words}\n")),
             Err(words) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {words}\n")),
         },
-        _ => plain(
-            StatusCode::NOT_FOUND,
-            "try /, /metrics, /state, /-/healthy or /-/ready\n",
-        ),
+        _ => plain(StatusCode::NOT_FOUND, "try /, /metrics, /state, /-/healthy or /-/ready\n"),
     }
 }
 
 fn page(sources: &Sources) -> Response<Full<Bytes>> {
-    let mut response = typed(
-        StatusCode::OK,
-        "text/html; charset=utf-8",
-        page::render(&sources.view()),
-    );
+    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page::render(&sources.view()));
     // Nothing from outside, no script; what is shown comes in part from a foreign kernel command line.
     let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -179,8 +160,6 @@ fn typed(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Resp
     *response.status_mut() = status;
     let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static(TEXT));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

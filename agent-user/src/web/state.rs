@@ -60,10 +60,8 @@ struct GuardEvent<'a> {
 impl<'a> From<&'a GuardStatus> for Guard<'a> {
     fn from(status: &'a GuardStatus) -> Self {
         let events = status.events.iter();
-        let events = events.map(|event| GuardEvent {
-            seconds_ago: event.at.elapsed().as_secs_f64(),
-            what: &event.what,
-        });
+        let events = events
+            .map(|event| GuardEvent { seconds_ago: event.at.elapsed().as_secs_f64(), what: &event.what });
         Self {
             listening: status.listening,
             out_of_path: status.out_of_path.as_deref(),
@@ -90,11 +88,7 @@ impl<'a> From<&'a DropinStatus> for Dropin<'a> {
             DropinStatus::Written(address) => ("written", Some(address.as_str()), None),
             DropinStatus::Failed(error) => ("failed", None, Some(error.as_str())),
         };
-        Self {
-            state,
-            address,
-            error,
-        }
+        Self { state, address, error }
     }
 }
 

@@ -45,26 +45,17 @@ pub const WITHOUT_LISTENER: &str = "--agent.without-listener";
 
 /// Ironic knows the node by its MAC.
 pub fn node_with_mac() -> Behaviour {
-    Behaviour {
-        macs: vec![MAC.to_owned()],
-        ..Behaviour::default()
-    }
+    Behaviour { macs: vec![MAC.to_owned()], ..Behaviour::default() }
 }
 
 /// The next heartbeat comes as soon as the least gap allows, after 5 s.
 pub fn fast() -> Behaviour {
-    Behaviour {
-        heartbeat_timeout: 10,
-        ..node_with_mac()
-    }
+    Behaviour { heartbeat_timeout: 10, ..node_with_mac() }
 }
 
 /// The operator has handed out [`TOKEN`].
 pub fn pregenerated() -> Behaviour {
-    Behaviour {
-        pregenerated_token: Some(TOKEN.to_owned()),
-        ..node_with_mac()
-    }
+    Behaviour { pregenerated_token: Some(TOKEN.to_owned()), ..node_with_mac() }
 }
 
 /// The node and its conductor.
@@ -93,15 +84,11 @@ impl Site {
     }
 
     pub fn add(&self, address: &str) {
-        self.node
-            .ip(&format!("addr add {address}/24 dev {DEVICE}"))
-            .unwrap();
+        self.node.ip(&format!("addr add {address}/24 dev {DEVICE}")).unwrap();
     }
 
     pub fn remove(&self, address: &str) {
-        self.node
-            .ip(&format!("addr del {address}/24 dev {DEVICE}"))
-            .unwrap();
+        self.node.ip(&format!("addr del {address}/24 dev {DEVICE}")).unwrap();
     }
 
     /// Makes the kernel send from this address.
@@ -151,20 +138,8 @@ impl Site {
     /// daemon with these flags.
     pub fn daemon_after(&self, script: &str, flags: &[&str]) -> Daemon {
         let mut command = self.node.command("unshare");
-        command.args([
-            "--mount",
-            "--propagation",
-            "private",
-            "--",
-            "sh",
-            "-ec",
-            script,
-            "sh",
-        ]);
-        command
-            .args([BINARY, "run"])
-            .args(Daemon::isolation())
-            .args(flags);
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-ec", script, "sh"]);
+        command.args([BINARY, "run"]).args(Daemon::isolation()).args(flags);
         Daemon::from_command(command, &self.node).unwrap()
     }
 }
@@ -184,9 +159,7 @@ pub fn beat_urls(ironic: &StandIn) -> Vec<String> {
 /// Waits until so many heartbeats have reached Ironic.
 pub fn wait_beats(daemon: &Daemon, ironic: &StandIn, count: usize, limit: Duration) {
     let enough = || (beats(ironic).len() >= count).then_some(());
-    daemon
-        .wait(&format!("{count} heartbeats"), limit, enough)
-        .unwrap();
+    daemon.wait(&format!("{count} heartbeats"), limit, enough).unwrap();
 }
 
 /// Waits until a sample is this.
@@ -197,9 +170,7 @@ pub fn wait_metric(daemon: &Daemon, sample: &str, value: f64, limit: Duration) {
 
 /// Waits for a phase of agent mode.
 pub fn wait_phase(daemon: &Daemon, phase: &str) -> Value {
-    daemon
-        .wait_state(phase, LATER, |state| state["agent"]["phase"] == phase)
-        .unwrap()
+    daemon.wait_state(phase, LATER, |state| state["agent"]["phase"] == phase).unwrap()
 }
 
 /// Status and text of `/-/ready`.
@@ -280,10 +251,7 @@ impl FakeIpa {
                 }
             }
         });
-        Self {
-            listener,
-            thread: Some(thread),
-        }
+        Self { listener, thread: Some(thread) }
     }
 }
 

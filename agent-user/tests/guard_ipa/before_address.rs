@@ -36,10 +36,7 @@ struct Unit {
 
 impl Unit {
     fn new(lab: &Lab) -> Self {
-        let (ipa, drop_ins) = (
-            Arc::<Mutex<Option<RealIpa>>>::default(),
-            Arc::<Mutex<Vec<_>>>::default(),
-        );
+        let (ipa, drop_ins) = (Arc::<Mutex<Option<RealIpa>>>::default(), Arc::<Mutex<Vec<_>>>::default());
         let systemd = {
             let (ipa, drop_ins) = (Arc::clone(&ipa), Arc::clone(&drop_ins));
             let path = lab.config().join(DROP_IN);
@@ -49,11 +46,7 @@ impl Unit {
                 ipa.lock().unwrap().as_mut().unwrap().restart().unwrap();
             })
         };
-        Self {
-            ipa,
-            drop_ins,
-            systemd,
-        }
+        Self { ipa, drop_ins, systemd }
     }
 
     /// The sidecar that may restart it.
@@ -79,10 +72,7 @@ impl Unit {
     fn assert_restarted_once(&self) {
         assert_eq!(self.systemd.calls(), [(UNIT.to_owned(), "replace".to_owned())]);
         let drop_ins = self.drop_ins.lock().unwrap().clone();
-        assert!(
-            drop_ins[0].contains("\nadvertise_host = 10.77.0.2\n"),
-            "{drop_ins:?}"
-        );
+        assert!(drop_ins[0].contains("\nadvertise_host = 10.77.0.2\n"), "{drop_ins:?}");
     }
 }
 
@@ -90,10 +80,7 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
     if !needs_root(name) {
         return;
     }
-    let setup = Setup {
-        addressed: false,
-        ..Setup::default()
-    };
+    let setup = Setup { addressed: false, ..Setup::default() };
     let lab = Lab::new(name, setup);
     let unit = Unit::new(&lab);
     // Both read the redirect by hand; the sidecar removes a drop-in of its own that is wrong, so that one comes later.
@@ -107,10 +94,7 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
         let line = ipa.wait_log("Ironic has responded with a conflict", PATIENCE);
         (ipa.pid(), line.unwrap())
     });
-    assert!(
-        line.contains("ipa-sidecar holds this request: there is no advertise address yet"),
-        "{line}"
-    );
+    assert!(line.contains("ipa-sidecar holds this request: there is no advertise address yet"), "{line}");
     lab.tell("held: IPA shows why");
     assert!(metric(&sidecar, "lookup_attempts_total{result=\"held\",sender=\"ipa\"}") >= 1.0);
     assert_eq!(lab.token(), None, "Ironic has given out the token");
@@ -119,40 +103,19 @@ fn held_and_restarted(name: &str, file: &str, config: &str) {
 
     let came = Instant::now();
     lab.add_addresses();
-    sidecar
-        .wait_log("restarting ironic-python-agent", PATIENCE)
-        .unwrap();
-    lab.tell(&format!(
-        "restart asked for {:.1} s after the address came",
-        came.elapsed().as_secs_f64()
-    ));
-    sidecar
-        .wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE)
-        .unwrap();
+    sidecar.wait_log("restarting ironic-python-agent", PATIENCE).unwrap();
+    lab.tell(&format!("restart asked for {:.1} s after the address came", came.elapsed().as_secs_f64()));
+    sidecar.wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE).unwrap();
     let ipa = unit.take();
     assert_ne!(ipa.pid(), first);
     lab.wait_right(&ipa);
-    lab.tell(&format!(
-        "right {:.1} s after the address came",
-        came.elapsed().as_secs_f64()
-    ));
+    lab.tell(&format!("right {:.1} s after the address came", came.elapsed().as_secs_f64()));
     unit.assert_restarted_once();
     assert_eq!(lab.conductor_asks().0, URL);
-    assert_eq!(
-        metric(&sidecar, "lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"),
-        1.0
-    );
-    assert_eq!(
-        metric(
-            &sidecar,
-            "lookup_attempts_total{result=\"masked_token\",sender=\"ipa\"}"
-        ),
-        0.0
-    );
+    assert_eq!(metric(&sidecar, "lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"), 1.0);
+    assert_eq!(metric(&sidecar, "lookup_attempts_total{result=\"masked_token\",sender=\"ipa\"}"), 0.0);
     sidecar
-        .wait_state("ready", PATIENCE, |state| {
-            state["ready"] == true && state["pinned_url"] == URL
-        })
+        .wait_state("ready", PATIENCE, |state| state["ready"] == true && state["pinned_url"] == URL)
         .unwrap();
     lab.assert_secret(&sidecar);
 }
@@ -162,11 +125,7 @@ fn an_address_that_changes_while_ironic_is_silent_is_noticed() {
     if !needs_root("an_address_that_changes_while_ironic_is_silent_is_noticed") {
         return;
     }
-    let setup = Setup {
-        addressed: false,
-        cmdline: "ipa-http-request-timeout=5",
-        ..Setup::default()
-    };
+    let setup = Setup { addressed: false, cmdline: "ipa-http-request-timeout=5", ..Setup::default() };
     let lab = Lab::new("silent", setup);
     // As behind a switch port that does not forward yet: 10.77.0.2 and .3 get no answer.
     lab.server.ip("route add blackhole 10.77.0.2/31").unwrap();
@@ -175,23 +134,17 @@ fn an_address_that_changes_while_ironic_is_silent_is_noticed() {
     let sidecar = unit.sidecar(&lab);
     sidecar.wait_log("IPA's drop-in changed", PATIENCE).unwrap();
     unit.start(&lab);
-    unit.with(|ipa| ipa.wait_log("Error detected while attempting to perform lookup", PATIENCE))
-        .unwrap();
+    unit.with(|ipa| ipa.wait_log("Error detected while attempting to perform lookup", PATIENCE)).unwrap();
     lab.tell("IPA has asked in vain");
     lab.node.ip("addr flush dev eth0.77").unwrap();
     lab.add_addresses();
-    sidecar
-        .wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE)
-        .unwrap();
+    sidecar.wait_log(&format!("{UNIT} restarted with 10.77.0.2"), PATIENCE).unwrap();
     lab.server.ip("route del blackhole 10.77.0.2/31").unwrap();
     let ipa = unit.take();
     lab.wait_right(&ipa);
     unit.assert_restarted_once();
     assert_eq!(lab.conductor_asks().0, URL);
-    assert_eq!(
-        metric(&sidecar, "bad_agent_url_total{action=\"held\",source=\"ipa\"}"),
-        0.0
-    );
+    assert_eq!(metric(&sidecar, "bad_agent_url_total{action=\"held\",source=\"ipa\"}"), 0.0);
     lab.assert_secret(&sidecar);
     lab.tell("restarted with the new address, and right");
 }
@@ -205,35 +158,23 @@ fn without_anybody_to_restart_it_a_wrong_certificate_is_never_pinned() {
     let sidecar = lab.sidecar_with(&["--advertise.wait=2s"], &[]);
     sidecar.wait_log("IPA's drop-in changed", PATIENCE).unwrap();
     let right = lab.drop_in().unwrap();
-    fs::write(
-        lab.config().join(DROP_IN),
-        right.replace("10.77.0.2", "10.77.0.9"),
-    )
-    .unwrap();
+    fs::write(lab.config().join(DROP_IN), right.replace("10.77.0.2", "10.77.0.9")).unwrap();
     let ipa = lab.ipa();
-    let line = ipa
-        .wait_log("Ironic has responded with a conflict", PATIENCE)
-        .unwrap();
+    let line = ipa.wait_log("Ironic has responded with a conflict", PATIENCE).unwrap();
     assert!(
         line.contains("started with 10.77.0.9, and 10.77.0.2 is right: it has to be restarted"),
         "{line}"
     );
     // The gate opens after a while; the URL of another machine still does not get past.
-    sidecar
-        .wait_log("letting a lookup through although", PATIENCE)
-        .unwrap();
-    ipa.wait_log("announcing callback URL https://10.77.0.9:9999", PATIENCE)
-        .unwrap();
-    ipa.wait_log("conflict error sending heartbeat", PATIENCE)
-        .unwrap();
+    sidecar.wait_log("letting a lookup through although", PATIENCE).unwrap();
+    ipa.wait_log("announcing callback URL https://10.77.0.9:9999", PATIENCE).unwrap();
+    ipa.wait_log("conflict error sending heartbeat", PATIENCE).unwrap();
     lab.tell("held: its certificate is for another address");
     assert_eq!(lab.recorded(), None);
     let ready = sidecar.get("/-/ready").unwrap();
     assert!(
         ready.status == 503
-            && ready
-                .text()
-                .contains("restart ironic-python-agent with advertise_host = 10.77.0.2"),
+            && ready.text().contains("restart ironic-python-agent with advertise_host = 10.77.0.2"),
         "{}",
         ready.text()
     );
@@ -248,9 +189,7 @@ fn without_anybody_to_restart_it_a_wrong_certificate_is_never_pinned() {
     let ipa = lab.ipa();
     lab.wait_right(&ipa);
     sidecar
-        .wait_state("ready again", PATIENCE, |state| {
-            state["ready"] == true && state["pinned_url"] == URL
-        })
+        .wait_state("ready again", PATIENCE, |state| state["ready"] == true && state["pinned_url"] == URL)
         .unwrap();
     assert_eq!(lab.conductor_asks().0, URL);
     lab.assert_secret(&sidecar);

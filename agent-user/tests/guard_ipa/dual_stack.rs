@@ -39,9 +39,7 @@ fn ten_starts_advertise_the_same_address() {
         fs::remove_file(lab.config().join(DROP_IN)).unwrap_or_default();
         let sidecar = lab.sidecar();
         sidecar
-            .wait_state("the drop-in is there", PATIENCE, |state| {
-                state["dropin"]["state"] == "written"
-            })
+            .wait_state("the drop-in is there", PATIENCE, |state| state["dropin"]["state"] == "written")
             .unwrap();
         let url = announced(&lab);
         assert!(

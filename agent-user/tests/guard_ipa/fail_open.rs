@@ -14,10 +14,7 @@ fn kill(lab: &Lab, sidecar: &mut Daemon) {
     let pid = Pid::from_raw(i32::try_from(sidecar.pid()).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     sidecar.ended(PATIENCE).unwrap();
-    assert!(
-        lab.guard().get("/", &[]).is_err(),
-        "somebody listens where the guard was"
-    );
+    assert!(lab.guard().get("/", &[]).is_err(), "somebody listens where the guard was");
     let drop_in = lab.drop_in().unwrap();
     assert!(drop_in.contains(&format!(",{API}\n")), "{drop_in}");
 }
@@ -36,9 +33,7 @@ fn killed_before_the_lookup_and_nothing_listens() {
     assert_eq!(lab.conductor_asks().0, URL);
     // The machine's sidecar comes back later: nothing of what IPA does changes.
     let sidecar = lab.sidecar();
-    sidecar
-        .wait_state("it listens", PATIENCE, |state| state["ready"] == true)
-        .unwrap();
+    sidecar.wait_state("it listens", PATIENCE, |state| state["ready"] == true).unwrap();
     lab.wait_beats(2, &ipa);
     assert_eq!(lab.recorded().as_deref(), Some(URL));
     // The same when IPA starts again after a power cycle through Ironic.
@@ -90,9 +85,7 @@ fn killed_after_the_first_heartbeat() {
     let lab = Lab::new("killed-after", Setup::default());
     let mut sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
-    sidecar
-        .wait_log(&format!("Ironic accepted {URL}"), PATIENCE)
-        .unwrap();
+    sidecar.wait_log(&format!("Ironic accepted {URL}"), PATIENCE).unwrap();
     lab.wait_right(&ipa);
     lab.assert_secret(&sidecar);
     kill(&lab, &mut sidecar);
@@ -112,21 +105,14 @@ fn ironic_goes_and_comes_back() {
     if !needs_root("ironic_goes_and_comes_back") {
         return;
     }
-    let setup = Setup {
-        cmdline: "ipa-http-request-timeout=5",
-        ..Setup::default()
-    };
+    let setup = Setup { cmdline: "ipa-http-request-timeout=5", ..Setup::default() };
     let lab = Lab::new("ironic-down", setup);
     let sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
     lab.wait_right(&ipa);
     let outages = [
         // Packets are lost on the way back: no answer at all.
-        (
-            "silence",
-            "route add blackhole 10.77.0.2/32",
-            "route del blackhole 10.77.0.2/32",
-        ),
+        ("silence", "route add blackhole 10.77.0.2/32", "route del blackhole 10.77.0.2/32"),
         // The node's NIC loses its carrier as well.
         ("no carrier", "link set server down", "link set server up"),
     ];
@@ -139,11 +125,7 @@ fn ironic_goes_and_comes_back() {
             assert!(gone.elapsed() < PATIENCE, "{}", ipa.log_tail(40));
             sleep(Duration::from_millis(100));
         }
-        assert_eq!(
-            sidecar.state().unwrap()["address"],
-            "10.77.0.2",
-            "the decision stays"
-        );
+        assert_eq!(sidecar.state().unwrap()["address"], "10.77.0.2", "the decision stays");
         assert!(lab.drop_in().is_some());
         lab.server.ip(up).unwrap();
         let back = Instant::now();
@@ -158,12 +140,7 @@ fn ironic_goes_and_comes_back() {
     assert_eq!(metric(&sidecar, "agent_url_stale"), 0.0);
     let lost: f64 = ["timeout", "connect_error"]
         .iter()
-        .map(|result| {
-            metric(
-                &sidecar,
-                &format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}"),
-            )
-        })
+        .map(|result| metric(&sidecar, &format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}")))
         .sum();
     assert!(lost >= 2.0, "the guard has seen {lost} heartbeats fail");
     // Ironic being back, the guard is the first URL that works again.
@@ -189,11 +166,7 @@ fn a_first_api_url_that_is_silent_costs_only_time() {
     let ipa = lab.ipa();
     lab.wait_right(&ipa);
     lab.tell("recorded");
-    assert!(
-        !ipa.log().contains(NEXT_URL),
-        "IPA went past the guard:\n{}",
-        ipa.log()
-    );
+    assert!(!ipa.log().contains(NEXT_URL), "IPA went past the guard:\n{}", ipa.log());
     wait_accepted(&sidecar);
     assert_eq!(lab.conductor_asks().0, URL);
     lab.assert_secret(&sidecar);

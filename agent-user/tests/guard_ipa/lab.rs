@@ -77,9 +77,7 @@ impl Lab {
         let (server, node) = (Arc::new(Netns::new().unwrap()), Arc::new(Netns::new().unwrap()));
         // A veth passes for a NIC by the form of its name only.
         node.join("eth0.77", &server, "server").unwrap();
-        server
-            .ip_lines("addr add 10.77.0.1/24 dev server\naddr add fd77::1/64 dev server nodad")
-            .unwrap();
+        server.ip_lines("addr add 10.77.0.1/24 dev server\naddr add fd77::1/64 dev server nodad").unwrap();
         node.ip(&format!("link set eth0.77 address {MAC}")).unwrap();
         let options = Options {
             bind: setup.bind,
@@ -96,15 +94,7 @@ impl Lab {
         }
         fs::write(directory.join("etc/hosts"), format!("{}\n", setup.hosts)).unwrap();
         fs::write(directory.join("etc/resolv.conf"), "").unwrap();
-        let lab = Self {
-            server,
-            node,
-            ironic,
-            setup,
-            directory,
-            started,
-            tokens: RefCell::default(),
-        };
+        let lab = Self { server, node, ironic, setup, directory, started, tokens: RefCell::default() };
         fs::write(lab.directory.join("cmdline"), lab.cmdline()).unwrap();
         if lab.setup.addressed {
             lab.add_addresses();
@@ -144,9 +134,8 @@ impl Lab {
 
     pub fn sidecar_with(&self, flags: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let replaced = ["--cmdline.path", "--log.level"];
-        let isolation = Daemon::isolation()
-            .iter()
-            .filter(|flag| !replaced.iter().any(|name| flag.starts_with(name)));
+        let isolation =
+            Daemon::isolation().iter().filter(|flag| !replaced.iter().any(|name| flag.starts_with(name)));
         let mut command: Command = self.node.command("unshare");
         command
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
@@ -154,10 +143,7 @@ impl Lab {
             .arg(self.etc())
             .args([SIDECAR, "run", "--mode=guard", "--log.level=trace"])
             .args(isolation)
-            .arg(format!(
-                "--cmdline.path={}",
-                self.directory.join("cmdline").display()
-            ))
+            .arg(format!("--cmdline.path={}", self.directory.join("cmdline").display()))
             .arg(format!("--ipa.config-dir={}", self.config().display()))
             .arg("--ipa.api-url-list=always") // IPA is in an environment of its own, where nobody looks for it.
             .args(flags)
@@ -211,11 +197,9 @@ impl Lab {
                     assert_eq!(ipa.ended(), None);
                     return beat;
                 }
-                _ => assert!(
-                    start.elapsed() < PATIENCE,
-                    "no heartbeat after {last:?}:\n{}",
-                    ipa.log_tail(40)
-                ),
+                _ => {
+                    assert!(start.elapsed() < PATIENCE, "no heartbeat after {last:?}:\n{}", ipa.log_tail(40))
+                }
             }
             sleep(POLL);
         }
@@ -263,12 +247,7 @@ impl Lab {
             print(json.dumps([node.driver_internal_info['agent_url'], answer]))";
         let config = self.ironic.log_path().with_file_name("ironic.conf");
         let mut command = self.server.command(ironic_python());
-        let said = said(
-            command
-                .args(["-c", script])
-                .arg(config)
-                .arg(self.ironic.node_uuid()),
-        );
+        let said = said(command.args(["-c", script]).arg(config).arg(self.ironic.node_uuid()));
         let last = said.lines().last().unwrap_or_default();
         let answer: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"));
         (answer[0].as_str().unwrap().to_owned(), answer[1].clone())
@@ -318,9 +297,7 @@ pub fn accepted(sidecar: &Daemon) -> f64 {
 pub fn wait_accepted(sidecar: &Daemon) {
     let before = accepted(sidecar);
     sidecar
-        .wait("another heartbeat through the guard", PATIENCE, || {
-            (accepted(sidecar) > before).then_some(())
-        })
+        .wait("another heartbeat through the guard", PATIENCE, || (accepted(sidecar) > before).then_some(()))
         .unwrap();
 }
 

@@ -21,15 +21,9 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
     assert_eq!(lab.recorded().as_deref(), Some(URL));
     // What IPA sent is what it sends without us: its own certificate, its own version.
     let log = ipa.log();
-    assert!(
-        log.contains(&format!("announcing callback URL {URL}, API version is 1.68")),
-        "{log}"
-    );
+    assert!(log.contains(&format!("announcing callback URL {URL}, API version is 1.68")), "{log}");
     assert!(!log.contains(NEXT_URL), "IPA went past the guard:\n{log}");
-    assert_eq!(
-        metric(&sidecar, "lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"),
-        1.0
-    );
+    assert_eq!(metric(&sidecar, "lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"), 1.0);
     assert!(accepted(&sidecar) >= 1.0);
 
     let (url, commands) = lab.conductor_asks();
@@ -42,14 +36,9 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
             state["pinned_url"] == URL && state["ready"] == true && state["ipa"]["up"] == true
         })
         .unwrap();
-    sidecar
-        .wait_log(&format!("Ironic has recorded {URL}"), PATIENCE)
-        .unwrap();
+    sidecar.wait_log(&format!("Ironic has recorded {URL}"), PATIENCE).unwrap();
     let log = ipa.log();
-    assert!(
-        !log.contains("Error in HTTPServer"),
-        "IPA was asked what it does not understand:\n{log}"
-    );
+    assert!(!log.contains("Error in HTTPServer"), "IPA was asked what it does not understand:\n{log}");
     let bad = sidecar.state().unwrap()["bad_agent_urls"].clone();
     assert_eq!(bad, json!([]));
     assert_eq!(metric(&sidecar, "agent_url_pinned"), 1.0);
@@ -57,10 +46,7 @@ fn the_conductor_reaches_an_ipa_behind_the_guard() {
     assert!(metric(&sidecar, "heartbeat_interval_seconds") == 10.0);
     lab.assert_secret(&sidecar);
     let (status, duration) = sidecar.terminate().unwrap();
-    assert!(
-        status.success() && duration < Duration::from_secs(2),
-        "{status} after {duration:?}"
-    );
+    assert!(status.success() && duration < Duration::from_secs(2), "{status} after {duration:?}");
     lab.assert_secret(&sidecar);
     lab.tell("ended");
 }
@@ -70,11 +56,8 @@ fn the_same_over_ipv6() {
     if !needs_root("the_same_over_ipv6") {
         return;
     }
-    let setup = Setup {
-        bind: "fd77::1".parse().unwrap(),
-        api_url: "http://[fd77::1]:6385",
-        ..Setup::default()
-    };
+    let setup =
+        Setup { bind: "fd77::1".parse().unwrap(), api_url: "http://[fd77::1]:6385", ..Setup::default() };
     let lab = Lab::new("ipv6", setup);
     let sidecar = lab.sidecar_with_drop_in();
     let ipa = lab.ipa();
@@ -83,11 +66,7 @@ fn the_same_over_ipv6() {
     assert_eq!(lab.recorded().as_deref(), Some(url));
     let (asked, commands) = lab.conductor_asks();
     assert_eq!((asked.as_str(), &commands), (url, &json!([])));
-    assert!(
-        !ipa.log().contains(NEXT_URL),
-        "IPA went past the guard:\n{}",
-        ipa.log()
-    );
+    assert!(!ipa.log().contains(NEXT_URL), "IPA went past the guard:\n{}", ipa.log());
     assert_eq!(sidecar.state().unwrap()["bad_agent_urls"], json!([]));
     lab.assert_secret(&sidecar);
     lab.tell("the conductor reached IPA over IPv6");
@@ -107,28 +86,16 @@ fn a_restarted_sidecar_learns_again_what_ironic_holds() {
     sidecar.terminate().unwrap();
     lab.assert_secret(&sidecar);
     let again = lab.sidecar();
-    again
-        .wait_state("it listens and has decided", PATIENCE, |state| {
-            state["ready"] == true
-        })
-        .unwrap();
+    again.wait_state("it listens and has decided", PATIENCE, |state| state["ready"] == true).unwrap();
     assert_eq!(again.state().unwrap()["pinned_url"], json!(null));
     wait_accepted(&again);
-    again
-        .wait_state("the pin is known again", PATIENCE, |state| {
-            state["pinned_url"] == URL
-        })
-        .unwrap();
+    again.wait_state("the pin is known again", PATIENCE, |state| state["pinned_url"] == URL).unwrap();
     lab.tell("the pin is known again");
     wait_accepted(&again);
     assert_eq!(lab.recorded().as_deref(), Some(URL));
     let asked = "lookup_attempts_total{result=\"masked_token\",sender=\"sidecar\"}";
     assert!(metric(&again, asked) >= 1.0, "it was read back from Ironic");
-    assert!(
-        !ipa.log().contains(NEXT_URL),
-        "IPA went past the guard:\n{}",
-        ipa.log()
-    );
+    assert!(!ipa.log().contains(NEXT_URL), "IPA went past the guard:\n{}", ipa.log());
     lab.assert_secret(&again);
 }
 

@@ -53,23 +53,15 @@ fn without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one() {
     if !needs_root("without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one") {
         return;
     }
-    let setup = Setup {
-        require_tls: false,
-        ..Setup::default()
-    };
+    let setup = Setup { require_tls: false, ..Setup::default() };
     let lab = Lab::new("seed", setup);
     let mut alone = seed(&lab.node, API);
     assert_eq!(alone.beat().unwrap().0, 202);
     assert_eq!(wait_recorded(&lab), WRONG);
     alone.set_advertise_host("10.77.0.2");
     let (status, body) = alone.beat().unwrap();
-    assert!(
-        status == 400 && body.contains("Detected change"),
-        "{status} {body}"
-    );
-    lab.tell(&format!(
-        "without the guard Ironic holds {WRONG:?} and refuses {RIGHT:?}"
-    ));
+    assert!(status == 400 && body.contains("Detected change"), "{status} {body}");
+    lab.tell(&format!("without the guard Ironic holds {WRONG:?} and refuses {RIGHT:?}"));
 
     lab.ironic.power_cycle().unwrap();
     let mut sidecar = lab.sidecar_with_drop_in();
@@ -85,20 +77,13 @@ fn without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one() {
     assert_eq!((accepted(&sidecar), metric(&sidecar, repaired)), (all, all));
     assert!(metric(&sidecar, "bad_agent_url_reasons_total{reason=\"whitespace\"}") >= all);
     lab.assert_secret(&sidecar);
-    lab.tell(&format!(
-        "with it Ironic holds {RIGHT:?} and accepts {LATER} more"
-    ));
+    lab.tell(&format!("with it Ironic holds {RIGHT:?} and accepts {LATER} more"));
 
     sidecar.terminate().unwrap();
     let again = lab.sidecar();
-    again
-        .wait_state("it listens", PATIENCE, |state| state["ready"] == true)
-        .unwrap();
+    again.wait_state("it listens", PATIENCE, |state| state["ready"] == true).unwrap();
     beats(&mut guarded, LATER);
-    assert_eq!(
-        (accepted(&again), metric(&again, repaired)),
-        (LATER as f64, LATER as f64)
-    );
+    assert_eq!((accepted(&again), metric(&again, repaired)), (LATER as f64, LATER as f64));
     assert_eq!(lab.recorded().as_deref(), Some(RIGHT));
     assert_eq!(again.state().unwrap()["pinned_url"], RIGHT);
     lab.assert_secret(&again);
@@ -114,20 +99,13 @@ fn the_vendor_passthru_of_mitaka_is_repaired_too() {
     node.join("eth0.77", &server, "server").unwrap();
     server.ip("addr add 10.77.0.1/24 dev server").unwrap();
     node.ip("addr add 10.77.0.2/24 dev eth0.77").unwrap();
-    let listener = server
-        .enter(|| TcpListener::bind("10.77.0.1:6385").unwrap())
-        .unwrap();
-    let behaviour = Behaviour {
-        macs: vec![MAC.to_owned()],
-        ..Behaviour::mitaka()
-    };
+    let listener = server.enter(|| TcpListener::bind("10.77.0.1:6385").unwrap()).unwrap();
+    let behaviour = Behaviour { macs: vec![MAC.to_owned()], ..Behaviour::mitaka() };
     let ironic = StandIn::start(listener, behaviour).unwrap();
     let mitaka = |url: &str| {
         let mut options = SeedOptions::new(&node, NOBODY);
         options.api_urls.push(url.to_owned());
-        options.dialect = Dialect::Passthru {
-            driver: "agent_ipmitool".to_owned(),
-        };
+        options.dialect = Dialect::Passthru { driver: "agent_ipmitool".to_owned() };
         SeedIpa::new(options)
     };
     beats(&mut mitaka(API), 1);
@@ -140,9 +118,7 @@ fn the_vendor_passthru_of_mitaka_is_repaired_too() {
     let api = format!("--ironic.api-url={API}");
     let start = || {
         let sidecar = Daemon::start(SIDECAR, &node, &["--mode=guard", &api, &config]).unwrap();
-        sidecar
-            .wait_state("it has decided", PATIENCE, |state| state["ready"] == true)
-            .unwrap();
+        sidecar.wait_state("it has decided", PATIENCE, |state| state["ready"] == true).unwrap();
         sidecar
     };
     let mut agent = mitaka(GUARD);

@@ -46,14 +46,7 @@ impl Systemd {
         );
         fs::write(&config, text).unwrap();
         let bus = Command::new("setpriv")
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "--",
-                "dbus-daemon",
-                "--nofork",
-                "--nopidfile",
-            ])
+            .args(["--pdeathsig", "KILL", "--", "dbus-daemon", "--nofork", "--nopidfile"])
             .arg(format!("--config-file={}", config.display()))
             .stdin(Stdio::null())
             .spawn()
@@ -65,18 +58,11 @@ impl Systemd {
             sleep(Duration::from_millis(10));
         }
         let calls = Calls::default();
-        let systemd = Self {
-            bus,
-            directory,
-            calls: Arc::clone(&calls),
-        };
+        let systemd = Self { bus, directory, calls: Arc::clone(&calls) };
         let address = systemd.address();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let served = serve(&address, calls, Box::new(restart), || ready.send(()).unwrap());
             // It ends with the bus, which is no error; one before the test's end is why that fails.
             if let Err(error) = runtime.block_on(served) {
@@ -107,10 +93,7 @@ impl Drop for Systemd {
 }
 
 async fn serve(address: &str, calls: Calls, mut restart: Restart, ready: impl FnOnce()) -> zbus::Result<()> {
-    let connection: Connection = zbus::connection::Builder::address(address)
-        .name(NAME)
-        .build()
-        .await?;
+    let connection: Connection = zbus::connection::Builder::address(address).name(NAME).build().await?;
     let mut messages = MessageStream::from(&connection);
     ready();
     while let Some(message) = std::future::poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await
@@ -129,9 +112,7 @@ async fn serve(address: &str, calls: Calls, mut restart: Restart, ready: impl Fn
                 connection.reply(&header, &job).await?;
                 restart(); // This thread has nothing else to do.
                 let body = (1_u32, &job, unit.as_str(), "done");
-                connection
-                    .emit_signal(None::<&str>, PATH, MANAGER, "JobRemoved", &body)
-                    .await?;
+                connection.emit_signal(None::<&str>, PATH, MANAGER, "JobRemoved", &body).await?;
             }
             other => panic!("systemd was asked for {other:?}"),
         }

@@ -70,10 +70,7 @@ fn a_repair_touches_nothing_but_the_url() {
     let (head, sent) = request.split_once("\r\n\r\n").unwrap();
     let repaired = body.replace(" uid 0", "");
     assert_eq!(sent, repaired);
-    assert!(
-        head.ends_with(&format!("Content-Length: {}", repaired.len())),
-        "{head}"
-    );
+    assert!(head.ends_with(&format!("Content-Length: {}", repaired.len())), "{head}");
 }
 
 #[test]
@@ -82,13 +79,7 @@ fn what_is_no_heartbeat_that_we_know_is_for_ironic_to_answer() {
         return;
     }
     let (site, upstream, _daemon) = site("bytes-unknown");
-    for body in [
-        "",
-        "{",
-        "[]",
-        "{\"callback_url\": null}",
-        "{\"callback_url\": 7, \"a\": NaN}",
-    ] {
+    for body in ["", "{", "[]", "{\"callback_url\": null}", "{\"callback_url\": 7, \"a\": NaN}"] {
         let mut raw = site.raw();
         raw.send(beat("", body));
         assert!(raw.answer().0.starts_with("HTTP/1.1 202 "), "{body}");

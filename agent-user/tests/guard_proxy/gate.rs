@@ -24,11 +24,7 @@ fn without_an_address_lookups_are_held_and_nothing_reaches_ironic() {
     for held in 1..=3 {
         let answer = site.lookup(PREFIX);
         assert_eq!(answer.status, 409);
-        assert!(
-            fault(&answer).contains("there is no advertise address yet"),
-            "{}",
-            answer.text()
-        );
+        assert!(fault(&answer).contains("there is no advertise address yet"), "{}", answer.text());
         assert_eq!(answer.header("content-type"), Some("application/json"));
         assert_eq!(metric(&daemon, HELD), f64::from(held));
     }
@@ -38,10 +34,7 @@ fn without_an_address_lookups_are_held_and_nothing_reaches_ironic() {
     assert_eq!(status, 503);
     assert!(words.contains("no drop-in"), "{words}");
     let events = events(&daemon);
-    let held = events
-        .iter()
-        .filter(|event| event.contains("lookup held"))
-        .count();
+    let held = events.iter().filter(|event| event.contains("lookup held")).count();
     assert_eq!(held, 1, "said once: {events:?}");
 
     site.node.ip("addr add 10.77.0.2/24 dev eth0.77").unwrap();
@@ -77,10 +70,7 @@ fn an_ipa_of_another_drop_in_is_held_for_the_wait_and_then_let_through_loudly() 
         std::thread::sleep(Duration::from_millis(50));
     };
     let waited = started.elapsed();
-    assert!(
-        waited >= Duration::from_secs(2) && waited < Duration::from_secs(4),
-        "{waited:?}"
-    );
+    assert!(waited >= Duration::from_secs(2) && waited < Duration::from_secs(4), "{waited:?}");
     token(&answer);
     let said = "lookups were held for long enough";
     assert!(lab.daemon.log().contains(said), "{}", lab.daemon.log());
@@ -98,8 +88,7 @@ fn a_gate_that_has_opened_stays_open_while_ironic_is_down() {
     let lab = Lab::new("gate-open", &["--advertise.wait=1s", TIMEOUT_FLAG]);
     assert_eq!(lab.lookup(OLD_PREFIX).status, 409);
     std::thread::sleep(Duration::from_millis(1100));
-    lab.ironic
-        .push_fault(Path::Lookup, Fault::Error(503, "down".into()));
+    lab.ironic.push_fault(Path::Lookup, Fault::Error(503, "down".into()));
     assert_eq!(lab.lookup(OLD_PREFIX).status, 503, "let through");
     let again = lab.lookup(OLD_PREFIX);
     assert_eq!(again.status, 200, "not held for another wait: {}", again.text());
@@ -128,33 +117,19 @@ fn what_did_not_reach_ironic_or_was_refused_does_not_open_the_gate_for_good() {
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     // Nobody listens: silence.
     let mut raw = site.raw();
-    raw.send(format!(
-        "GET {PREFIX}/v1/lookup?addresses={MAC} HTTP/1.1\r\nHost: x\r\n\r\n"
-    ));
+    raw.send(format!("GET {PREFIX}/v1/lookup?addresses={MAC} HTTP/1.1\r\nHost: x\r\n\r\n"));
     assert_eq!(raw.rest().0, b"");
     assert_eq!(site.lookup(OLD_PREFIX).status, 409, "no token is spent");
     let ironic = site.ironic(behaviour());
-    ironic.push_fault(
-        Path::Lookup,
-        Fault::Error(404, "Resource could not be found.".into()),
-    );
+    ironic.push_fault(Path::Lookup, Fault::Error(404, "Resource could not be found.".into()));
     assert_eq!(site.lookup(PREFIX).status, 404);
     assert_eq!(site.lookup(OLD_PREFIX).status, 409, "no token is spent");
     token(&site.lookup(PREFIX));
     // From here on it is, also where a later lookup of whomever is refused.
-    ironic.push_fault(
-        Path::Lookup,
-        Fault::Error(404, "Resource could not be found.".into()),
-    );
+    ironic.push_fault(Path::Lookup, Fault::Error(404, "Resource could not be found.".into()));
     assert_eq!(site.lookup(PREFIX).status, 404);
     assert_eq!(site.lookup(OLD_PREFIX).status, 200, "the token is spent");
-    assert_eq!(
-        metric(
-            &daemon,
-            r#"lookup_attempts_total{result="connect_error",sender="ipa"}"#
-        ),
-        1.0
-    );
+    assert_eq!(metric(&daemon, r#"lookup_attempts_total{result="connect_error",sender="ipa"}"#), 1.0);
 }
 
 #[test]
@@ -163,13 +138,9 @@ fn the_gate_knows_ipv6() {
         return;
     }
     let site = Site::bare("gate-v6");
-    for (netns, device, address) in [
-        (&site.server, "server", "fd77::1"),
-        (&site.node, "eth0.77", "fd77::2"),
-    ] {
-        netns
-            .ip(&format!("addr add {address}/64 dev {device} nodad"))
-            .unwrap();
+    for (netns, device, address) in [(&site.server, "server", "fd77::1"), (&site.node, "eth0.77", "fd77::2")]
+    {
+        netns.ip(&format!("addr add {address}/64 dev {device} nodad")).unwrap();
     }
     let ironic = testbed::stand_in::StandIn::start(site.listener("[fd77::1]:6385"), behaviour()).unwrap();
     let daemon = site.daemon(&["--ironic.api-url=http://[fd77::1]:6385"]);

@@ -9,10 +9,7 @@ use testbed::stand_in::{Behaviour, StandIn};
 use super::setup::{ADDRESS, Lab, NODE, PREFIX, SOON, URL, behaviour, events, fault, ready};
 
 fn pem(address: &str) -> String {
-    rcgen::generate_simple_self_signed([address.to_owned()])
-        .unwrap()
-        .cert
-        .pem()
+    rcgen::generate_simple_self_signed([address.to_owned()]).unwrap().cert.pem()
 }
 
 fn heartbeats(ironic: &StandIn) -> Vec<String> {
@@ -60,12 +57,7 @@ fn what_cannot_be_repaired_is_held_with_words() {
     }
     let lab = Lab::new("beat-hold", &[]);
     let token = lab.token();
-    for url in [
-        "",
-        "http://",
-        "http://10.77.0.9:99999",
-        "nothttp://10.77.0.9:9999",
-    ] {
+    for url in ["", "http://", "http://10.77.0.9:99999", "nothttp://10.77.0.9:9999"] {
         let answer = lab.heartbeat(url, &token);
         assert_eq!(answer.status, 409, "{url}");
         let words = fault(&answer);
@@ -96,11 +88,8 @@ fn a_long_url_is_cut_wherever_it_is_shown() {
     assert!(answer.body.len() < 2000, "{}", answer.body.len());
     let secret = format!("http://x?agent_token={token}:x");
     assert_eq!(lab.heartbeat(&secret, &token).status, 409);
-    let (state, ready, log) = (
-        lab.daemon.get("/state").unwrap().text(),
-        ready(&lab.daemon).1,
-        lab.daemon.log(),
-    );
+    let (state, ready, log) =
+        (lab.daemon.get("/state").unwrap().text(), ready(&lab.daemon).1, lab.daemon.log());
     for (what, shown) in [("state", &state), ("ready", &ready), ("log", &log)] {
         assert!(!shown.contains(&"a".repeat(1000)), "{what}");
         assert!(!shown.contains(&token), "{what}: {shown}");
@@ -113,10 +102,7 @@ fn with_tls_the_certificate_decides() {
     if !needs_root("the guard") {
         return;
     }
-    let behaviour = Behaviour {
-        require_tls: true,
-        ..behaviour()
-    };
+    let behaviour = Behaviour { require_tls: true, ..behaviour() };
     let lab = Lab::with("beat-tls", behaviour, &[]);
     lab.node.ip("addr add 10.77.0.5/24 dev eth0.77").unwrap();
     let (right, wrong) = (pem(ADDRESS), pem("10.77.0.5"));
@@ -146,10 +132,7 @@ fn with_tls_the_certificate_decides() {
     let answer = lab.heartbeat_with("https://10.77.0.2:9999", &token, Some(&pem(ADDRESS)));
     assert_eq!(answer.status, 400);
     let (_, words) = ready(&lab.daemon);
-    assert!(
-        words.contains("another certificate") && words.contains("through Ironic"),
-        "{words}"
-    );
+    assert!(words.contains("another certificate") && words.contains("through Ironic"), "{words}");
     assert_eq!(lab.beats("pinned_refused"), 1.0);
 }
 
@@ -158,10 +141,7 @@ fn without_tls_where_ironic_wants_it_ironic_itself_answers() {
     if !needs_root("the guard") {
         return;
     }
-    let behaviour = Behaviour {
-        require_tls: true,
-        ..behaviour()
-    };
+    let behaviour = Behaviour { require_tls: true, ..behaviour() };
     let lab = Lab::with("beat-http-refused", behaviour, &[]);
     let token = lab.token();
     let answer = lab.heartbeat(URL, &token);
@@ -181,25 +161,14 @@ fn after_an_acceptance_another_url_goes_on_as_it_is() {
         let answer = lab.heartbeat(other, &token);
         assert_eq!(answer.status, 400, "{other}");
         assert!(fault(&answer).starts_with("Detected change"), "{}", answer.text());
-        assert_eq!(
-            heartbeats(&lab.ironic).last().map(String::as_str),
-            Some(other),
-            "unchanged"
-        );
+        assert_eq!(heartbeats(&lab.ironic).last().map(String::as_str), Some(other), "unchanged");
     }
     assert_eq!(lab.beats("pinned_refused"), 2.0);
     assert_eq!(lab.metric("agent_url_stale"), 1.0);
     let (status, words) = ready(&lab.daemon);
     assert_eq!(status, 503);
-    assert!(
-        words.contains("power the node off or reboot it through Ironic"),
-        "{words}"
-    );
-    assert_eq!(
-        lab.bad("ironic", "none"),
-        1.0,
-        "one event, however often it is refused"
-    );
+    assert!(words.contains("power the node off or reboot it through Ironic"), "{words}");
+    assert_eq!(lab.bad("ironic", "none"), 1.0, "one event, however often it is refused");
     // Bad ones go to the pinned one, as before.
     assert_eq!(lab.heartbeat("http://10.77.0.2 uid 0:9999", &token).status, 202);
     assert_eq!(heartbeats(&lab.ironic).last().map(String::as_str), Some(URL));
@@ -227,10 +196,7 @@ fn an_address_that_is_lost_after_the_acceptance_is_one_event() {
     assert_eq!(lab.metric("agent_url_stale"), 1.0);
     assert_eq!(lab.bad("ironic", "none"), 1.0, "one event, not one for each beat");
     let (_, words) = ready(&lab.daemon);
-    assert!(
-        words.contains("10.77.0.5 now") && words.contains("through Ironic"),
-        "{words}"
-    );
+    assert!(words.contains("10.77.0.5 now") && words.contains("through Ironic"), "{words}");
     // Its token is spent: no restart, whatever is asked.
     assert_eq!(lab.lookup(PREFIX).status, 200);
     std::thread::sleep(Duration::from_millis(200));
@@ -243,10 +209,7 @@ fn the_first_generation_of_ipa_is_repaired_too() {
     if !needs_root("the guard") {
         return;
     }
-    let mitaka = Behaviour {
-        max_minor: Behaviour::mitaka().max_minor,
-        ..behaviour()
-    };
+    let mitaka = Behaviour { max_minor: Behaviour::mitaka().max_minor, ..behaviour() };
     let lab = Lab::with("beat-era", mitaka, &[]);
     let lookup = lab
         .http()
@@ -271,10 +234,7 @@ fn the_first_generation_of_ipa_is_repaired_too() {
     }
     assert_eq!(lab.bad("ipa", "repaired"), 2.0);
     let events = events(&lab.daemon);
-    assert!(
-        events.iter().any(|event| event.contains("Ironic accepted")),
-        "{events:?}"
-    );
+    assert!(events.iter().any(|event| event.contains("Ironic accepted")), "{events:?}");
     // Such an Ironic has no other lookup: it is not asked what it has recorded.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(lab.ironic.requests().len(), 3);

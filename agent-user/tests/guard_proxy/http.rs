@@ -28,10 +28,7 @@ fn good(token: &str) -> String {
 /// Resident memory in bytes.
 fn resident(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
@@ -124,27 +121,17 @@ fn only_ipas_paths_reach_ironic() {
         ("POST", "/v1/heartbeat/a%2fb"),
     ] {
         let mut raw = lab.raw();
-        raw.send(format!(
-            "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-        ));
+        raw.send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
         let (head, _) = raw.answer();
         assert!(head.starts_with("HTTP/1.1 404 "), "{method} {target}: {head}");
     }
     // What is no HTTP never gets further than the parser.
-    for target in [
-        "/v1/lookup\r\nX-Injected: yes",
-        "/ /v1/lookup",
-        "/v1/lookup\u{0}",
-        "/v1/\u{7f}",
-    ] {
+    for target in ["/v1/lookup\r\nX-Injected: yes", "/ /v1/lookup", "/v1/lookup\u{0}", "/v1/\u{7f}"] {
         let mut raw = lab.raw();
         raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
         let (bytes, _) = raw.rest();
         let answer = String::from_utf8_lossy(&bytes);
-        assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
-            "{target:?}: {answer}"
-        );
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{target:?}: {answer}");
     }
     assert_eq!(lab.ironic.requests(), []);
     // The absolute form is a way to say the same.
@@ -195,10 +182,7 @@ fn a_heartbeat_has_a_limit_and_an_inventory_has_none() {
     assert!(head.starts_with("HTTP/1.1 202 "), "{head}");
     most = most.max(resident(&lab.daemon));
     let request = lab.ironic.requests().pop().unwrap();
-    assert_eq!(
-        (request.path(), request.body.len()),
-        ("/v1/continue_inspection", 20 * MIB)
-    );
+    assert_eq!((request.path(), request.body.len()), ("/v1/continue_inspection", 20 * MIB));
     let grown = most.saturating_sub(before);
     println!("memory before {before}, at most {most}: grew by {grown} bytes");
     assert!(grown < 4 * MIB as u64, "grew by {grown} bytes");
@@ -256,10 +240,7 @@ fn an_answer_without_length_is_framed_anew() {
         return;
     }
     let site = Site::new("http-framing");
-    let upstream = Upstream::start(
-        site.listener(API),
-        "HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nuntil the end",
-    );
+    let upstream = Upstream::start(site.listener(API), "HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nuntil the end");
     let daemon = site.daemon(&[]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     let answer = site.http().get(&format!("{PREFIX}/"), &[]).unwrap();
@@ -274,20 +255,14 @@ fn two_hundred_connections_are_bounded_and_ipa_gets_through_afterwards() {
     }
     let lab = Lab::new("http-many", &[]);
     lab.token();
-    let descriptors = || {
-        std::fs::read_dir(format!("/proc/{}/fd", lab.daemon.pid()))
-            .unwrap()
-            .count()
-    };
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", lab.daemon.pid())).unwrap().count();
     let (before, memory) = (descriptors(), resident(&lab.daemon));
     // More than the kernel's queue holds: some are not even taken by it.
     let address: std::net::SocketAddr = GUARD.parse().unwrap();
     let connect = move || TcpStream::connect_timeout(&address, Duration::from_secs(2));
     let streams = lab.node.enter(|| {
         let threads: Vec<_> = (0..200).map(|_| std::thread::spawn(connect)).collect();
-        let streams = threads
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap().ok());
+        let streams = threads.into_iter().filter_map(|thread| thread.join().unwrap().ok());
         streams.collect::<Vec<_>>()
     });
     let mut all: Vec<Raw> = streams.unwrap().into_iter().map(Raw::new).collect();

@@ -17,18 +17,12 @@ fn every_result_has_its_label() {
     let client = |answer: std::io::Result<testbed::http::Response>| answer.map(|answer| answer.status).ok();
     let lookup = || {
         let path = format!("{PREFIX}/v1/lookup?addresses={}", super::setup::MAC);
-        client(
-            lab.http()
-                .get(&path, &[("X-OpenStack-Ironic-API-Version", "1.62")]),
-        )
+        client(lab.http().get(&path, &[("X-OpenStack-Ironic-API-Version", "1.62")]))
     };
     let text = |text: &str| text.to_owned();
     assert_eq!(lab.lookup(OLD_PREFIX).status, 409);
     for (fault, result) in [
-        (
-            Fault::Error(404, text("Resource could not be found.")),
-            "not_found",
-        ),
+        (Fault::Error(404, text("Resource could not be found.")), "not_found"),
         (Fault::Error(409, text("locked")), "conflict"),
         (Fault::Error(400, text("no")), "client_error"),
         (Fault::Error(503, text("down")), "server_error"),
@@ -51,14 +45,8 @@ fn every_result_has_its_label() {
     }
     let token = lab.ironic.token().unwrap();
     for (fault, result) in [
-        (
-            Fault::Error(400, text("Invalid or missing agent token received.")),
-            "token_refused",
-        ),
-        (
-            Fault::Error(400, text("TLS is required by configuration")),
-            "tls_required",
-        ),
+        (Fault::Error(400, text("Invalid or missing agent token received.")), "token_refused"),
+        (Fault::Error(400, text("TLS is required by configuration")), "tls_required"),
         (Fault::Error(404, text("Node could not be found.")), "not_found"),
         (Fault::Error(409, text("locked")), "conflict"),
         (Fault::Error(400, text("no")), "client_error"),
@@ -151,8 +139,7 @@ fn somebody_who_looks_up_another_node_changes_nothing_for_this_one() {
     let bad = "http://10.77.0.2 uid 0:9999";
     assert_eq!(lab.heartbeat(bad, &token).status, 202);
     let other = r#"{"node": {"uuid": "22222222-2222-4222-8222-222222222222", "driver_internal_info": {"agent_url": "http://10.77.0.200:9999"}}, "config": {"heartbeat_timeout": 300, "agent_token": "******"}}"#;
-    lab.ironic
-        .push_fault(Path::Lookup, Fault::Status(200, other.to_owned()));
+    lab.ironic.push_fault(Path::Lookup, Fault::Status(200, other.to_owned()));
     assert_eq!(lab.lookup(PREFIX).status, 200);
     assert_eq!(lab.heartbeat(bad, &token).status, 202, "repaired as before");
     assert_eq!(lab.ironic.agent_url().as_deref(), Some(URL));

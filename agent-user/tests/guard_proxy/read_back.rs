@@ -38,9 +38,7 @@ fn changed_behind_the_guard(lab: &Lab) -> (Http, String) {
     lab.ironic.power_cycle();
     let direct = Http::inside(&lab.node, API.parse().unwrap());
     let version = [("X-OpenStack-Ironic-API-Version", "1.62")];
-    let answer = direct
-        .get(&format!("/v1/lookup?addresses={MAC}"), &version)
-        .unwrap();
+    let answer = direct.get(&format!("/v1/lookup?addresses={MAC}"), &version).unwrap();
     (direct, token(&answer))
 }
 
@@ -55,10 +53,7 @@ fn accepted_and_recorded_nothing_is_said() {
     changed_behind_the_guard(&lab);
     lab.daemon.wait_log("recorded nothing", SOON).unwrap();
     let said = events(&lab.daemon);
-    assert!(
-        said.iter().any(|event| event.contains("recorded nothing")),
-        "{said:?}"
-    );
+    assert!(said.iter().any(|event| event.contains("recorded nothing")), "{said:?}");
     assert_eq!(lab.metric("agent_url_pinned"), 1.0, "what was accepted stays");
 }
 
@@ -105,13 +100,9 @@ fn another_url_than_accepted_is_an_alarm() {
     let bad = "http://10.77.0.2 uid 0:9999";
     let body = json!({"callback_url": bad, "agent_token": token, "agent_version": "13.0.0"});
     let version = [("X-OpenStack-Ironic-API-Version", "1.68")];
-    let answer = direct
-        .post(&format!("/v1/heartbeat/{NODE}"), &version, &body)
-        .unwrap();
+    let answer = direct.post(&format!("/v1/heartbeat/{NODE}"), &version, &body).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
-    lab.daemon
-        .wait_log("has recorded another callback URL than it accepted", SOON)
-        .unwrap();
+    lab.daemon.wait_log("has recorded another callback URL than it accepted", SOON).unwrap();
     assert_eq!(lab.bad("ironic", "none"), 1.0);
     assert_eq!(lab.daemon.state().unwrap()["pinned_url"], bad);
 }

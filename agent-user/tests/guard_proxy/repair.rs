@@ -25,10 +25,7 @@ fn a_bad_first_url_is_repaired_at_every_beat() {
         assert_eq!(lab.ironic.agent_url().as_deref(), Some(URL));
     }
     assert_eq!(lab.bad("ipa", "repaired"), 3.0);
-    assert_eq!(
-        lab.metric("bad_agent_url_reasons_total{reason=\"whitespace\"}"),
-        3.0
-    );
+    assert_eq!(lab.metric("bad_agent_url_reasons_total{reason=\"whitespace\"}"), 3.0);
     assert_eq!(lab.beats("accepted"), 3.0);
     assert_eq!(lab.lookups("ipa", "ok"), 1.0);
     assert_eq!(lab.metric("agent_url_pinned"), 1.0);

@@ -32,13 +32,7 @@ impl Lab {
         all.extend(flags);
         let daemon = site.daemon_with(&[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())], &all);
         daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
-        Self {
-            daemon,
-            systemd,
-            ironic,
-            site,
-            _bus: bus,
-        }
+        Self { daemon, systemd, ironic, site, _bus: bus }
     }
 
     fn wait_restarts(&self, count: usize) -> Vec<Restart> {
@@ -65,15 +59,9 @@ fn an_ipa_with_another_drop_in_is_restarted_once_and_then_let_through() {
     let lab = Lab::new("restart-once", &[]);
     lab.assert_held(OLD_PREFIX, "started with 10.77.0.9, and 10.77.0.2 is right");
     let restarts = lab.wait_restarts(1);
-    assert_eq!(
-        (restarts[0].unit.as_str(), restarts[0].mode.as_str()),
-        (UNIT, "replace")
-    );
+    assert_eq!((restarts[0].unit.as_str(), restarts[0].mode.as_str()), (UNIT, "replace"));
     let drop_in = &restarts[0].drop_in;
-    assert!(
-        drop_in.contains("advertise_host = 10.77.0.2\n"),
-        "not before it is on disk: {drop_in:?}"
-    );
+    assert!(drop_in.contains("advertise_host = 10.77.0.2\n"), "not before it is on disk: {drop_in:?}");
     // As long as systemd is at it, nobody gets the token: who asks may be about to be stopped.
     lab.assert_held(OLD_PREFIX, "is being restarted");
     lab.assert_held(PREFIX, "is being restarted");
@@ -101,12 +89,7 @@ fn an_ipa_without_our_drop_in_is_restarted_too() {
     // It does not read our directory: nothing that we do would help.
     token(&lab.site.lookup(""));
     let events = events(&lab.daemon);
-    assert!(
-        events
-            .iter()
-            .any(|event| event.contains("does it read the drop-in?")),
-        "{events:?}"
-    );
+    assert!(events.iter().any(|event| event.contains("does it read the drop-in?")), "{events:?}");
     assert_eq!(lab.systemd.restarts().len(), 1);
 }
 
@@ -119,12 +102,7 @@ fn a_restart_that_fails_is_said_and_not_repeated() {
     lab.assert_held(OLD_PREFIX, "10.77.0.2 is right");
     lab.wait_restarts(1);
     lab.systemd.end_job("failed");
-    lab.daemon
-        .wait_log(
-            "could not be restarted: systemd's job ended with \"failed\"",
-            SOON,
-        )
-        .unwrap();
+    lab.daemon.wait_log("could not be restarted: systemd's job ended with \"failed\"", SOON).unwrap();
     lab.assert_held(OLD_PREFIX, "has to be restarted");
     let (status, words) = ready(&lab.daemon);
     assert_eq!(status, 503);
@@ -150,16 +128,10 @@ fn without_a_bus_it_is_said() {
     let daemon = site.daemon_with(&[("DBUS_SYSTEM_BUS_ADDRESS", &address)], &[UNIT_FLAG]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     assert_eq!(site.lookup(OLD_PREFIX).status, 409);
-    daemon
-        .wait_log("could not be restarted: somebody has to", SOON)
-        .unwrap();
+    daemon.wait_log("could not be restarted: somebody has to", SOON).unwrap();
     let answer = site.lookup(OLD_PREFIX);
     assert_eq!(answer.status, 409);
-    assert!(
-        fault(&answer).contains("has to be restarted"),
-        "{}",
-        answer.text()
-    );
+    assert!(fault(&answer).contains("has to be restarted"), "{}", answer.text());
     let (_, words) = ready(&daemon);
     assert!(words.contains("has to be restarted"), "{words}");
     assert_eq!(ironic.requests(), []);
@@ -180,12 +152,7 @@ fn after_a_forwarded_lookup_a_change_of_address_restarts_nothing() {
     // The old prefix is now that of another address, and a second lookup asks with it.
     assert_eq!(lab.site.lookup(PREFIX).status, 200);
     let answer = lab.site.heartbeat(URL, &token);
-    assert_eq!(
-        answer.status,
-        202,
-        "repaired to the address of now: {}",
-        answer.text()
-    );
+    assert_eq!(answer.status, 202, "repaired to the address of now: {}", answer.text());
     assert_eq!(lab.ironic.agent_url().as_deref(), Some("http://10.77.0.5:9999"));
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(lab.systemd.restarts(), []);
@@ -206,9 +173,7 @@ fn while_a_lookup_is_under_way_or_broke_off_nothing_is_restarted() {
         let mut raw = lab.site.raw();
         raw.send(&lookup);
         lab.daemon
-            .wait("the lookup to reach Ironic", SOON, || {
-                (!lab.ironic.requests().is_empty()).then_some(())
-            })
+            .wait("the lookup to reach Ironic", SOON, || (!lab.ironic.requests().is_empty()).then_some(()))
             .unwrap();
         if breaks_off {
             drop(raw); // IPA was stopped: Ironic gives the token out all the same.
@@ -235,17 +200,12 @@ fn an_address_that_comes_back_during_the_restart_costs_no_token() {
     let lab = Lab::new("restart-back", &[]);
     let node = &lab.site.node;
     let prefer = |address: &str| {
-        node.ip(&format!(
-            "route replace 10.77.0.0/24 dev eth0.77 proto kernel scope link src {address}"
-        ))
-        .unwrap();
+        node.ip(&format!("route replace 10.77.0.0/24 dev eth0.77 proto kernel scope link src {address}"))
+            .unwrap();
         lab.daemon.wait_address(Some(address), SOON).unwrap();
         lab.daemon
             .wait("the drop-in", SOON, || {
-                lab.site
-                    .drop_in()
-                    .contains(&format!("advertise_host = {address}\n"))
-                    .then_some(())
+                lab.site.drop_in().contains(&format!("advertise_host = {address}\n")).then_some(())
             })
             .unwrap();
     };

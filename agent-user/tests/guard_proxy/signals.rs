@@ -36,11 +36,7 @@ fn sigterm_while_a_lookup_is_held_and_while_ironic_is_silent() {
         assert_eq!(status.code(), Some(0), "{}", lab.daemon.log());
         assert!(waited < Duration::from_secs(2), "{waited:?}");
         assert_eq!(raw.rest().0, b"", "no half answer");
-        assert!(
-            lab.drop_in().contains(&format!(",http://{API}\n")),
-            "{}",
-            lab.drop_in()
-        );
+        assert!(lab.drop_in().contains(&format!(",http://{API}\n")), "{}", lab.drop_in());
     }
 }
 

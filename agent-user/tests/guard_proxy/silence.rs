@@ -31,9 +31,7 @@ fn assert_silent(site: &Site, what: &str) {
 }
 
 fn descriptors(daemon: &Daemon) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
-        .unwrap()
-        .count()
+    std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
 #[test]
@@ -45,12 +43,8 @@ fn refused_then_there() {
     let daemon = site.daemon(&[TIMEOUT_FLAG]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     assert_silent(&site, "refused");
-    let label = |family: &str| {
-        metric(
-            &daemon,
-            &format!("{family}{{result=\"connect_error\",sender=\"ipa\"}}"),
-        )
-    };
+    let label =
+        |family: &str| metric(&daemon, &format!("{family}{{result=\"connect_error\",sender=\"ipa\"}}"));
     assert_eq!(label("lookup_attempts_total"), 1.0);
     assert_eq!(label("heartbeats_total"), 1.0);
     let ironic = site.ironic(behaviour());
@@ -67,12 +61,7 @@ fn silent_reset_closed_or_no_http() {
     let lab = Lab::new("silence-faults", &[TIMEOUT_FLAG]);
     lab.lookup(PREFIX);
     let before = descriptors(&lab.daemon);
-    for fault in [
-        Fault::Silent,
-        Fault::ResetBeforeResponse,
-        Fault::CloseBeforeResponse,
-        Fault::NotHttp,
-    ] {
+    for fault in [Fault::Silent, Fault::ResetBeforeResponse, Fault::CloseBeforeResponse, Fault::NotHttp] {
         let what = format!("{fault:?}");
         lab.ironic.set_fault(Path::Any, Some(fault));
         assert_silent(&lab, &what);
@@ -82,9 +71,7 @@ fn silent_reset_closed_or_no_http() {
     assert!(lab.lookups("ipa", "timeout") >= 1.0 && lab.beats("timeout") >= 1.0);
     assert!(lab.lookups("ipa", "connect_error") >= 1.0 && lab.beats("connect_error") >= 1.0);
     lab.daemon
-        .wait("no connection is left behind", SOON, || {
-            (descriptors(&lab.daemon) <= before + 1).then_some(())
-        })
+        .wait("no connection is left behind", SOON, || (descriptors(&lab.daemon) <= before + 1).then_some(()))
         .unwrap();
 }
 
@@ -95,9 +82,7 @@ fn no_packet_comes_back() {
     }
     // An address of the network where nobody is: no connection within the time, nor an error.
     let site = Site::new("silence-blackhole");
-    site.node
-        .ip("neigh add 10.77.0.99 lladdr 02:00:00:00:00:99 dev eth0.77")
-        .unwrap();
+    site.node.ip("neigh add 10.77.0.99 lladdr 02:00:00:00:00:99 dev eth0.77").unwrap();
     let daemon = site.daemon(&[TIMEOUT_FLAG, "--ironic.api-url=http://10.77.0.99:6385"]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     assert_silent(&site, "no answer to SYN");
@@ -142,10 +127,7 @@ fn tls_that_fails_is_silence_and_tls_that_works_works() {
     let site = Site::new("silence-tls");
     let cafile = site.directory.join("ca.pem");
     std::fs::write(&cafile, trusted).unwrap();
-    let tls = |identity| Behaviour {
-        tls: Some(identity),
-        ..behaviour()
-    };
+    let tls = |identity| Behaviour { tls: Some(identity), ..behaviour() };
     let ironic = site.ironic(tls(wrong));
     let daemon = site.daemon(&[
         TIMEOUT_FLAG,
@@ -154,24 +136,14 @@ fn tls_that_fails_is_silence_and_tls_that_works_works() {
     ]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
     assert_silent(&site, "unknown certificate");
-    assert_eq!(
-        metric(
-            &daemon,
-            r#"lookup_attempts_total{result="tls_error",sender="ipa"}"#
-        ),
-        1.0
-    );
+    assert_eq!(metric(&daemon, r#"lookup_attempts_total{result="tls_error",sender="ipa"}"#), 1.0);
     assert_eq!(ironic.requests(), []);
     drop(ironic);
     let ironic = site.ironic(tls(right));
     let token = token(&site.lookup(PREFIX));
     assert_eq!(site.heartbeat(URL, &token).status, 202);
     assert_eq!(ironic.agent_url().as_deref(), Some(URL));
-    assert!(
-        site.drop_in().contains(",https://10.77.0.1:6385\n"),
-        "{}",
-        site.drop_in()
-    );
+    assert!(site.drop_in().contains(",https://10.77.0.1:6385\n"), "{}", site.drop_in());
 }
 
 #[test]
@@ -184,11 +156,7 @@ fn the_second_api_url_is_used_where_the_first_is_refused() {
     let urls = "http://10.77.0.1:6385,http://10.77.0.1:6386";
     let daemon = site.daemon(&[TIMEOUT_FLAG, &format!("--ironic.api-url={urls}")]);
     daemon.wait_log("IPA's drop-in changed", SOON).unwrap();
-    assert!(
-        site.drop_in().contains(&format!(",{urls}\n")),
-        "{}",
-        site.drop_in()
-    );
+    assert!(site.drop_in().contains(&format!(",{urls}\n")), "{}", site.drop_in());
     let token = token(&site.lookup(PREFIX));
     assert_eq!(site.heartbeat(URL, &token).status, 202);
     assert_eq!(second.agent_url().as_deref(), Some(URL));
@@ -204,14 +172,12 @@ fn any_status_is_an_answer() {
     let lab = Lab::new("silence-status", &[TIMEOUT_FLAG]);
     for status in [301, 401, 403, 406, 500, 502, 503, 504] {
         let body = format!("status {status} \u{2014} as it is");
-        lab.ironic
-            .push_fault(Path::Any, Fault::Status(status, body.clone()));
+        lab.ironic.push_fault(Path::Any, Fault::Status(status, body.clone()));
         let answer = lab.http().get(&format!("{PREFIX}/"), &[]).unwrap();
         assert_eq!((answer.status, answer.text()), (status, body));
     }
     for status in [409, 503] {
-        lab.ironic
-            .push_fault(Path::Lookup, Fault::Error(status, "not now".into()));
+        lab.ironic.push_fault(Path::Lookup, Fault::Error(status, "not now".into()));
         assert_eq!(lab.lookup(PREFIX).status, status);
     }
     assert_eq!(lab.lookups("ipa", "conflict"), 1.0);
@@ -226,8 +192,7 @@ fn an_answer_that_comes_late_but_in_time_passes() {
         return;
     }
     let lab = Lab::new("silence-late", &[TIMEOUT_FLAG]);
-    lab.ironic
-        .push_fault(Path::Root, Fault::Late(Duration::from_millis(1200)));
+    lab.ironic.push_fault(Path::Root, Fault::Late(Duration::from_millis(1200)));
     assert_eq!(lab.http().get(&format!("{PREFIX}/"), &[]).unwrap().status, 200);
 }
 

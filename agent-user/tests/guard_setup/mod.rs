@@ -69,11 +69,7 @@ impl Site {
         node.ip(&format!("link set eth0.77 address {MAC}")).unwrap();
         let directory = std::env::temp_dir().join(format!("ipa-sidecar-guard-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        Self {
-            node,
-            server,
-            directory,
-        }
+        Self { node, server, directory }
     }
 
     pub fn listener(&self, address: &str) -> TcpListener {
@@ -102,11 +98,7 @@ impl Site {
     /// With variables of its own.
     pub fn daemon_with(&self, variables: &[(&str, &str)], flags: &[&str]) -> Daemon {
         let mut command = self.node.command(SIDECAR);
-        command
-            .arg("run")
-            .args(Daemon::isolation())
-            .args(self.flags(flags))
-            .envs(variables.iter().copied());
+        command.arg("run").args(Daemon::isolation()).args(self.flags(flags)).envs(variables.iter().copied());
         Daemon::from_command(command, &self.node).unwrap()
     }
 
@@ -126,9 +118,7 @@ impl Site {
 
     pub fn lookup(&self, prefix: &str) -> Response {
         let path = format!("{prefix}/v1/lookup?addresses={MAC}");
-        self.http()
-            .get(&path, &[("X-OpenStack-Ironic-API-Version", "1.62")])
-            .unwrap()
+        self.http().get(&path, &[("X-OpenStack-Ironic-API-Version", "1.62")]).unwrap()
     }
 
     /// A heartbeat over http.
@@ -143,9 +133,7 @@ impl Site {
         if let Some(pem) = pem {
             body["agent_verify_ca"] = pem.into();
         }
-        self.http()
-            .post(&path, &[("X-OpenStack-Ironic-API-Version", "1.68")], &body)
-            .unwrap()
+        self.http().post(&path, &[("X-OpenStack-Ironic-API-Version", "1.68")], &body).unwrap()
     }
 }
 
@@ -199,22 +187,16 @@ impl Lab {
     }
 
     pub fn lookups(&self, sender: &str, result: &str) -> f64 {
-        self.metric(&format!(
-            "lookup_attempts_total{{result=\"{result}\",sender=\"{sender}\"}}"
-        ))
+        self.metric(&format!("lookup_attempts_total{{result=\"{result}\",sender=\"{sender}\"}}"))
     }
 
     pub fn bad(&self, source: &str, action: &str) -> f64 {
-        self.metric(&format!(
-            "bad_agent_url_total{{action=\"{action}\",source=\"{source}\"}}"
-        ))
+        self.metric(&format!("bad_agent_url_total{{action=\"{action}\",source=\"{source}\"}}"))
     }
 
     pub fn wait_metric(&self, sample: &str, value: f64) {
         self.daemon
-            .wait(&format!("{sample} {value}"), SOON, || {
-                (self.metric(sample) == value).then_some(())
-            })
+            .wait(&format!("{sample} {value}"), SOON, || (self.metric(sample) == value).then_some(()))
             .unwrap();
     }
 }
@@ -226,10 +208,7 @@ pub fn metric(daemon: &Daemon, sample: &str) -> f64 {
 /// The token in the answer to a first lookup.
 pub fn token(answer: &Response) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let token = answer.json().unwrap()["config"]["agent_token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let token = answer.json().unwrap()["config"]["agent_token"].as_str().unwrap().to_owned();
     assert_eq!(token.len(), 43, "{token}");
     token
 }
@@ -258,8 +237,5 @@ pub fn ready(daemon: &Daemon) -> (u16, String) {
 pub fn events(daemon: &Daemon) -> Vec<String> {
     let state = daemon.state().unwrap();
     let events = state["guard"]["events"].as_array().unwrap().clone();
-    events
-        .iter()
-        .map(|event| event["what"].as_str().unwrap().to_owned())
-        .collect()
+    events.iter().map(|event| event["what"].as_str().unwrap().to_owned()).collect()
 }

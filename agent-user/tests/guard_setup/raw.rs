@@ -24,10 +24,7 @@ impl Raw {
     pub fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            unread: Vec::new(),
-        }
+        Self { stream, unread: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -69,11 +66,7 @@ impl Raw {
     }
 
     fn head(&mut self) -> String {
-        let end = |rest: &[u8]| {
-            rest.windows(4)
-                .position(|window| window == b"\r\n\r\n")
-                .map(|at| at + 4)
-        };
+        let end = |rest: &[u8]| rest.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
         String::from_utf8(self.until(end)).unwrap()
     }
 

@@ -42,10 +42,7 @@ impl Bus {
         let bus = Self { daemon, directory };
         let started = Instant::now();
         while !bus.socket().exists() {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "dbus-daemon does not listen"
-            );
+            assert!(started.elapsed() < Duration::from_secs(10), "dbus-daemon does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
         bus
@@ -91,10 +88,7 @@ impl Systemd {
         let (address, drop_in, kept) = (bus.address(), drop_in.to_owned(), Arc::clone(&restarts));
         let (ready, is_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             // Ends with an error when the bus goes.
             let _ = runtime.block_on(serve(&address, &drop_in, &kept, ends, ready));
         });
@@ -162,14 +156,7 @@ async fn answer(
             // Another job ends first, as they do.
             let other = OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/1")?;
             let body = (1_u32, other, "other.service", "failed");
-            bus.emit_signal(
-                None::<&str>,
-                "/org/freedesktop/systemd1",
-                MANAGER,
-                "JobRemoved",
-                &body,
-            )
-            .await?;
+            bus.emit_signal(None::<&str>, "/org/freedesktop/systemd1", MANAGER, "JobRemoved", &body).await?;
             bus.reply(&header, &OwnedObjectPath::try_from(JOB)?).await
         }
         _ => Ok(()),

@@ -17,11 +17,8 @@ impl Upstream {
     pub fn start(listener: TcpListener, answer: impl Into<Vec<u8>>) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let answer = Arc::new(Mutex::new(answer.into()));
-        let (accepting, kept, given) = (
-            listener.try_clone().unwrap(),
-            Arc::clone(&requests),
-            Arc::clone(&answer),
-        );
+        let (accepting, kept, given) =
+            (listener.try_clone().unwrap(), Arc::clone(&requests), Arc::clone(&answer));
         let thread = std::thread::spawn(move || {
             while let Ok((mut stream, _)) = accepting.accept() {
                 let (kept, given) = (Arc::clone(&kept), Arc::clone(&given));
@@ -34,12 +31,7 @@ impl Upstream {
                 });
             }
         });
-        Self {
-            listener,
-            requests,
-            answer,
-            thread: Some(thread),
-        }
+        Self { listener, requests, answer, thread: Some(thread) }
     }
 
     pub fn set_answer(&self, answer: impl Into<Vec<u8>>) {
@@ -49,10 +41,7 @@ impl Upstream {
     /// The requests as they came, heads and bodies.
     pub fn requests(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
-        requests
-            .iter()
-            .map(|request| String::from_utf8(request.clone()).unwrap())
-            .collect()
+        requests.iter().map(|request| String::from_utf8(request.clone()).unwrap()).collect()
     }
 }
 
@@ -76,9 +65,10 @@ fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
             continue;
         };
         let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-        let length = text.split("content-length:").nth(1).map_or(0, |rest| {
-            rest.lines().next().unwrap().trim().parse::<usize>().unwrap()
-        });
+        let length = text
+            .split("content-length:")
+            .nth(1)
+            .map_or(0, |rest| rest.lines().next().unwrap().trim().parse::<usize>().unwrap());
         if bytes.len() >= head + 4 + length {
             return Some(bytes);
         }

@@ -25,39 +25,14 @@ fn statuses_are_told_apart() {
     let error = |status, text: &str| Fault::Error(status, text.to_owned());
     let raw = |status, body: &str| Fault::Status(status, body.to_owned());
     for (fault, lookup, heartbeat, words) in [
-        (
-            error(400, "Something else."),
-            L::ClientError,
-            H::ClientError,
-            "400: Something else.",
-        ),
+        (error(400, "Something else."), L::ClientError, H::ClientError, "400: Something else."),
         (error(401, "Who?"), L::ClientError, H::ClientError, "401"),
-        (
-            error(404, "Resource could not be found."),
-            L::NotFound,
-            H::NotFound,
-            "could not be found",
-        ),
+        (error(404, "Resource could not be found."), L::NotFound, H::NotFound, "could not be found"),
         (error(406, "Version?"), L::ClientError, H::ClientError, "406"),
-        (
-            error(409, "Node x is locked by host y"),
-            L::Conflict,
-            H::Conflict,
-            "is locked by host y",
-        ),
+        (error(409, "Node x is locked by host y"), L::Conflict, H::Conflict, "is locked by host y"),
         (error(500, "Oops"), L::ServerError, H::ServerError, "500: Oops"),
-        (
-            error(503, "no free conductor workers"),
-            L::ServerError,
-            H::ServerError,
-            "503",
-        ),
-        (
-            raw(502, "<h1>Bad\x1b Gateway</h1>"),
-            L::ServerError,
-            H::ServerError,
-            "Bad\\u{1b} Gateway",
-        ),
+        (error(503, "no free conductor workers"), L::ServerError, H::ServerError, "503"),
+        (raw(502, "<h1>Bad\x1b Gateway</h1>"), L::ServerError, H::ServerError, "Bad\\u{1b} Gateway"),
         (raw(500, ""), L::ServerError, H::ServerError, "500: no text"),
         (raw(204, ""), L::InvalidResponse, H::ServerError, "204"),
         (
@@ -104,16 +79,9 @@ fn garbage_is_an_invalid_response() {
     stand_in.push_fault(Path::Lookup, Fault::GarbageJson);
     let error = lookup(&stand_in).unwrap_err();
     assert_eq!(error.lookup_result(), L::InvalidResponse);
-    assert!(
-        error.may_have_been_served(),
-        "the lookup may have taken the token"
-    );
-    for body in [
-        "{}",
-        "null",
-        r#"{"node": {"uuid": "1"}}"#,
-        r#"{"node": {"uuid": "../../x"}, "config": {}}"#,
-    ] {
+    assert!(error.may_have_been_served(), "the lookup may have taken the token");
+    for body in ["{}", "null", r#"{"node": {"uuid": "1"}}"#, r#"{"node": {"uuid": "../../x"}, "config": {}}"#]
+    {
         stand_in.push_fault(Path::Lookup, Fault::Status(200, body.to_owned()));
         let error = lookup(&stand_in).unwrap_err();
         assert_eq!(error.lookup_result(), L::InvalidResponse, "{body}");
@@ -176,15 +144,9 @@ fn heartbeats_are_refused_for_ironics_reasons() {
     let stand_in = plain();
     let refused = |beat: &Heartbeat| heartbeat(&stand_in, beat).unwrap_err();
     let error = refused(&beat(None));
-    assert_eq!(
-        (error.refusal(), error.heartbeat_result()),
-        (Some(Refusal::TokenRequired), H::TokenRefused)
-    );
+    assert_eq!((error.refusal(), error.heartbeat_result()), (Some(Refusal::TokenRequired), H::TokenRefused));
     let error = refused(&beat(Some("wrong")));
-    assert_eq!(
-        (error.refusal(), error.heartbeat_result()),
-        (Some(Refusal::TokenInvalid), H::TokenRefused)
-    );
+    assert_eq!((error.refusal(), error.heartbeat_result()), (Some(Refusal::TokenInvalid), H::TokenRefused));
     let mut malformed = beat(Some(TOKEN));
     malformed.callback_url = "ftp://10.0.0.5:9999".to_owned();
     let error = refused(&malformed);
@@ -203,10 +165,7 @@ fn heartbeats_are_refused_for_ironics_reasons() {
     let mut moved = first.clone();
     moved.callback_url = "http://10.0.0.6:9999".to_owned();
     let error = refused(&moved);
-    assert_eq!(
-        (error.refusal(), error.heartbeat_result()),
-        (Some(Refusal::PinnedUrl), H::PinnedRefused)
-    );
+    assert_eq!((error.refusal(), error.heartbeat_result()), (Some(Refusal::PinnedUrl), H::PinnedRefused));
     assert!(error.to_string().contains("powered off"), "{error}");
     let mut other = first.clone();
     other.agent_verify_ca = Some("PEM of another".to_owned());
@@ -215,27 +174,18 @@ fn heartbeats_are_refused_for_ironics_reasons() {
         (error.refusal(), error.heartbeat_result()),
         (Some(Refusal::PinnedCertificate), H::PinnedRefused)
     );
-    assert_eq!(
-        (stand_in.agent_url().as_deref(), stand_in.heartbeats()),
-        (Some(URL), 1)
-    );
+    assert_eq!((stand_in.agent_url().as_deref(), stand_in.heartbeats()), (Some(URL), 1));
     stand_in.power_cycle();
     heartbeat(&stand_in, &moved).unwrap();
 }
 
 #[test]
 fn require_tls_is_told() {
-    let behaviour = Behaviour {
-        require_tls: true,
-        pregenerated_token: Some(TOKEN.to_owned()),
-        ..Behaviour::default()
-    };
+    let behaviour =
+        Behaviour { require_tls: true, pregenerated_token: Some(TOKEN.to_owned()), ..Behaviour::default() };
     let stand_in = StandIn::on("127.0.0.1", behaviour).unwrap();
     let error = heartbeat(&stand_in, &beat(Some(TOKEN))).unwrap_err();
-    assert_eq!(
-        (error.refusal(), error.heartbeat_result()),
-        (Some(Refusal::TlsRequired), H::TlsRequired)
-    );
+    assert_eq!((error.refusal(), error.heartbeat_result()), (Some(Refusal::TlsRequired), H::TlsRequired));
 }
 
 /// The version header of every request so far.
@@ -249,11 +199,8 @@ fn versions(stand_in: &StandIn) -> Vec<Option<String>> {
 fn versions_are_negotiated_and_remembered() {
     for (max_minor, lookup, heartbeat) in [(102, "1.62", "1.72"), (65, "1.62", "1.65"), (50, "1.50", "1.50")]
     {
-        let behaviour = Behaviour {
-            max_minor,
-            pregenerated_token: Some(TOKEN.to_owned()),
-            ..Behaviour::default()
-        };
+        let behaviour =
+            Behaviour { max_minor, pregenerated_token: Some(TOKEN.to_owned()), ..Behaviour::default() };
         let stand_in = StandIn::on("127.0.0.1", behaviour).unwrap();
         let client = Client::new(&parameters(&[&stand_in.url()])).unwrap();
         let endpoints = endpoints(&stand_in);
@@ -296,33 +243,16 @@ fn an_old_version_by_parameter_never_weakens_the_lookup() {
     let client = Client::new(&parameters).unwrap();
     let error = run(client.lookup(&endpoints, &query())).unwrap_err();
     assert_eq!(error.lookup_result(), L::ServerError);
-    assert_eq!(
-        stand_in
-            .requests()
-            .iter()
-            .filter(|r| r.path() == "/v1/lookup")
-            .count(),
-        1
-    );
+    assert_eq!(stand_in.requests().iter().filter(|r| r.path() == "/v1/lookup").count(), 1);
 }
 
 #[test]
 fn a_server_of_the_older_api_is_named() {
-    let stand_in = StandIn::on(
-        "127.0.0.1",
-        Behaviour {
-            max_minor: 16,
-            ..Behaviour::default()
-        },
-    )
-    .unwrap();
+    let stand_in = StandIn::on("127.0.0.1", Behaviour { max_minor: 16, ..Behaviour::default() }).unwrap();
     let client = Client::new(&parameters(&[&stand_in.url()])).unwrap();
     let error = run(client.lookup(&endpoints(&stand_in), &query())).unwrap_err();
     assert!(matches!(error, IronicError::VersionTooOld { .. }), "{error}");
-    assert!(
-        error.to_string().contains("1.16") && error.to_string().contains("1.22"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("1.16") && error.to_string().contains("1.22"), "{error}");
     stand_in.set_fault(Path::Root, Some(Fault::Status(200, "<html>".to_owned())));
     let error = run(client.discover(&endpoints(&stand_in))).unwrap_err();
     assert_eq!(error.lookup_result(), L::InvalidResponse);
@@ -337,18 +267,10 @@ fn requests_look_as_ironic_wants_them() {
     parameters.global_request_id = Some("req-1be26c0b-03f2-4d2e-ae87-c02d7f33c123".to_owned());
     let client = Client::new(&parameters).unwrap();
     let prefixed = [endpoint(&url, &[stand_in.address().ip()])];
-    assert_eq!(
-        run(client.lookup(&prefixed, &query()))
-            .unwrap_err()
-            .lookup_result(),
-        L::NotFound
-    );
+    assert_eq!(run(client.lookup(&prefixed, &query())).unwrap_err().lookup_result(), L::NotFound);
     run(client.heartbeat(&endpoints(&stand_in), &beat(Some(TOKEN)))).unwrap();
     let requests = stand_in.requests();
-    assert_eq!(
-        requests[0].target,
-        "/baremetal/v1/lookup?addresses=52%3A54%3A00%3A12%3A34%3A56"
-    );
+    assert_eq!(requests[0].target, "/baremetal/v1/lookup?addresses=52%3A54%3A00%3A12%3A34%3A56");
     assert_eq!(
         (requests[1].method.as_str(), requests[1].path()),
         ("POST", &*format!("/v1/heartbeat/{UUID}"))

@@ -35,10 +35,7 @@ fn run<F: Future>(future: F) -> F::Output {
 }
 
 fn endpoint(url: &str, addresses: &[IpAddr]) -> Endpoint {
-    Endpoint {
-        url: ApiUrl::parse(url).unwrap(),
-        addresses: addresses.to_vec(),
-    }
+    Endpoint { url: ApiUrl::parse(url).unwrap(), addresses: addresses.to_vec() }
 }
 
 /// Parameters for these URLs, with a request time-out that a test can wait for.
@@ -51,10 +48,7 @@ fn parameters(urls: &[&str]) -> IronicParameters {
 }
 
 fn plain() -> StandIn {
-    let behaviour = Behaviour {
-        pregenerated_token: Some(TOKEN.to_owned()),
-        ..Behaviour::default()
-    };
+    let behaviour = Behaviour { pregenerated_token: Some(TOKEN.to_owned()), ..Behaviour::default() };
     StandIn::on("127.0.0.1", behaviour).unwrap()
 }
 
@@ -70,10 +64,7 @@ fn client(stand_in: &StandIn) -> Client {
 }
 
 fn query() -> LookupQuery {
-    LookupQuery {
-        addresses: vec!["52:54:00:12:34:56".to_owned()],
-        node_uuid: None,
-    }
+    LookupQuery { addresses: vec!["52:54:00:12:34:56".to_owned()], node_uuid: None }
 }
 
 fn beat(token: Option<&str>) -> Heartbeat {

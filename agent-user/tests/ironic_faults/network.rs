@@ -14,14 +14,8 @@ fn a_refused_connection_names_the_errno() {
     let url = format!("http://{closed}");
     let client = Client::new(&parameters(&[&url])).unwrap();
     let error = run(client.lookup(&[endpoint(&url, &[closed.ip()])], &query())).unwrap_err();
-    assert_eq!(
-        (error.lookup_result(), error.heartbeat_result()),
-        (L::ConnectError, H::ConnectError)
-    );
-    assert!(
-        matches!(error, IronicError::Connect { errno: Some(111), .. }),
-        "{error:?}"
-    );
+    assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::ConnectError, H::ConnectError));
+    assert!(matches!(error, IronicError::Connect { errno: Some(111), .. }), "{error:?}");
     assert!(error.to_string().contains(&closed.to_string()), "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");
     assert!(!error.may_have_been_served());
@@ -32,10 +26,7 @@ fn no_address_is_an_error_of_its_own() {
     let client = Client::new(&parameters(&["http://ironic.example.com"])).unwrap();
     for endpoints in [vec![], vec![endpoint("http://ironic.example.com", &[])]] {
         let error = run(client.lookup(&endpoints, &query())).unwrap_err();
-        assert_eq!(
-            (error.clone(), error.lookup_result()),
-            (IronicError::NoEndpoint, L::ConnectError)
-        );
+        assert_eq!((error.clone(), error.lookup_result()), (IronicError::NoEndpoint, L::ConnectError));
     }
 }
 
@@ -47,24 +38,9 @@ fn silence_ends_in_time() {
     let error = lookup(&stand_in).unwrap_err();
     let taken = begun.elapsed();
     assert!((0.6..4.0).contains(&taken.as_secs_f64()), "{taken:?}");
-    assert_eq!(
-        (error.lookup_result(), error.heartbeat_result()),
-        (L::Timeout, H::Timeout)
-    );
-    assert!(
-        matches!(
-            error,
-            IronicError::Timeout {
-                phase: Phase::Response,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().contains("did not answer within 700ms"),
-        "{error}"
-    );
+    assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::Timeout, H::Timeout));
+    assert!(matches!(error, IronicError::Timeout { phase: Phase::Response, .. }), "{error:?}");
+    assert!(error.to_string().contains("did not answer within 700ms"), "{error}");
     assert!(error.tries_next() && error.may_have_been_served());
 }
 
@@ -79,16 +55,7 @@ fn a_connect_without_an_answer_ends_in_time() {
     let url = format!("http://{address}");
     let client = Client::new(&parameters(&[&url])).unwrap();
     let error = run(client.discover(&[endpoint(&url, &[address.ip()])])).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            IronicError::Timeout {
-                phase: Phase::Connect,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, IronicError::Timeout { phase: Phase::Connect, .. }), "{error:?}");
     assert!(error.to_string().contains("accept the connection"), "{error}");
 }
 
@@ -103,38 +70,22 @@ fn rustix_listener() -> std::net::TcpListener {
 #[test]
 fn a_slow_body_ends_in_time_and_is_final() {
     let stand_in = plain();
-    stand_in.push_fault(
-        Path::Lookup,
-        Fault::SlowBody(std::time::Duration::from_millis(50)),
-    );
+    stand_in.push_fault(Path::Lookup, Fault::SlowBody(std::time::Duration::from_millis(50)));
     let error = lookup(&stand_in).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            IronicError::Timeout {
-                phase: Phase::Body,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, IronicError::Timeout { phase: Phase::Body, .. }), "{error:?}");
     assert!(!error.tries_next());
 }
 
 #[test]
 fn a_connection_lost_before_the_answer_is_a_connect_error() {
-    for (fault, words) in [
-        (Fault::CloseBeforeResponse, "closed"),
-        (Fault::ResetBeforeResponse, "reset by peer"),
-    ] {
+    for (fault, words) in
+        [(Fault::CloseBeforeResponse, "closed"), (Fault::ResetBeforeResponse, "reset by peer")]
+    {
         let stand_in = plain();
         stand_in.set_fault(Path::Any, Some(fault));
         let error = lookup(&stand_in).unwrap_err();
         assert!(matches!(error, IronicError::ConnectionLost { .. }), "{error:?}");
-        assert_eq!(
-            (error.lookup_result(), error.heartbeat_result()),
-            (L::ConnectError, H::ConnectError)
-        );
+        assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::ConnectError, H::ConnectError));
         assert!(error.to_string().contains(words), "{error}");
     }
 }
@@ -159,10 +110,7 @@ fn another_protocol_is_named() {
     stand_in.set_fault(Path::Any, Some(Fault::NotHttp));
     let error = lookup(&stand_in).unwrap_err();
     assert!(matches!(error, IronicError::NotHttp { .. }), "{error:?}");
-    assert_eq!(
-        (error.lookup_result(), error.heartbeat_result()),
-        (L::InvalidResponse, H::ServerError)
-    );
+    assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::InvalidResponse, H::ServerError));
 }
 
 /// The stand-ins' URLs as two endpoints, and a client for them.
@@ -182,12 +130,7 @@ fn the_second_endpoint_is_taken_where_the_first_gives_no_answer_and_kept() {
     let answer = run(client.lookup(&endpoints, &query())).unwrap();
     assert_eq!(answer.connection.url.to_string(), second.url());
 
-    for fault in [
-        Fault::Silent,
-        Fault::CloseBeforeResponse,
-        Fault::ResetBeforeResponse,
-        Fault::NotHttp,
-    ] {
+    for fault in [Fault::Silent, Fault::CloseBeforeResponse, Fault::ResetBeforeResponse, Fault::NotHttp] {
         let (first, second) = (plain(), plain());
         first.push_fault(Path::Any, fault.clone());
         let (client, endpoints) = two(&first.url(), &second);
@@ -232,21 +175,13 @@ fn every_address_of_a_name_is_tried() {
     let url = format!("http://ironic.example.com:{port}");
     let client = Client::new(&parameters(&[&url])).unwrap();
     // Nothing listens on 127.0.0.2.
-    let endpoints = [endpoint(
-        &url,
-        &["127.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap()],
-    )];
+    let endpoints = [endpoint(&url, &["127.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap()])];
     let answer = run(client.lookup(&endpoints, &query())).unwrap();
     assert_eq!(answer.connection.remote, stand_in.address());
     assert_eq!(answer.connection.local.ip(), stand_in.address().ip());
     assert_ne!(answer.connection.local.port(), 0);
     let host = format!("ironic.example.com:{port}");
-    assert!(
-        stand_in
-            .requests()
-            .iter()
-            .all(|r| r.header("host") == Some(&host))
-    );
+    assert!(stand_in.requests().iter().all(|r| r.header("host") == Some(&host)));
 }
 
 #[test]
@@ -268,10 +203,7 @@ fn a_stream_for_the_callers_own_http_is_opened_at_the_first_that_lets_us() {
     let text = run(async {
         let (mut stream, connection) = client.connect(&endpoints, Duration::from_secs(5)).await.unwrap();
         assert_eq!(connection.remote, second.address());
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         text

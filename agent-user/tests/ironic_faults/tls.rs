@@ -16,11 +16,8 @@ struct TempFile(PathBuf);
 impl TempFile {
     fn new(text: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "ironic_faults-{}-{}.pem",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("ironic_faults-{}-{}.pem", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         Self(path)
@@ -55,11 +52,7 @@ fn expired(mut params: CertificateParams) -> CertificateParams {
 fn self_signed(params: &CertificateParams) -> TlsIdentity {
     let key = KeyPair::generate().unwrap();
     let certificates = params.self_signed(&key).unwrap().pem();
-    TlsIdentity {
-        certificates,
-        key: key.serialize_pem(),
-        client_ca: None,
-    }
+    TlsIdentity { certificates, key: key.serialize_pem(), client_ca: None }
 }
 
 struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -76,11 +69,7 @@ impl Ca {
     fn issue(&self, params: &CertificateParams) -> TlsIdentity {
         let key = KeyPair::generate().unwrap();
         let certificates = params.signed_by(&key, &self.0).unwrap().pem();
-        TlsIdentity {
-            certificates,
-            key: key.serialize_pem(),
-            client_ca: None,
-        }
+        TlsIdentity { certificates, key: key.serialize_pem(), client_ca: None }
     }
 }
 
@@ -96,9 +85,7 @@ fn serve(address: &str, identity: &TlsIdentity) -> std::io::Result<StandIn> {
 /// A heartbeat to the stand-in as `host`, with this cafile.
 fn ask(stand_in: &StandIn, host: &str, cafile: Option<&str>) -> Result<Answer<()>, IronicError> {
     let cafile = cafile.map(TempFile::new);
-    ask_with(stand_in, host, |parameters| {
-        parameters.cafile = cafile.as_ref().map(|file| file.0.clone())
-    })
+    ask_with(stand_in, host, |parameters| parameters.cafile = cafile.as_ref().map(|file| file.0.clone()))
 }
 
 fn ask_with(
@@ -119,15 +106,8 @@ fn ask_with(
 fn refused(stand_in: &StandIn, result: Result<Answer<()>, IronicError>) -> String {
     let error = result.unwrap_err();
     assert!(matches!(error, IronicError::Tls { .. }), "{error:?}");
-    assert_eq!(
-        (error.lookup_result(), error.heartbeat_result()),
-        (L::TlsError, H::TlsError)
-    );
-    assert_eq!(
-        stand_in.requests(),
-        [],
-        "nothing is sent to a server that is not trusted"
-    );
+    assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::TlsError, H::TlsError));
+    assert_eq!(stand_in.requests(), [], "nothing is sent to a server that is not trusted");
     error.to_string()
 }
 
@@ -145,17 +125,10 @@ fn a_ca_in_cafile_vouches_for_names_and_addresses() {
 #[test]
 fn a_wrong_name_or_address_is_refused() {
     let ca = Ca::new();
-    let stand_in = serve(
-        "127.0.0.1",
-        &ca.issue(&certificate(&["ironic.example.com", "127.0.0.9"])),
-    )
-    .unwrap();
+    let stand_in = serve("127.0.0.1", &ca.issue(&certificate(&["ironic.example.com", "127.0.0.9"]))).unwrap();
     for host in ["other.example.com", "127.0.0.1"] {
         let words = refused(&stand_in, ask(&stand_in, host, Some(&ca.pem())));
-        assert!(
-            words.contains(&format!("is not for {host}, but for [")),
-            "{words}"
-        );
+        assert!(words.contains(&format!("is not for {host}, but for [")), "{words}");
         assert!(words.contains("ironic.example.com"), "{words}");
     }
 }
@@ -164,13 +137,10 @@ fn a_wrong_name_or_address_is_refused() {
 fn an_unknown_ca_is_refused() {
     let stand_in = serve("127.0.0.1", &Ca::new().issue(&certificate(&["127.0.0.1"]))).unwrap();
     let mut other = its_own_ca(&[]);
-    other
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "another CA");
-    for (cafile, said) in [
-        (self_signed(&other).certificates, "signed by no CA"),
-        (Ca::new().pem(), "another key signed it"),
-    ] {
+    other.distinguished_name.push(rcgen::DnType::CommonName, "another CA");
+    for (cafile, said) in
+        [(self_signed(&other).certificates, "signed by no CA"), (Ca::new().pem(), "another key signed it")]
+    {
         let words = refused(&stand_in, ask(&stand_in, "127.0.0.1", Some(&cafile)));
         assert!(words.contains(said), "{words}");
     }
@@ -181,19 +151,13 @@ fn dates_are_checked_and_the_clock_is_named() {
     let ca = Ca::new();
     let stand_in = serve("127.0.0.1", &ca.issue(&expired(certificate(&["127.0.0.1"])))).unwrap();
     let words = refused(&stand_in, ask(&stand_in, "127.0.0.1", Some(&ca.pem())));
-    assert!(
-        words.contains("expired at 2021-01-01T00:00:00Z; the clock here says 2"),
-        "{words}"
-    );
+    assert!(words.contains("expired at 2021-01-01T00:00:00Z; the clock here says 2"), "{words}");
 
     let mut future = certificate(&["127.0.0.1"]);
     future.not_before = date_time_ymd(2999, 1, 1);
     let stand_in = serve("127.0.0.1", &ca.issue(&future)).unwrap();
     let words = refused(&stand_in, ask(&stand_in, "127.0.0.1", Some(&ca.pem())));
-    assert!(
-        words.contains("not valid before 2999-01-01T00:00:00Z; the clock here says 2"),
-        "{words}"
-    );
+    assert!(words.contains("not valid before 2999-01-01T00:00:00Z; the clock here says 2"), "{words}");
 }
 
 #[test]
@@ -207,10 +171,7 @@ fn one_self_signed_certificate_as_its_own_ca_is_accepted_only_from_cafile() {
     assert!(words.contains("marked as a CA"), "{words}");
     let words = refused(&stand_in, ask(&stand_in, "other.example.com", Some(pem)));
     assert!(words.contains("is not for other.example.com"), "{words}");
-    for (host, cafile) in [
-        ("127.0.0.1", pem.to_owned()),
-        ("ironic.example.com", format!("{twin}{pem}")),
-    ] {
+    for (host, cafile) in [("127.0.0.1", pem.to_owned()), ("ironic.example.com", format!("{twin}{pem}"))] {
         ask(&stand_in, host, Some(&cafile)).unwrap();
     }
     // Without cafile the system's store decides, and where that is empty there is no client at all.
@@ -225,10 +186,7 @@ fn a_self_signed_certificate_in_cafile_must_be_in_date() {
     for params in [its_own_ca(&["127.0.0.1"]), certificate(&["127.0.0.1"])] {
         let identity = self_signed(&expired(params));
         let stand_in = serve("127.0.0.1", &identity).unwrap();
-        let words = refused(
-            &stand_in,
-            ask(&stand_in, "127.0.0.1", Some(&identity.certificates)),
-        );
+        let words = refused(&stand_in, ask(&stand_in, "127.0.0.1", Some(&identity.certificates)));
         assert!(words.contains("expired at 2021-01-01"), "{words}");
     }
 }
@@ -279,40 +237,22 @@ fn a_client_certificate_is_sent_where_configured() {
     ask(Some(&certfile), Some(&keyfile)).unwrap();
     let error = ask(Some(&certfile), Some(&cafile)).unwrap_err();
     assert!(error.to_string().contains("holds no private key"), "{error}");
-    assert!(
-        matches!(
-            error,
-            IronicError::TlsFile {
-                option: "keyfile",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, IronicError::TlsFile { option: "keyfile", .. }), "{error:?}");
 }
 
 #[test]
 fn a_bad_cafile_is_named() {
     let url = "https://127.0.0.1:6385";
     let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-    let files = [
-        ("", "holds no certificate"),
-        ("junk", "holds no certificate"),
-        (broken, "is broken PEM"),
-    ]
-    .map(|(text, words)| (TempFile::new(text), words));
-    let mut cases: Vec<_> = files
-        .iter()
-        .map(|(file, words)| (file.0.clone(), *words))
-        .collect();
+    let files = [("", "holds no certificate"), ("junk", "holds no certificate"), (broken, "is broken PEM")]
+        .map(|(text, words)| (TempFile::new(text), words));
+    let mut cases: Vec<_> = files.iter().map(|(file, words)| (file.0.clone(), *words)).collect();
     cases.push((PathBuf::from("/nonexistent/ca.pem"), "No such file"));
     cases.push((std::env::temp_dir(), "not a regular file"));
     for (path, words) in cases {
         let mut parameters = parameters(&[url]);
         parameters.cafile = Some(path.clone());
-        let Err(error) = Client::new(&parameters) else {
-            panic!("{path:?} was accepted")
-        };
+        let Err(error) = Client::new(&parameters) else { panic!("{path:?} was accepted") };
         let text = error.to_string();
         assert!(
             text.contains(words) && text.contains("cafile") && text.contains(path.to_str().unwrap()),

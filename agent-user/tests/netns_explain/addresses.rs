@@ -15,10 +15,7 @@ fn wait_address(netns: &Netns, device: &str, words: &[&str]) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(5) {
         let shown = netns.ip(&format!("-6 addr show dev {device}")).unwrap();
-        if shown
-            .lines()
-            .any(|line| words.iter().all(|word| line.contains(word)))
-        {
+        if shown.lines().any(|line| words.iter().all(|word| line.contains(word))) {
             return true;
         }
         sleep(Duration::from_millis(50));
@@ -56,12 +53,7 @@ fn a_duplicate_address_is_refused() {
     netns.ip("addr add fd00::2/64 dev wire0").unwrap();
     assert!(wait_address(&netns, "wire0", &["fd00::2", "dadfailed"]));
     assert_refused(&explain_api(&netns, API), "dad_failed");
-    let flags = [
-        "--ironic.api-url",
-        "http://[2001:db8::1]:6385",
-        "--advertise.interface",
-        "wire0",
-    ];
+    let flags = ["--ironic.api-url", "http://[2001:db8::1]:6385", "--advertise.interface", "wire0"];
     assert_refused(&explain(&netns, &flags), "dad_failed");
 }
 
@@ -71,9 +63,7 @@ fn a_deprecated_address_is_a_last_resort() {
         return;
     }
     let netns = two_nics();
-    netns
-        .ip("addr add fd00::2/64 dev n0 nodad preferred_lft 0")
-        .unwrap();
+    netns.ip("addr add fd00::2/64 dev n0 nodad preferred_lft 0").unwrap();
     let explained = explain_api(&netns, API);
     assert_address(&explained, "fd00::2", Some("n0"));
     assert_eq!(explained.candidate("reason"), "deprecated");
@@ -110,9 +100,7 @@ fn a_temporary_address_is_a_last_resort() {
     }
     let netns = two_nics();
     netns.sysctl("net/ipv6/conf/n0/use_tempaddr", "2").unwrap();
-    netns
-        .ip("addr add fd00::2/64 dev n0 mngtmpaddr nodad valid_lft 1000 preferred_lft 500")
-        .unwrap();
+    netns.ip("addr add fd00::2/64 dev n0 mngtmpaddr nodad valid_lft 1000 preferred_lft 500").unwrap();
     if !wait_address(&netns, "n0", &["temporary"]) {
         assert!(std::env::var_os("CI").is_none(), "no temporary address in CI");
         eprintln!("SKIP: this kernel makes no temporary address out of mngtmpaddr");
@@ -121,10 +109,7 @@ fn a_temporary_address_is_a_last_resort() {
     // Duplicate address detection of the temporary address ends after a second or two; then the kernel prefers it.
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(5)
-        && netns
-            .ip("-6 addr show dev n0 temporary")
-            .unwrap()
-            .contains("tentative")
+        && netns.ip("-6 addr show dev n0 temporary").unwrap().contains("tentative")
     {
         sleep(Duration::from_millis(50));
     }

@@ -76,10 +76,7 @@ fn a_name_that_does_not_resolve() {
         }
         let started = std::time::Instant::now();
         let explained = Explained::by(etc.as_etc(&netns), &NAMED);
-        println!(
-            "{resolv_conf:?}: refused after {} ms",
-            started.elapsed().as_millis()
-        );
+        println!("{resolv_conf:?}: refused after {} ms", started.elapsed().as_millis());
         assert_refused(&explained, "name_unresolved");
     }
     // A literal beside it still counts.
@@ -126,12 +123,7 @@ fn the_operators_host_needs_no_route() {
     }
     let netns = two_nics();
     for host in ["192.0.2.77", "2001:db8::77"] {
-        let flags = [
-            "--ironic.api-url",
-            "http://203.0.113.1:6385",
-            "--advertise.host",
-            host,
-        ];
+        let flags = ["--ironic.api-url", "http://203.0.113.1:6385", "--advertise.host", host];
         let explained = explain(&netns, &flags);
         assert_address(&explained, host, None);
         assert_eq!(explained.candidate("reason"), "no_route", "the trace still tells");

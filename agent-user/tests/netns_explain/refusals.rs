@@ -30,11 +30,8 @@ fn routes_and_rules_that_refuse() {
         change("del");
     }
     // A rule that says unreachable is ENETUNREACH, the same as no route.
-    for (kind, reason) in [
-        ("blackhole", "blackhole"),
-        ("unreachable", "no_route"),
-        ("prohibit", "prohibit"),
-    ] {
+    for (kind, reason) in [("blackhole", "blackhole"), ("unreachable", "no_route"), ("prohibit", "prohibit")]
+    {
         let change = |verb: &str| {
             netns
                 .ip_lines(&format!(
@@ -114,20 +111,12 @@ fn the_api_on_loopback() {
         assert_refused(&explain_api(&netns, api), "loopback");
     }
     // The operator may say so.
-    let flags = [
-        "--ironic.api-url",
-        "http://127.0.0.1:6385",
-        "--advertise.host",
-        "10.1.0.2",
-    ];
+    let flags = ["--ironic.api-url", "http://127.0.0.1:6385", "--advertise.host", "10.1.0.2"];
     assert_address(&explain(&netns, &flags), "10.1.0.2", None);
 }
 
 fn with_interface(netns: &Netns, api: &str, name: &str) -> crate::netns_setup::Explained {
-    explain(
-        netns,
-        &["--ironic.api-url", &url(api, 6385), "--advertise.interface", name],
-    )
+    explain(netns, &["--ironic.api-url", &url(api, 6385), "--advertise.interface", name])
 }
 
 #[test]
@@ -171,11 +160,7 @@ fn no_carrier() {
     }
     // The next URL helps out.
     let both = "http://203.0.113.1:6385,http://10.1.0.9:6385";
-    assert_address(
-        &explain(&netns, &["--ironic.api-url", both]),
-        "10.1.0.2",
-        Some("m0"),
-    );
+    assert_address(&explain(&netns, &["--ironic.api-url", both]), "10.1.0.2", Some("m0"));
     netns.ip("link set n1 up").unwrap();
     assert_address(&explain_api(&netns, FAR[0]), "10.0.0.2", Some("n0"));
 }

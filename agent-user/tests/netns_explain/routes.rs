@@ -25,14 +25,7 @@ fn two_nics_and_a_default_route() {
         return;
     }
     let netns = addressed();
-    let apis = [
-        "10.0.0.9",
-        "10.1.0.9",
-        "203.0.113.1",
-        "fd00::9",
-        "fd01::9",
-        "2001:db8::1",
-    ];
+    let apis = ["10.0.0.9", "10.1.0.9", "203.0.113.1", "fd00::9", "fd01::9", "2001:db8::1"];
     assert_eq!(agree(&netns, &apis), 6);
     assert_address(&explain_api(&netns, "203.0.113.1"), "10.0.0.2", Some("n0"));
     assert_address(&explain_api(&netns, "fd01::9"), "fd01::2", Some("m0"));
@@ -52,11 +45,7 @@ fn a_device_called_srcnic_and_the_seeds_addresses() {
         )
         .unwrap();
     agree(&netns, &["172.25.134.35", "fd02::9"]);
-    assert_address(
-        &explain_api(&netns, "172.25.134.35"),
-        "172.25.134.128",
-        Some("srcnic"),
-    );
+    assert_address(&explain_api(&netns, "172.25.134.35"), "172.25.134.128", Some("srcnic"));
 }
 
 #[test]
@@ -176,24 +165,16 @@ fn the_named_interface_wins_over_the_route() {
     }
     let netns = addressed();
     let ask = |api: &str, name: &str| {
-        explain(
-            &netns,
-            &["--ironic.api-url", &url(api, 6385), "--advertise.interface", name],
-        )
+        explain(&netns, &["--ironic.api-url", &url(api, 6385), "--advertise.interface", name])
     };
     // n0 has the default route. m0 has none: its first usable address, as IPA does.
-    for (api, n0, m0) in [
-        ("203.0.113.1", "10.0.0.2", "10.1.0.2"),
-        ("2001:db8::1", "fd00::2", "fd01::2"),
-    ] {
+    for (api, n0, m0) in [("203.0.113.1", "10.0.0.2", "10.1.0.2"), ("2001:db8::1", "fd00::2", "fd01::2")] {
         assert_address(&ask(api, "n0"), n0, Some("n0"));
         let explained = ask(api, "m0");
         assert_address(&explained, m0, Some("m0"));
         assert!(explained.candidate("table").is_null(), "no table had a route");
     }
-    netns
-        .ip("route add default via 10.1.0.1 dev m0 metric 900")
-        .unwrap();
+    netns.ip("route add default via 10.1.0.1 dev m0 metric 900").unwrap();
     let explained = ask("203.0.113.1", "m0");
     assert_address(&explained, "10.1.0.2", Some("m0"));
     assert_eq!(explained.candidate("table"), 254);

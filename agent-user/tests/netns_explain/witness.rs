@@ -49,16 +49,9 @@ impl Network {
                  route add 2001:db8:50::1/128 via fd01::2 dev r1",
             )
             .unwrap();
-        let listeners = PORTS.map(|port| {
-            behind
-                .enter(move || TcpListener::bind(("::", port)).unwrap())
-                .unwrap()
-        });
-        Self {
-            node,
-            _behind: behind,
-            _listeners: listeners.into(),
-        }
+        let listeners =
+            PORTS.map(|port| behind.enter(move || TcpListener::bind(("::", port)).unwrap()).unwrap());
+        Self { node, _behind: behind, _listeners: listeners.into() }
     }
 
     /// Connects as root; gives the source that the kernel took.
@@ -158,11 +151,7 @@ fn the_answer_is_the_source_of_a_real_connection() {
                 for _ in 0..3 {
                     let explained = explain(&network.node, &flags);
                     let answer = &explained.answer;
-                    assert_eq!(
-                        explained.text("address"),
-                        Some(source.as_str()),
-                        "{what}: {answer:#}"
-                    );
+                    assert_eq!(explained.text("address"), Some(source.as_str()), "{what}: {answer:#}");
                 }
                 assert_eq!(ip_says(&network.node, api, port).0, source, "{what}");
                 connections += 1;

@@ -57,9 +57,7 @@ pub fn addressed() -> Arc<Netns> {
 pub fn addressed_without_ipv6() -> Arc<Netns> {
     let netns = Netns::new().unwrap();
     for scope in ["all", "default"] {
-        netns
-            .sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1")
-            .unwrap();
+        netns.sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1").unwrap();
     }
     for (ours, other) in [("n0", "n1"), ("m0", "m1")] {
         add_nic(&netns, ours, other);
@@ -84,19 +82,12 @@ pub struct Explained {
 impl Explained {
     /// Runs a command that ends in `ipa-sidecar`, with `explain` and the flags added.
     pub fn by(mut command: Command, flags: &[&str]) -> Self {
-        let output = command
-            .args(["explain", "--json", CMDLINE, "--no-vmedia"])
-            .args(flags)
-            .output()
-            .unwrap();
+        let output =
+            command.args(["explain", "--json", CMDLINE, "--no-vmedia"]).args(flags).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let answer = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {:?} {stderr}", output.stdout));
-        Self {
-            code: output.status.code().unwrap(),
-            answer,
-            stderr,
-        }
+        Self { code: output.status.code().unwrap(), answer, stderr }
     }
 
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -119,11 +110,7 @@ pub fn assert_address(explained: &Explained, address: &str, device: Option<&str>
     let Explained { answer, stderr, .. } = explained;
     assert_eq!(explained.text("address"), Some(address), "{answer:#}\n{stderr}");
     assert_eq!(explained.text("device"), device, "{answer:#}");
-    let host = if address.contains(':') {
-        format!("[{address}]")
-    } else {
-        address.to_owned()
-    };
+    let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
     let url = format!("http://{host}:9999");
     assert_eq!(explained.text("callback_url"), Some(url.as_str()));
     assert_eq!((explained.text("reason"), explained.code), (None, 0));
@@ -149,11 +136,7 @@ pub fn ip_says(netns: &Netns, api: &str, port: u16) -> (String, String) {
 
 /// An API URL.
 pub fn url(api: &str, port: u16) -> String {
-    if api.contains(':') {
-        format!("http://[{api}]:{port}")
-    } else {
-        format!("http://{api}:{port}")
-    }
+    if api.contains(':') { format!("http://[{api}]:{port}") } else { format!("http://{api}:{port}") }
 }
 
 /// `explain` for one API.
@@ -229,9 +212,7 @@ pub fn start(netns: &Arc<Netns>, flags: &[&str]) -> Daemon {
 
 /// A command that ends in `ipa-sidecar`, made the daemon.
 pub fn run(netns: &Arc<Netns>, mut command: Command, flags: &[&str]) -> Daemon {
-    let isolation = Daemon::isolation()
-        .iter()
-        .filter(|flag| !flag.starts_with("--cmdline.path"));
+    let isolation = Daemon::isolation().iter().filter(|flag| !flag.starts_with("--cmdline.path"));
     command.arg("run").arg(CMDLINE).args(isolation).args(flags);
     Daemon::from_command(command, netns).unwrap()
 }

@@ -24,14 +24,9 @@ fn a_burst_is_answered_by_few_questions_and_its_last_event_counts() {
     let lines = (0..CHANGES).map(|n| format!("route add 198.18.{}.{}/32 dev n0", n / 256, n % 256));
     let batch = files.batch("burst", lines.chain([last]));
     let daemon = start(&netns, &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let route_messages = "netlink_messages_total{type=\"route\"}";
-    let before = (
-        route_questions(&daemon),
-        daemon.metric(route_messages).unwrap().unwrap(),
-    );
+    let before = (route_questions(&daemon), daemon.metric(route_messages).unwrap().unwrap());
     let started = Instant::now();
     netns.ip(&batch).unwrap();
     let burst = started.elapsed();
@@ -48,10 +43,7 @@ fn a_burst_is_answered_by_few_questions_and_its_last_event_counts() {
         seen.as_millis()
     );
     assert!(messages >= f64::from(CHANGES), "{messages} messages were heard");
-    assert!(
-        asked >= 1.0 && asked <= allowed,
-        "asked {asked} times, allowed {allowed}"
-    );
+    assert!(asked >= 1.0 && asked <= allowed, "asked {asked} times, allowed {allowed}");
     print_decision_seconds(&daemon, "burst");
 }
 
@@ -62,9 +54,7 @@ fn after_quiet_the_first_event_is_answered_at_once() {
     }
     let netns = addressed_without_ipv6();
     let daemon = start(&netns, &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let measure = || {
         ["sum", "count"].map(|part| {
             let sample = format!("advertise_decision_seconds_{part}");
@@ -72,11 +62,7 @@ fn after_quiet_the_first_event_is_answered_at_once() {
         })
     };
     let mut times = Vec::new();
-    for (way, address) in [
-        ("via 10.1.0.1 dev m0", "10.1.0.2"),
-        ("via 10.0.0.1 dev n0", "10.0.0.2"),
-    ]
-    .repeat(5)
+    for (way, address) in [("via 10.1.0.1 dev m0", "10.1.0.2"), ("via 10.0.0.1 dev n0", "10.0.0.2")].repeat(5)
     {
         std::thread::sleep(WINDOW * 3);
         let [sum, count] = measure();
@@ -89,10 +75,7 @@ fn after_quiet_the_first_event_is_answered_at_once() {
     times.sort_by(f64::total_cmp);
     println!("from one event to the decision, in ms: {times:.2?}");
     let window = WINDOW.as_secs_f64() * 1000.0;
-    assert!(
-        times[5] < window / 2.0,
-        "the median is no wait for a window: {times:?}"
-    );
+    assert!(times[5] < window / 2.0, "the median is no wait for a window: {times:?}");
 }
 
 /// A dump that changes overtake must not look like the loss of an address.
@@ -113,34 +96,21 @@ fn addresses_that_come_and_go_elsewhere_do_not_take_ours() {
         (0..3000).map(move |n| format!("addr {verb} 172.{third}.{}.{}/32 dev m0", n >> 8, n & 255))
     };
     netns.ip(&files.batch("standing", many("add", 16))).unwrap();
-    let storm = files.batch(
-        "storm",
-        (17..22).flat_map(|third| many("add", third).chain(many("del", third))),
-    );
+    let storm = files.batch("storm", (17..22).flat_map(|third| many("add", third).chain(many("del", third))));
     let daemon = start(&netns, &API);
-    let before = daemon
-        .wait_address(Some("192.0.2.50"), Duration::from_secs(5))
-        .unwrap();
+    let before = daemon.wait_address(Some("192.0.2.50"), Duration::from_secs(5)).unwrap();
     let started = Instant::now();
     netns.ip(&storm).unwrap();
     println!(
         "30000 address changes among 3000 addresses in {} ms: {} overruns, failed address questions {}",
         started.elapsed().as_millis(),
         daemon.metric("netlink_overruns_total").unwrap().unwrap(),
-        daemon
-            .metric("netlink_queries_total{query=\"address\",result=\"error\"}")
-            .unwrap()
-            .unwrap(),
+        daemon.metric("netlink_queries_total{query=\"address\",result=\"error\"}").unwrap().unwrap(),
     );
     std::thread::sleep(WINDOW * 4);
     let after = daemon.state().unwrap();
     assert_eq!(after["address"], "192.0.2.50");
-    assert_eq!(
-        after["generation"],
-        before["generation"],
-        "it flapped:\n{}",
-        daemon.log()
-    );
+    assert_eq!(after["generation"], before["generation"], "it flapped:\n{}", daemon.log());
     print_decision_seconds(&daemon, "address storm");
 }
 
@@ -168,16 +138,9 @@ fn a_message_that_is_not_the_kernels_changes_nothing() {
     }
     let netns = addressed();
     let daemon = start(&netns, &API);
-    let before = daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    let before = daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let port = monitor_port(&netns);
-    let spoofed = || {
-        daemon
-            .metric("netlink_messages_total{type=\"spoofed\"}")
-            .unwrap()
-            .unwrap()
-    };
+    let spoofed = || daemon.metric("netlink_messages_total{type=\"spoofed\"}").unwrap().unwrap();
     let others = || {
         ["link", "address", "route", "rule", "nexthop", "other"]
             .map(|kind| format!("netlink_messages_total{{type=\"{kind}\"}}"))
@@ -199,11 +162,7 @@ fn a_message_that_is_not_the_kernels_changes_nothing() {
             }
         })
         .unwrap();
-    daemon
-        .wait("three spoofed messages", SOON, || {
-            (spoofed() == 3.0).then_some(())
-        })
-        .unwrap();
+    daemon.wait("three spoofed messages", SOON, || (spoofed() == 3.0).then_some(())).unwrap();
     assert_eq!(others(), others_before, "no message of the kernel's was counted");
     assert_eq!(daemon.metric("netlink_decode_errors_total").unwrap(), Some(0.0));
     let after = daemon.state().unwrap();

@@ -21,14 +21,9 @@ fn late_dhcp() {
     let state = daemon.wait_address(None, Duration::from_secs(5)).unwrap();
     assert_eq!(state["reason"], "no_route");
     netns.ip("addr add 10.0.0.2/24 dev n0").unwrap();
-    follow(
-        &daemon,
-        "address and default route by DHCP",
-        Some("10.0.0.2"),
-        || {
-            netns.ip("route add default via 10.0.0.1 dev n0").unwrap();
-        },
-    );
+    follow(&daemon, "address and default route by DHCP", Some("10.0.0.2"), || {
+        netns.ip("route add default via 10.0.0.1 dev n0").unwrap();
+    });
     follow(&daemon, "lease lost", None, || {
         netns.ip("addr del 10.0.0.2/24 dev n0").unwrap();
     });
@@ -61,9 +56,7 @@ fn the_primary_address_takes_the_secondaries_along() {
     }
     let netns = two_nics();
     for scope in ["all", "n0"] {
-        netns
-            .sysctl(&format!("net/ipv4/conf/{scope}/promote_secondaries"), "0")
-            .unwrap();
+        netns.sysctl(&format!("net/ipv4/conf/{scope}/promote_secondaries"), "0").unwrap();
     }
     netns
         .ip_lines(
@@ -72,9 +65,7 @@ fn the_primary_address_takes_the_secondaries_along() {
         )
         .unwrap();
     let daemon = start(&netns, &ON_LINK);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     follow(&daemon, "primary deleted, secondary with it", None, || {
         netns.ip("addr del 10.0.0.2/24 dev n0").unwrap();
     });
@@ -99,9 +90,7 @@ fn a_replaced_nexthop_without_any_route_message() {
         )
         .unwrap();
     let daemon = start(&netns, &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let messages = |kind: &str| {
         let sample = format!("netlink_messages_total{{type=\"{kind}\"}}");
         daemon.metric(&sample).unwrap().unwrap()
@@ -112,11 +101,7 @@ fn a_replaced_nexthop_without_any_route_message() {
     });
     let after = (messages("nexthop"), messages("route"));
     println!("nexthop and route messages: before {before:?}, after {after:?}");
-    assert_eq!(
-        after,
-        (before.0 + 1.0, before.1),
-        "the nexthop message alone told"
-    );
+    assert_eq!(after, (before.0 + 1.0, before.1), "the nexthop message alone told");
 }
 
 #[test]
@@ -125,13 +110,9 @@ fn rules_come_and_go() {
         return;
     }
     let netns = addressed();
-    netns
-        .ip("route add default via 10.1.0.1 dev m0 table 100")
-        .unwrap();
+    netns.ip("route add default via 10.1.0.1 dev m0 table 100").unwrap();
     let daemon = start(&netns, &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     follow(&daemon, "rule added", Some("10.1.0.2"), || {
         netns.ip("rule add to 203.0.113.0/24 lookup 100").unwrap();
     });
@@ -160,13 +141,9 @@ fn a_route_with_a_better_metric() {
         )
         .unwrap();
     let daemon = start(&netns, &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     follow(&daemon, "better metric", Some("10.1.0.2"), || {
-        netns
-            .ip("route add default via 10.1.0.1 dev m0 metric 50")
-            .unwrap();
+        netns.ip("route add default via 10.1.0.1 dev m0 metric 50").unwrap();
     });
     follow(&daemon, "that route gone", Some("10.0.0.2"), || {
         netns.ip("route del default metric 50").unwrap();
@@ -185,15 +162,8 @@ fn the_end_of_duplicate_address_detection_is_seen_by_itself() {
     let daemon = start(&netns, &["--ironic.api-url", "http://[fd00::9]:6385"]);
     daemon.wait_address(None, Duration::from_secs(5)).unwrap();
     netns.ip("addr add fd00::2/64 dev n0").unwrap();
-    daemon
-        .wait_state("tentative", SOON, |state| state["reason"] == "tentative")
-        .unwrap();
-    let tentative = || {
-        netns
-            .ip("-6 addr show dev n0 tentative")
-            .unwrap()
-            .contains("fd00::2")
-    };
+    daemon.wait_state("tentative", SOON, |state| state["reason"] == "tentative").unwrap();
+    let tentative = || netns.ip("-6 addr show dev n0 tentative").unwrap().contains("fd00::2");
     let limit = Instant::now() + Duration::from_secs(10);
     while tentative() {
         assert!(Instant::now() < limit, "DAD does not end");
@@ -211,9 +181,7 @@ fn nobody_without_capabilities_follows_changes_too() {
     }
     let netns = addressed();
     let daemon = run(&netns, unprivileged(&netns), &API);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -227,14 +195,9 @@ fn nobody_without_capabilities_follows_changes_too() {
     follow(&daemon, "as nobody: address lost", None, || {
         netns.ip("addr del 10.0.0.2/24 dev n0").unwrap();
     });
-    follow(
-        &daemon,
-        "as nobody: route over the other NIC",
-        Some("10.1.0.2"),
-        || {
-            netns.ip("route add default via 10.1.0.1 dev m0").unwrap();
-        },
-    );
+    follow(&daemon, "as nobody: route over the other NIC", Some("10.1.0.2"), || {
+        netns.ip("route add default via 10.1.0.1 dev m0").unwrap();
+    });
     follow(&daemon, "as nobody: carrier lost", None, || {
         netns.ip("link set m1 down").unwrap();
     });

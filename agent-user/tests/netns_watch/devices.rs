@@ -18,9 +18,7 @@ fn a_renamed_device() {
     }
     let netns = addressed();
     let daemon = start(&netns, &ON_LINK);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     let started = Instant::now();
     // Kernels before 6.2 rename only what is down.
     if netns.ip("link set n0 name enp2s0").is_err() {
@@ -32,9 +30,7 @@ fn a_renamed_device() {
             )
             .unwrap();
     }
-    let state = daemon
-        .wait_state("the new name", SOON, |state| state["device"] == "enp2s0")
-        .unwrap();
+    let state = daemon.wait_state("the new name", SOON, |state| state["device"] == "enp2s0").unwrap();
     println!("device renamed: seen after {} ms", started.elapsed().as_millis());
     assert_eq!(state["address"], "10.0.0.2");
     let info =
@@ -48,12 +44,7 @@ fn the_wanted_device_appears_late_and_is_unplugged() {
         return;
     }
     let netns = addressed();
-    let flags = [
-        "--ironic.api-url",
-        "http://203.0.113.1:6385",
-        "--advertise.interface",
-        "late0",
-    ];
+    let flags = ["--ironic.api-url", "http://203.0.113.1:6385", "--advertise.interface", "late0"];
     let daemon = start(&netns, &flags);
     let state = daemon.wait_address(None, Duration::from_secs(5)).unwrap();
     assert_eq!(state["reason"], "wrong_device");
@@ -82,17 +73,12 @@ fn lifetimes_end_by_themselves() {
     if !needs_root("lifetimes") {
         return;
     }
-    for (family, address, api) in [
-        ("-6", "fd00::2/64", "http://[fd00::9]:6385"),
-        ("-4", "10.0.0.2/24", "http://10.0.0.9:6385"),
-    ] {
+    for (family, address, api) in
+        [("-6", "fd00::2/64", "http://[fd00::9]:6385"), ("-4", "10.0.0.2/24", "http://10.0.0.9:6385")]
+    {
         let netns = two_nics();
         let nodad = if family == "-6" { "nodad" } else { "" };
-        netns
-            .ip(&format!(
-                "addr add {address} dev n0 {nodad} preferred_lft 2 valid_lft 5"
-            ))
-            .unwrap();
+        netns.ip(&format!("addr add {address} dev n0 {nodad} preferred_lft 2 valid_lft 5")).unwrap();
         let daemon = start(&netns, &["--ironic.api-url", api]);
         let (ip, _) = address.split_once('/').unwrap();
         daemon.wait_address(Some(ip), Duration::from_secs(1)).unwrap();

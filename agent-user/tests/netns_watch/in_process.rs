@@ -52,10 +52,7 @@ impl Watched {
 
     pub fn wait_address(&self, address: &str, limit: Duration) -> Duration {
         self.wait(address, limit, |decision| {
-            decision
-                .address
-                .as_ref()
-                .is_some_and(|host| host.to_string() == address)
+            decision.address.as_ref().is_some_and(|host| host.to_string() == address)
         })
     }
 }
@@ -66,11 +63,7 @@ pub fn watching(netns: &Netns, setup: Setup, test: impl FnOnce(&Watched)) {
         let (started, watched) = mpsc::channel();
         // Dropped at the end of the scope's closure, also where the test panics: that ends the watch.
         let (_end, ended) = oneshot::channel();
-        scope.spawn(move || {
-            netns
-                .enter(|| block_on(run(setup, started, ended)).unwrap())
-                .unwrap()
-        });
+        scope.spawn(move || netns.enter(|| block_on(run(setup, started, ended)).unwrap()).unwrap());
         test(&watched.recv().unwrap());
     });
 }

@@ -51,13 +51,7 @@ fn route_questions(daemon: &Daemon) -> f64 {
 /// Prints the daemon's own measure: from the first event of a burst to the decision.
 fn print_decision_seconds(daemon: &Daemon, what: &str) {
     let value = |name: &str| daemon.metric(name).unwrap().unwrap();
-    let (sum, count) = (
-        value("advertise_decision_seconds_sum"),
-        value("advertise_decision_seconds_count"),
-    );
+    let (sum, count) = (value("advertise_decision_seconds_sum"), value("advertise_decision_seconds_count"));
     assert!(count > 0.0, "{what}: no event was answered");
-    println!(
-        "{what}: {count} bursts of events, {:.1} ms on average to the decision",
-        sum / count * 1000.0
-    );
+    println!("{what}: {count} bursts of events, {:.1} ms on average to the decision", sum / count * 1000.0);
 }

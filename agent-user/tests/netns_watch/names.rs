@@ -59,9 +59,7 @@ fn resolv_conf_is_replaced() {
     });
     // Without a server the name keeps what it had.
     etc.replace("resolv.conf", "options ndots:1\n");
-    daemon
-        .wait_log("keeping the addresses", Duration::from_secs(1))
-        .unwrap();
+    daemon.wait_log("keeping the addresses", Duration::from_secs(1)).unwrap();
     assert_eq!(daemon.state().unwrap()["address"], "10.1.0.2");
 }
 
@@ -73,30 +71,16 @@ fn resolv_conf_is_a_link_that_leads_nowhere_yet() {
     }
     let netns = addressed();
     let (etc, run_directory) = (Directory::new(), Directory::new());
-    std::os::unix::fs::symlink(
-        run_directory.path.join("resolv.conf"),
-        etc.path.join("resolv.conf"),
-    )
-    .unwrap();
+    std::os::unix::fs::symlink(run_directory.path.join("resolv.conf"), etc.path.join("resolv.conf")).unwrap();
     let _one = Dns::start(&netns, "127.0.0.53", Ipv4Addr::new(203, 0, 113, 1));
     let _other = Dns::start(&netns, "127.0.0.54", Ipv4Addr::new(10, 1, 0, 9));
     let daemon = run(&netns, etc.as_etc(&netns), &NAMED);
     unresolved(&daemon);
     sleep(BETWEEN_RETRIES);
-    follow(
-        &daemon,
-        "the target of resolv.conf appears",
-        Some("10.0.0.2"),
-        || {
-            run_directory.replace("resolv.conf", "nameserver 127.0.0.53\n");
-        },
-    );
-    follow(
-        &daemon,
-        "the target of resolv.conf is replaced",
-        Some("10.1.0.2"),
-        || {
-            run_directory.replace("resolv.conf", "nameserver 127.0.0.54\n");
-        },
-    );
+    follow(&daemon, "the target of resolv.conf appears", Some("10.0.0.2"), || {
+        run_directory.replace("resolv.conf", "nameserver 127.0.0.53\n");
+    });
+    follow(&daemon, "the target of resolv.conf is replaced", Some("10.1.0.2"), || {
+        run_directory.replace("resolv.conf", "nameserver 127.0.0.54\n");
+    });
 }

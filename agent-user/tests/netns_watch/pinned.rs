@@ -16,10 +16,7 @@ fn the_pinned_address_follows_the_kernel() {
         return;
     }
     let netns = addressed();
-    let setup = Setup {
-        pinned: Some("http://10.0.0.2:9999"),
-        ..Setup::default()
-    };
+    let setup = Setup { pinned: Some("http://10.0.0.2:9999"), ..Setup::default() };
     watching(&netns, setup, |watched| {
         let pinned = |valid: bool| {
             watched.wait("the pinned address", SOON, |decision| {
@@ -67,14 +64,8 @@ fn addresses_that_come_and_go_elsewhere_do_not_unpin() {
         (0..3000).map(move |n| format!("addr {verb} 172.{third}.{}.{}/32 dev n0", n >> 8, n & 255))
     };
     netns.ip(&files.batch("standing", many("add", 16))).unwrap();
-    let storm = files.batch(
-        "storm",
-        (17..19).flat_map(|third| many("add", third).chain(many("del", third))),
-    );
-    let setup = Setup {
-        pinned: Some("http://10.1.0.2:9999"),
-        ..Setup::default()
-    };
+    let storm = files.batch("storm", (17..19).flat_map(|third| many("add", third).chain(many("del", third))));
+    let setup = Setup { pinned: Some("http://10.1.0.2:9999"), ..Setup::default() };
     watching(&netns, setup, |watched| {
         watched.wait_address("10.1.0.2", Duration::from_secs(5));
         std::thread::sleep(WINDOW * 4);

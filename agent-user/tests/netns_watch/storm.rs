@@ -21,22 +21,15 @@ const FLAT: u64 = 3 * 1024;
 /// The two halves, each with the address that is right after it: every route added and the API's moved to the other
 /// NIC, every route deleted and the API's moved back.
 fn halves(files: &Directory) -> [(String, &'static str); 2] {
-    [
-        ("add", "via 10.1.0.1 dev m0", "10.1.0.2"),
-        ("del", "via 10.0.0.1 dev n0", "10.0.0.2"),
-    ]
-    .map(|(verb, way, address)| {
-        let lines = (0..ROUTES).map(|n| {
-            format!(
-                "route {verb} 198.{}.{}.{}/32 dev n0",
-                18 + (n >> 16),
-                (n >> 8) & 255,
-                n & 255
-            )
-        });
-        let last = format!("route replace 203.0.113.0/24 {way}");
-        (files.batch(verb, lines.chain([last])), address)
-    })
+    [("add", "via 10.1.0.1 dev m0", "10.1.0.2"), ("del", "via 10.0.0.1 dev n0", "10.0.0.2")].map(
+        |(verb, way, address)| {
+            let lines = (0..ROUTES).map(|n| {
+                format!("route {verb} 198.{}.{}.{}/32 dev n0", 18 + (n >> 16), (n >> 8) & 255, n & 255)
+            });
+            let last = format!("route replace 203.0.113.0/24 {way}");
+            (files.batch(verb, lines.chain([last])), address)
+        },
+    )
 }
 
 /// Resident memory of a process in KiB.
@@ -51,9 +44,7 @@ fn kernel_drops(netns: &Netns) -> u64 {
     let output = netns.command("cat").arg("/proc/net/netlink").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.lines().skip(1);
-    lines
-        .map(|line| line.split_whitespace().nth(8).unwrap().parse::<u64>().unwrap())
-        .sum()
+    lines.map(|line| line.split_whitespace().nth(8).unwrap().parse::<u64>().unwrap()).sum()
 }
 
 #[test]
@@ -64,10 +55,7 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
     let netns = addressed();
     let files = Directory::new();
     let halves = halves(&files);
-    let setup = Setup {
-        receive_buffer: Some(TINY),
-        ..Setup::default()
-    };
+    let setup = Setup { receive_buffer: Some(TINY), ..Setup::default() };
     watching(&netns, setup, |watched| {
         let metrics = &watched.metrics;
         watched.wait_address("10.0.0.2", Duration::from_secs(5));
@@ -91,11 +79,7 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
             assert!(overruns > 0 && drops > 0, "nothing was lost: this shows nothing");
             assert_eq!(explain_api(&netns, API).text("address"), Some(address));
         }
-        assert!(
-            resident("self") < before + FLAT,
-            "{before} -> {} KiB",
-            resident("self")
-        );
+        assert!(resident("self") < before + FLAT, "{before} -> {} KiB", resident("self"));
     });
 }
 
@@ -107,9 +91,7 @@ fn the_daemon_stays_small_in_a_storm() {
     let netns = addressed();
     let files = Directory::new();
     let daemon = start(&netns, &["--ironic.api-url", "http://203.0.113.1:6385"]);
-    daemon
-        .wait_address(Some("10.0.0.2"), Duration::from_secs(5))
-        .unwrap();
+    daemon.wait_address(Some("10.0.0.2"), Duration::from_secs(5)).unwrap();
     daemon.get("/metrics").unwrap();
     let pid = daemon.pid().to_string();
     let before = resident(&pid);
@@ -134,11 +116,7 @@ fn the_daemon_stays_small_in_a_storm() {
             std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
         );
         assert!(took < SOON, "{took:?}");
-        assert!(
-            resident(&pid) < before + FLAT,
-            "{before} -> {} KiB",
-            resident(&pid)
-        );
+        assert!(resident(&pid) < before + FLAT, "{before} -> {} KiB", resident(&pid));
     }
     print_decision_seconds(&daemon, "storm");
 }

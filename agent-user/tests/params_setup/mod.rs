@@ -19,11 +19,7 @@ impl Machine {
         let name = format!("params-test-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let root = std::env::temp_dir().join(name);
         std::fs::create_dir_all(root.join("block")).unwrap();
-        let machine = Self {
-            dev: root.join("dev"),
-            root,
-            environment: BTreeMap::new(),
-        };
+        let machine = Self { dev: root.join("dev"), root, environment: BTreeMap::new() };
         machine.write("cmdline", "quiet");
         machine
     }
@@ -53,11 +49,7 @@ impl Machine {
     /// Loads as `run` does; directories of the machine are given as flags.
     pub fn load(&self, arguments: &[&str]) -> Result<Loaded, ParamsError> {
         let places = Places {
-            environment: self
-                .environment
-                .iter()
-                .map(|(k, v)| (k.clone(), v.into()))
-                .collect(),
+            environment: self.environment.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
             etc: self.root.join("etc"),
             sys_class_block: self.root.join("block"),
             dev: self.dev.clone(),
@@ -80,11 +72,7 @@ impl Drop for Machine {
 /// Value, source and detail of a parameter.
 pub fn entry(loaded: &Loaded, name: &str) -> (String, &'static str, String) {
     let entry = loaded.entry(name).unwrap_or_else(|| panic!("no entry {name}"));
-    (
-        entry.value.to_string(),
-        entry.source.as_str(),
-        entry.detail.clone(),
-    )
+    (entry.value.to_string(), entry.source.as_str(), entry.detail.clone())
 }
 
 /// Says why a test cannot run; in CI that is a failure.
@@ -113,9 +101,7 @@ impl LoopDevice {
     pub fn new(image: &Path) -> Self {
         let arguments = ["--find", "--show", "--read-only", image.to_str().unwrap()];
         let node = tool("losetup", &arguments).expect("losetup is part of util-linux");
-        Self {
-            node: node.trim().into(),
-        }
+        Self { node: node.trim().into() }
     }
 
     pub fn name(&self) -> &str {

@@ -15,14 +15,8 @@ const REAL: [&str; 7] = ["cat", "env", "ip", "lscpu", "readlink", "sh", "sleep"]
 
 /// Programs whose answer IPA cannot do without at its start: no disks, no hardware, nothing to settle.
 const ANSWERS: [(&str, &str); 3] = [
-    (
-        "lsblk",
-        r#"case "$*" in *json*) echo '{"blockdevices": []}' ;; esac"#,
-    ),
-    (
-        "lshw",
-        r#"echo '{"id": "testbed", "class": "system", "children": []}'"#,
-    ),
+    ("lsblk", r#"case "$*" in *json*) echo '{"blockdevices": []}' ;; esac"#),
+    ("lshw", r#"echo '{"id": "testbed", "class": "system", "children": []}'"#),
     ("udevadm", "exit 0"),
 ];
 
@@ -110,11 +104,7 @@ pub(super) fn prepare(
         symlink("../refuse", bin.join(name))?;
     }
     let cage = ["unshare", "--mount", "--", "sh", "-c", SCRIPT, "cage"].map(PathBuf::from);
-    Ok(cage
-        .into_iter()
-        .chain([directory.to_owned()])
-        .chain(program)
-        .collect())
+    Ok(cage.into_iter().chain([directory.to_owned()]).chain(program).collect())
 }
 
 /// Where this machine has the program.
@@ -157,10 +147,8 @@ mod tests {
         let command = prepare(&directory, &[("cmdline", "a=1 b")], program).unwrap();
         let netns = crate::netns::Netns::new().unwrap();
         let output = netns.command(&command[0]).args(&command[1..]).output().unwrap();
-        let (said, complained) = (
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        );
+        let (said, complained) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         let bin = directory.join("bin");
         let bin = bin.display();
         assert_eq!(
@@ -175,15 +163,9 @@ mod tests {
             fs::read_to_string(directory.join("refused.txt")).unwrap(),
             "mount /dev/none /mnt\nsgdisk --print /dev/none\n"
         );
-        assert_eq!(
-            fs::read_to_string(directory.join("here")).unwrap(),
-            format!("{bin}\n")
-        );
+        assert_eq!(fs::read_to_string(directory.join("here")).unwrap(), format!("{bin}\n"));
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
-        assert!(
-            !mounts.contains("ipa-sidecar-cage"),
-            "a mount is left behind: {mounts}"
-        );
+        assert!(!mounts.contains("ipa-sidecar-cage"), "a mount is left behind: {mounts}");
         fs::remove_dir_all(directory).unwrap();
     }
 }

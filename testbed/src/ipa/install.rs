@@ -49,10 +49,7 @@ pub(super) fn install(version: &str, progress: Step<'_>) -> io::Result<Installat
     let package = PACKAGES.iter().find(|package| package.version == version);
     let package = package.ok_or_else(|| {
         let known: Vec<_> = PACKAGES.iter().map(|package| package.version).collect();
-        let text = format!(
-            "{NAME} {version:?} is none of those tested here: {}",
-            known.join(", ")
-        );
+        let text = format!("{NAME} {version:?} is none of those tested here: {}", known.join(", "));
         io::Error::new(io::ErrorKind::InvalidInput, text)
     })?;
     let directory = venv::install(*package, progress, |_, _| Ok(()))?;

@@ -11,12 +11,8 @@ use crate::venv::{self, Package, Step};
 
 /// The version from PyPI.
 pub const VERSION: &str = "39.0.0";
-const PACKAGE: Package = Package {
-    name: "ironic",
-    version: VERSION,
-    besides: &[],
-    constraints: include_str!("constraints.txt"),
-};
+const PACKAGE: Package =
+    Package { name: "ironic", version: VERSION, besides: &[], constraints: include_str!("constraints.txt") };
 
 /// An installed Ironic.
 #[derive(Clone, Debug)]

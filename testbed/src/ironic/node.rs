@@ -104,11 +104,7 @@ impl RealIronic {
                 202 => break,
                 409 if start.elapsed() < TIMEOUT => std::thread::sleep(Duration::from_millis(100)), // Locked.
                 status => {
-                    return Err(refused(
-                        &format!("{kind} state {target:?}"),
-                        status,
-                        &answer.text(),
-                    ));
+                    return Err(refused(&format!("{kind} state {target:?}"), status, &answer.text()));
                 }
             }
         }

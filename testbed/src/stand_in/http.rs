@@ -34,9 +34,7 @@ impl Recorded {
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| percent_decoded(value))
+        pairs.find(|(n, _)| *n == name).map(|(_, value)| percent_decoded(value))
     }
 
     /// The body as JSON; null where it is none.
@@ -54,22 +52,13 @@ impl Recorded {
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return Err(io::Error::other(format!("not a request line: {line:?}")));
         };
-        let mut request = Self {
-            method,
-            target,
-            ..Self::default()
-        };
+        let mut request = Self { method, target, ..Self::default() };
         while let Some(line) = read_line(&mut stream)?.filter(|line| !line.is_empty()) {
             if let Some((name, value)) = line.split_once(':') {
-                request
-                    .headers
-                    .push((name.to_ascii_lowercase(), value.trim().to_owned()));
+                request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        if request
-            .header("transfer-encoding")
-            .is_some_and(|value| value.contains("chunked"))
-        {
+        if request.header("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
             request.body = read_chunks(&mut stream)?;
         } else if let Some(length) = request.header("content-length") {
             let length = length.parse().map_err(io::Error::other)?;
@@ -108,11 +97,7 @@ fn percent_decoded(text: &str) -> String {
         bytes.extend_from_slice(before.as_bytes());
         let byte = after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(byte.unwrap_or(b'%'));
-        rest = if byte.is_some() {
-            after.get(2..).unwrap_or_default()
-        } else {
-            after
-        };
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     bytes.extend_from_slice(rest.as_bytes());
     String::from_utf8_lossy(&bytes).into_owned()
@@ -128,11 +113,7 @@ pub(super) struct Response {
 
 impl Response {
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), body: body.into() }
     }
 
     /// The head for a body of `length` bytes.
@@ -141,9 +122,7 @@ impl Response {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-        ));
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"));
         head
     }
 

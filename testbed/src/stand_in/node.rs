@@ -36,10 +36,7 @@ impl Behaviour {
     /// Ironic of the seed's time (5.1.0, Mitaka): API 1.16, so agents look up and heartbeat by vendor_passthru; there
     /// is no token, and every heartbeat may bring another URL.
     pub fn mitaka() -> Self {
-        Self {
-            max_minor: 16,
-            ..Self::default()
-        }
+        Self { max_minor: 16, ..Self::default() }
     }
 }
 
@@ -78,11 +75,7 @@ pub(super) struct Node {
 
 impl Node {
     pub fn new(behaviour: Behaviour) -> Self {
-        Self {
-            token: behaviour.pregenerated_token.clone(),
-            behaviour,
-            ..Self::default()
-        }
+        Self { token: behaviour.pregenerated_token.clone(), behaviour, ..Self::default() }
     }
 
     /// Power off or reboot through Ironic: URL, certificate and token are wiped.
@@ -94,10 +87,8 @@ impl Node {
 
     /// Ironic's answer to a request.
     pub fn answer(&mut self, request: &Recorded) -> Response {
-        let version = requested_minor(
-            request.header("x-openstack-ironic-api-version"),
-            self.behaviour.max_minor,
-        );
+        let version =
+            requested_minor(request.header("x-openstack-ironic-api-version"), self.behaviour.max_minor);
         let max = format!("1.{}", self.behaviour.max_minor);
         let mut response = match version {
             None => not_acceptable(&max),
@@ -115,9 +106,7 @@ impl Node {
             },
         };
         let mut header = |name: &str, value: String| {
-            response
-                .headers
-                .push((format!("X-OpenStack-Ironic-API-{name}"), value));
+            response.headers.push((format!("X-OpenStack-Ironic-API-{name}"), value));
         };
         header("Minimum-Version", "1.1".to_owned());
         header("Maximum-Version", max);
@@ -148,19 +137,13 @@ impl Node {
         if minor < LOOKUP {
             return Err(not_found());
         }
-        let addresses = request
-            .query("addresses")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let addresses = request.query("addresses").unwrap_or_default().to_ascii_lowercase();
         let macs: Vec<_> = addresses.split(',').filter(|mac| is_mac(mac)).collect();
         let uuid = request.query("node_uuid");
         let ours = match &uuid {
             Some(uuid) => *uuid == self.behaviour.node_uuid,
             None if macs.is_empty() => {
-                return Err(error(
-                    400,
-                    "At least one of 'addresses' and 'node_uuid' parameters is required",
-                ));
+                return Err(error(400, "At least one of 'addresses' and 'node_uuid' parameters is required"));
             }
             None => self.has_any(&macs),
         };
@@ -210,10 +193,7 @@ impl Node {
             return Err(error(400, text));
         }
         if field("agent_verify_ca").is_some() && minor < AGENT_VERIFY_CA {
-            return Err(error(
-                400,
-                "Field \"agent_verify_ca\" not recognised in this version",
-            ));
+            return Err(error(400, "Field \"agent_verify_ca\" not recognised in this version"));
         }
         let ident = request.path().trim_start_matches("/v1/heartbeat/");
         if ident != self.behaviour.node_uuid {
@@ -223,10 +203,7 @@ impl Node {
             Some(url) => url,
             None if url.is_empty() => String::new(),
             None => {
-                return Err(error(
-                    400,
-                    "An issue with the supplied \"callback_url\" has been detected.",
-                ));
+                return Err(error(400, "An issue with the supplied \"callback_url\" has been detected."));
             }
         };
         if self.agent_url.as_ref().is_some_and(|pinned| *pinned != url) {
@@ -239,10 +216,7 @@ impl Node {
             return Err(error(400, "Agent token is required for heartbeat processing."));
         }
         if field("agent_status").is_some_and(|status| !["start", "end", "error"].contains(&status)) {
-            return Err(error(
-                400,
-                "Agent status is invalid. Valid states are start,end,error.",
-            ));
+            return Err(error(400, "Agent status is invalid. Valid states are start,end,error."));
         }
         // From here on it is the conductor who looks.
         if field("agent_version").is_none() && field("agent_status").is_none() {
@@ -258,10 +232,7 @@ impl Node {
         if let Some(certificate) = field("agent_verify_ca") {
             let pinned = self.agent_verify_ca.get_or_insert_with(|| certificate.to_owned());
             if pinned.trim() != certificate.trim() {
-                return Err(error(
-                    400,
-                    "Detected change in ramdisk provided \"agent_verify_ca\"",
-                ));
+                return Err(error(400, "Detected change in ramdisk provided \"agent_verify_ca\""));
             }
         }
         if self.locked && self.agent_url.is_none() {
@@ -307,10 +278,7 @@ fn requested_minor(header: Option<&str>, max: u16) -> Option<u16> {
 
 pub(super) fn is_mac(text: &str) -> bool {
     let bytes: Vec<_> = text.split([':', '-']).collect();
-    bytes.len() == 6
-        && bytes
-            .iter()
-            .all(|b| b.len() == 2 && u8::from_str_radix(b, 16).is_ok())
+    bytes.len() == 6 && bytes.iter().all(|b| b.len() == 2 && u8::from_str_radix(b, 16).is_ok())
 }
 
 /// An error, encoded twice as Ironic does.

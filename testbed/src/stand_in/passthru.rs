@@ -56,10 +56,7 @@ impl Node {
             }
         };
         if !ours {
-            return Err(error(
-                404,
-                "No ports matching the given MAC addresses exist in the database.",
-            ));
+            return Err(error(404, "No ports matching the given MAC addresses exist in the database."));
         }
         let document = json!({
             "heartbeat_timeout": self.behaviour.heartbeat_timeout,
@@ -99,14 +96,7 @@ mod tests {
     #[test]
     fn answers_like_mitaka() {
         let macs = vec!["28:9e:97:e2:65:65".to_owned()];
-        let stand_in = StandIn::on(
-            "127.0.0.1",
-            Behaviour {
-                macs,
-                ..Behaviour::mitaka()
-            },
-        )
-        .unwrap();
+        let stand_in = StandIn::on("127.0.0.1", Behaviour { macs, ..Behaviour::mitaka() }).unwrap();
         let http = Http::new(stand_in.address());
         let lookup = |mac: &str| {
             let body =
@@ -119,18 +109,10 @@ mod tests {
         assert_eq!(found["heartbeat_timeout"], 300);
         let uuid = found["node"]["uuid"].as_str().unwrap();
         assert_eq!(lookup("52:54:00:aa:00:01").status, 404);
-        assert_eq!(
-            http.post(LOOKUP, &[], &json!({"version": "1"})).unwrap().status,
-            400
-        );
+        assert_eq!(http.post(LOOKUP, &[], &json!({"version": "1"})).unwrap().status, 400);
         assert_eq!(http.get(LOOKUP, &[]).unwrap().status, 400);
         let newer = [("X-OpenStack-Ironic-API-Version", "1.22")];
-        assert_eq!(
-            http.get("/v1/lookup?addresses=28:9e:97:e2:65:65", &newer)
-                .unwrap()
-                .status,
-            406
-        );
+        assert_eq!(http.get("/v1/lookup?addresses=28:9e:97:e2:65:65", &newer).unwrap().status, 406);
 
         let path = format!("/v1/nodes/{uuid}/vendor_passthru/heartbeat");
         let beat = |url: &str| http.post(&path, &[], &json!({"agent_url": url})).unwrap().status;
@@ -149,9 +131,6 @@ mod tests {
     fn a_newer_server_has_none() {
         let stand_in = StandIn::on("127.0.0.1", Behaviour::default()).unwrap();
         let http = Http::new(stand_in.address());
-        assert_eq!(
-            http.post(LOOKUP, &[], &json!({"version": "2"})).unwrap().status,
-            404
-        );
+        assert_eq!(http.post(LOOKUP, &[], &json!({"version": "2"})).unwrap().status, 404);
     }
 }

@@ -45,11 +45,7 @@ impl StandIn {
     /// # Errors
     /// Of the TLS identity and the listener.
     pub fn start(listener: TcpListener, behaviour: Behaviour) -> io::Result<Self> {
-        let tls = behaviour
-            .tls
-            .as_ref()
-            .map(|identity| identity.config())
-            .transpose()?;
+        let tls = behaviour.tls.as_ref().map(|identity| identity.config()).transpose()?;
         let state = State {
             node: Node::new(behaviour),
             script: Script::default(),
@@ -57,20 +53,11 @@ impl StandIn {
             open: Vec::new(),
             handshakes: 0,
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            stopping: AtomicBool::new(false),
-            tls,
-        });
+        let shared = Arc::new(Shared { state: Mutex::new(state), stopping: AtomicBool::new(false), tls });
         let address = listener.local_addr()?;
         let (ours, theirs) = (listener.try_clone()?, Arc::clone(&shared));
         let accepting = std::thread::spawn(move || accept_all(&listener, &theirs));
-        Ok(Self {
-            shared,
-            listener: ours,
-            address,
-            accepting: Some(accepting),
-        })
+        Ok(Self { shared, listener: ours, address, accepting: Some(accepting) })
     }
 
     /// Serves on a free port of this address.
@@ -88,11 +75,7 @@ impl StandIn {
 
     /// The API URL with the address as host.
     pub fn url(&self) -> String {
-        let scheme = if self.shared.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
@@ -249,10 +232,7 @@ fn serve_requests(stream: impl Read + Write, raw: &TcpStream, shared: &Shared) -
             Some(Fault::Status(status, body)) => Response::new(status, body).write(out)?,
             Some(fault) => return misbehave(fault, &path, &mut stream, raw, shared),
         }
-        if request
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-        {
+        if request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
             break;
         }
     }
@@ -282,11 +262,7 @@ fn misbehave<S: Read + Write>(
             std::thread::sleep(Duration::from_millis(50)); // The head shall arrive before the reset does.
             reset(raw)?;
         }
-        Fault::GarbageJson => Response {
-            body: r#"{"node": {"uuid": "#.to_owned(),
-            ..success
-        }
-        .write(out)?,
+        Fault::GarbageJson => Response { body: r#"{"node": {"uuid": "#.to_owned(), ..success }.write(out)?,
         Fault::NotHttp => out.write_all(b"220 mail.example.com ESMTP\r\n")?,
         Fault::HugeBody(bytes) => {
             out.write_all(success.head(bytes).as_bytes())?;
@@ -294,11 +270,7 @@ fn misbehave<S: Read + Write>(
         }
         Fault::HugeHead(bytes) => {
             let padding = ("X-Padding".to_owned(), "x".repeat(bytes));
-            Response {
-                headers: vec![padding],
-                ..success
-            }
-            .write(out)?;
+            Response { headers: vec![padding], ..success }.write(out)?;
         }
         Fault::SlowBody(delay) => {
             out.write_all(success.head(1_000_000).as_bytes())?;
@@ -310,12 +282,7 @@ fn misbehave<S: Read + Write>(
         }
         Fault::Redirect(location) => {
             let headers = vec![("Location".to_owned(), location)];
-            Response {
-                status: 302,
-                headers,
-                body: String::new(),
-            }
-            .write(out)?;
+            Response { status: 302, headers, body: String::new() }.write(out)?;
         }
         Fault::Silent
         | Fault::Late(_)
@@ -378,10 +345,7 @@ mod tests {
         stand_in.power_cycle();
         assert_eq!(stand_in.token(), None);
         assert_eq!(stand_in.requests().len(), 6);
-        assert_eq!(
-            stand_in.requests()[0].query("addresses").as_deref(),
-            Some("52:54:00:12:34:56")
-        );
+        assert_eq!(stand_in.requests()[0].query("addresses").as_deref(), Some("52:54:00:12:34:56"));
     }
 
     #[test]

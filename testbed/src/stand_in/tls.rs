@@ -43,9 +43,8 @@ impl TlsIdentity {
             }
             None => builder.with_no_client_auth(),
         };
-        let config = builder
-            .with_single_cert(read(&self.certificates)?, key)
-            .map_err(|error| other(&error))?;
+        let config =
+            builder.with_single_cert(read(&self.certificates)?, key).map_err(|error| other(&error))?;
         Ok(Arc::new(config))
     }
 }

@@ -55,9 +55,7 @@ pub(super) fn scheme(geturl: &str) -> &str {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 #[cfg(test)]
@@ -74,10 +72,7 @@ mod tests {
             ("http://10.0.0.5:9999?", Some("http://10.0.0.5:9999")),
             ("http://10.0.0.5:9999/#", Some("http://10.0.0.5:9999/")),
             ("http://h/?a=1#b", Some("http://h/?a=1#b")),
-            (
-                "http://172.25.134.128 uid 0:9999",
-                Some("http://172.25.134.128 uid 0:9999"),
-            ),
+            ("http://172.25.134.128 uid 0:9999", Some("http://172.25.134.128 uid 0:9999")),
             ("http://", Some("http://")),
             ("http://a\nb:1", Some("http://ab:1")),
             ("http://[fd00::1]:9999", Some("http://[fd00::1]:9999")),

@@ -68,32 +68,17 @@ fn any_destinations() -> impl Strategy<Value = Vec<Destination>> {
         1 => (1i32..120).prop_map(|errno| Err(RouteFailure::Kernel(Errno(errno)))),
     ];
     // An API's addresses are distinct: the watch sees to that.
-    prop::collection::btree_map(any_ip(), candidates, 0..5).prop_map(|all| {
-        all.into_iter()
-            .map(|(ip, candidates)| Destination { ip, candidates })
-            .collect()
-    })
+    prop::collection::btree_map(any_ip(), candidates, 0..5)
+        .prop_map(|all| all.into_iter().map(|(ip, candidates)| Destination { ip, candidates }).collect())
 }
 
 fn any_pinned() -> impl Strategy<Value = Option<Pinned>> {
-    let one = (
-        any_address(),
-        any::<bool>(),
-        9998u16..10000,
-        "(|/| uid 0)",
-        any::<bool>(),
-    );
+    let one = (any_address(), any::<bool>(), 9998u16..10000, "(|/| uid 0)", any::<bool>());
     prop::option::of(one.prop_map(|(address, assigned, port, tail, carrier)| Pinned {
-        url: format!(
-            "{}{tail}",
-            agent_url::build(Scheme::Http, &Host::Ip(address.ip), port)
-        ),
+        url: format!("{}{tail}", agent_url::build(Scheme::Http, &Host::Ip(address.ip), port)),
         ip: Some(address.ip),
         address: assigned.then_some(address),
-        link: Some(Link {
-            carrier,
-            ..link("eth0")
-        }),
+        link: Some(Link { carrier, ..link("eth0") }),
         unanswered: None,
     }))
 }
@@ -101,10 +86,7 @@ fn any_pinned() -> impl Strategy<Value = Option<Pinned>> {
 fn any_facts() -> impl Strategy<Value = Facts> {
     let targets = prop::collection::vec(any_destinations(), 0..3);
     (targets, any_pinned()).prop_map(|(targets, pinned)| Facts {
-        targets: targets
-            .into_iter()
-            .map(|one| target("http://ironic:6385", one))
-            .collect(),
+        targets: targets.into_iter().map(|one| target("http://ironic:6385", one)).collect(),
         pinned,
     })
 }

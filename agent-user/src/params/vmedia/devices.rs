@@ -37,11 +37,7 @@ impl Device {
     /// Whether it has one of these labels, in any case.
     pub(super) fn is_labelled(&self, labels: &[&str]) -> bool {
         let superblock = self.superblock.as_ref();
-        superblock.is_some_and(|found| {
-            labels
-                .iter()
-                .any(|label| label.eq_ignore_ascii_case(&found.label))
-        })
+        superblock.is_some_and(|found| labels.iter().any(|label| label.eq_ignore_ascii_case(&found.label)))
     }
 }
 
@@ -69,9 +65,7 @@ pub(super) fn find(places: &Places, problems: &mut Vec<Problem>) -> Vec<Device> 
             Ok(superblock) => devices.push(Device {
                 node,
                 superblock,
-                model_says_so: attribute(&sysfs, "device/model")
-                    .to_lowercase()
-                    .contains("virtual media"),
+                model_says_so: attribute(&sysfs, "device/model").to_lowercase().contains("virtual media"),
             }),
             Err(error) if is_empty_drive(&error) => {}
             Err(error) => {
@@ -157,11 +151,9 @@ mod tests {
         assert!(path(
             "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/host6/target6:0:0/6:0:0:0/block/sdb"
         ));
-        for text in [
-            "/sys/devices/pci0000:00/ata1/host0/block/sda",
-            "/sys/usb/block/sda",
-            "/sys/usbmon1/block/sda",
-        ] {
+        for text in
+            ["/sys/devices/pci0000:00/ata1/host0/block/sda", "/sys/usb/block/sda", "/sys/usbmon1/block/sda"]
+        {
             assert!(!path(text), "{text}");
         }
     }

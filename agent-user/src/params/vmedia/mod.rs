@@ -88,12 +88,9 @@ fn read_config(device: &Device, media: &mut Media, problems: &mut Vec<Problem>) 
         for name in names {
             let place = format!("{place}/{}", name.to_string_lossy());
             match mounted.read(&path, &name) {
-                Ok(Some(content)) => media.config_files.push(MediumFile {
-                    directory,
-                    name,
-                    place: printable(&place),
-                    content,
-                }),
+                Ok(Some(content)) => {
+                    media.config_files.push(MediumFile { directory, name, place: printable(&place), content })
+                }
                 Ok(None) => {}
                 Err(error) => problems.push(unreadable(&place, error)),
             }

@@ -124,19 +124,12 @@ fn detached(device: &Path, file_system: FileSystem) -> Result<OwnedFd, Errno> {
 /// The same with mount(2): at a new private directory in `parent`, from which it is taken away again as soon as it is open.
 fn at_directory(device: &Path, file_system: FileSystem, parent: &Path) -> io::Result<Mounted> {
     let directory = private_directory(parent)?;
-    let options = if file_system == FileSystem::Ext4 {
-        c"noload"
-    } else {
-        c""
-    };
+    let options = if file_system == FileSystem::Ext4 { c"noload" } else { c"" };
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let mounted = mount(device, &directory, file_system.as_str(), flags, options);
     let root = mounted.and_then(|()| {
-        let root = rustix::fs::open(
-            &directory,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
+        let root =
+            rustix::fs::open(&directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         unmount(&directory, UnmountFlags::DETACH).and(root)
     });
     std::fs::remove_dir(&directory)?;
@@ -170,16 +163,11 @@ mod tests {
             std::fs::create_dir(&content).unwrap();
             std::fs::write(content.join("parameters.txt"), "a=b").unwrap();
             let image = directory.join("image");
-            let made = Command::new("mkfs.ext4")
-                .args(["-q", "-d"])
-                .args([&content, &image])
-                .arg("2M")
-                .output();
+            let made =
+                Command::new("mkfs.ext4").args(["-q", "-d"]).args([&content, &image]).arg("2M").output();
             assert!(made.unwrap().status.success());
-            let attached = Command::new("losetup")
-                .args(["--find", "--show", "--read-only"])
-                .arg(&image)
-                .output();
+            let attached =
+                Command::new("losetup").args(["--find", "--show", "--read-only"]).arg(&image).output();
             let device = String::from_utf8(attached.unwrap().stdout).unwrap().trim().into();
             Self { directory, device }
         }
@@ -213,17 +201,13 @@ mod tests {
             assert!(mounted.read(&["etc", "x"], OsStr::new("y")).unwrap().is_none());
             let flags = rustix::fs::fstatvfs(&mounted.root).unwrap().f_flag;
             use rustix::fs::StatVfsMountFlags as Flag;
-            assert!(
-                flags.contains(Flag::RDONLY | Flag::NOSUID | Flag::NODEV | Flag::NOEXEC),
-                "{flags:?}"
-            );
+            assert!(flags.contains(Flag::RDONLY | Flag::NOSUID | Flag::NODEV | Flag::NOEXEC), "{flags:?}");
             let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
             assert!(!mounts.contains(image.device.to_str().unwrap()), "{mounts}");
         }
-        for (device, file_system) in [
-            (image.device.as_path(), FileSystem::Vfat),
-            (Path::new("/nowhere"), FileSystem::Ext4),
-        ] {
+        for (device, file_system) in
+            [(image.device.as_path(), FileSystem::Vfat), (Path::new("/nowhere"), FileSystem::Ext4)]
+        {
             assert!(Mounted::new(device, file_system).is_err());
             assert!(at_directory(device, file_system, &parent).is_err());
         }

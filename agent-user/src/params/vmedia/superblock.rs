@@ -89,22 +89,12 @@ fn fat(read: &mut impl FnMut(u64, u64) -> Vec<u8>) -> Option<String> {
     }
     let small_table = u64::from(u16_at(&boot, 22)?);
     let is_fat32 = small_table == 0;
-    let table = if is_fat32 {
-        u64::from(u32_at(&boot, 36)?)
-    } else {
-        small_table
-    };
-    let behind_tables = reserved
-        .checked_add(copies.checked_mul(table)?)?
-        .checked_mul(sector)?;
+    let table = if is_fat32 { u64::from(u32_at(&boot, 36)?) } else { small_table };
+    let behind_tables = reserved.checked_add(copies.checked_mul(table)?)?.checked_mul(sector)?;
     let (root, length, extended) = if is_fat32 {
         let first = u64::from(u32_at(&boot, 44)?).checked_sub(2)?;
         let cluster = cluster.checked_mul(sector)?;
-        (
-            behind_tables.checked_add(first.checked_mul(cluster)?)?,
-            cluster,
-            64,
-        )
+        (behind_tables.checked_add(first.checked_mul(cluster)?)?, cluster, 64)
     } else {
         (behind_tables, u64::from(u16_at(&boot, 17)?).checked_mul(32)?, 36)
     };
@@ -114,11 +104,7 @@ fn fat(read: &mut impl FnMut(u64, u64) -> Vec<u8>) -> Option<String> {
     // Signature, serial number, label: the extended boot record begins with the drive number.
     let record = boot.get(extended..)?;
     let has_label = record.get(2) == Some(&0x29) && record.get(7..18)? != b"NO NAME    ";
-    Some(if has_label {
-        label(record.get(7..18)?)
-    } else {
-        String::new()
-    })
+    Some(if has_label { label(record.get(7..18)?) } else { String::new() })
 }
 
 /// The entry of a FAT root directory that is the volume label.
@@ -143,9 +129,7 @@ fn root_label(directory: &[u8]) -> Option<String> {
 
 fn label(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default())
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).trim().to_owned()
 }
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
