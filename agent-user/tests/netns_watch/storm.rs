@@ -17,6 +17,8 @@ const TINY: usize = 4096;
 /// How much the resident memory may move, in KiB: pages of the allocator, no memory of routes (100,000 of them
 /// would take 10 MiB at 100 bytes each).
 const FLAT: u64 = 3 * 1024;
+/// The same for this process, which other tests share at the same time: still less than 100,000 routes would take.
+const SHARED: u64 = 8 * 1024;
 
 /// The two halves, each with the address that is right after it: every route added and the API's moved to the other
 /// NIC, every route deleted and the API's moved back.
@@ -79,7 +81,7 @@ fn what_a_tiny_buffer_loses_costs_no_decision() {
             assert!(overruns > 0 && drops > 0, "nothing was lost: this shows nothing");
             assert_eq!(explain_api(&netns, API).text("address"), Some(address));
         }
-        assert!(resident("self") < before + FLAT, "{before} -> {} KiB", resident("self"));
+        assert!(resident("self") < before + SHARED, "{before} -> {} KiB", resident("self"));
     });
 }
 
