@@ -1,8 +1,42 @@
-//! Puts the revision and the compiler's version into the binary, for `build_info`.
+//! Puts the revision and the compiler's version into the binary, for `build_info`, and with the feature `ebpf` the object
+//! of the BPF programs.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
-fn main() {
+/// Where the object is: `cargo xtask` builds it and sets this.
+const OBJECT: &str = "IPA_SIDECAR_EBPF_OBJECT";
+
+fn main() -> ExitCode {
+    build_info();
+    if std::env::var_os("CARGO_FEATURE_EBPF").is_none() {
+        return ExitCode::SUCCESS;
+    }
+    match take_object() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("cargo::error=feature ebpf: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Copies the object of the BPF programs to where `probes::load` includes it from.
+fn take_object() -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed={OBJECT}");
+    let object = std::env::var(OBJECT).map_err(|_| {
+        format!(
+            "{OBJECT} does not name the BPF programs' object; `cargo xtask build` builds it and sets this"
+        )
+    })?;
+    println!("cargo::rerun-if-changed={object}");
+    let directory = std::env::var("OUT_DIR").map_err(|error| format!("OUT_DIR: {error}"))?;
+    std::fs::copy(&object, Path::new(&directory).join("agent-ebpf"))
+        .map(drop)
+        .map_err(|error| format!("{OBJECT}={object}: {error}"))
+}
+
+fn build_info() {
     let first_line = |program: &str, arguments: &[&str]| {
         // A build script runs at build time only; the daemon itself runs no subprocess.
         #[allow(clippy::disallowed_methods)]

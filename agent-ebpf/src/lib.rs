@@ -1,2 +1,9 @@
-//! The event layout that the BPF programs and user space share. No event exists yet.
+//! What the BPF programs and user space share: the event, and the settings that user space finds out at start. Nothing
+//! here knows a kernel's layout.
 #![no_std]
+
+mod event;
+mod settings;
+
+pub use event::{COMM_LENGTH, EVENT_LENGTH, Event, kind, sureness};
+pub use settings::{ABSENT, Offset};

@@ -7,7 +7,8 @@
 //! 2. [`advertise`]: the pure decision, with every candidate and every refusal.
 //! 3. [`agent_url`]: the callback URL that is built from it.
 //! 4. [`ipa`] (IPA's configuration) or [`agent`] with [`ironic`] (lookup and heartbeats of our own).
-//! 5. [`metrics`] and [`web`]: what people see of it.
+//! 5. [`probes`]: whether what was advertised worked, as the kernel saw it.
+//! 6. [`metrics`] and [`web`]: what people see of it.
 //!
 //! [`daemon`] wires these together; [`params`] says what the operator wants; [`commands`] are the commands that
 //! answer one question and end.
@@ -26,6 +27,7 @@ pub mod ironic;
 pub mod metrics;
 pub mod notify;
 pub mod params;
+pub mod probes;
 mod readiness;
 pub mod rtnl;
 pub mod secret;

@@ -6,20 +6,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::advertise::{Decision, Refusal};
 use crate::agent_url::Reason;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::params::Mode;
+use crate::probes::{Probe, Report};
 use crate::rtnl::ChangeKind;
+use crate::status::ConnectFailure;
 
 /// Upper bounds in seconds, from a cached FIB answer to a busy machine.
 const DECISION_BUCKETS: [f64; 10] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
 /// Upper bounds in seconds, from loopback to IPA's request time-out.
 const REQUEST_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+/// Upper bounds in seconds, from a refusal on loopback to the kernel's own time-out (tcp_syn_retries 6: 127 s).
+const CONNECT_BUCKETS: [f64; 8] = [0.0001, 0.001, 0.01, 0.1, 1.0, 5.0, 30.0, 130.0];
 
 /// Who spoke to Ironic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +172,16 @@ pub struct Families {
     /// `ipa_up`.
     pub ipa_up: IntGauge,
     dropin_writes: IntCounterVec,
+    callback_connections: IntCounter,
+    /// `callback_refused_total`.
+    pub callback_refused: IntCounter,
+    callback_last_connection: Gauge,
+    connect_failures: IntCounterVec,
+    connect_failure_duration: Histogram,
+    probe_attached: IntGaugeVec,
+    probe_unavailable_info: GaugeVec,
+    /// `probe_events_lost_total`.
+    pub probe_events_lost: IntCounter,
 }
 
 impl Metrics {
@@ -205,6 +220,10 @@ impl Maker {
 
     fn flag(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::with_opts(Opts::new(name, help))?)
+    }
+
+    fn flags(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn info(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
@@ -248,6 +267,14 @@ impl Families {
             netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
+            callback_connections: make.counter("callback_connections_total", "Connections from outside that reached the advertised port: the proof that Ironic can call back.")?,
+            callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
+            callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
+            connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by where they went and why.", &["target", "family", "errno"])?,
+            connect_failure_duration: make.histogram("connect_failure_duration_seconds", "From the call of connect to its failure.", &CONNECT_BUCKETS)?,
+            probe_attached: make.flags("probe_attached", "Whether an eBPF probe is attached.", &["probe"])?,
+            probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
+            probe_events_lost: make.counter("probe_events_lost_total", "Events of the probes that were lost because too many came at once.")?,
             registry,
         };
         families.registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -360,6 +387,40 @@ impl Families {
     /// Counts a write of the drop-in.
     pub fn dropin_write(&self, ok: bool) {
         self.dropin_writes.with_label_values(&[result(ok)]).inc();
+    }
+
+    /// Counts a connection from outside to the advertised port; true where it is the first.
+    pub fn callback_connection(&self) -> bool {
+        self.callback_connections.inc();
+        self.callback_last_connection.set(unix_seconds());
+        self.callback_connections.get() == 1
+    }
+
+    /// Counts a failed connect.
+    pub fn connect_failure(&self, failure: &ConnectFailure) {
+        let family = if failure.peer.is_ipv4() { "inet" } else { "inet6" };
+        self.connect_failures.with_label_values(&[failure.target(), family, failure.errno]).inc();
+        self.connect_failure_duration.observe(failure.duration.as_secs_f64());
+    }
+
+    /// Shows which probes are attached, and why the others are not. Where failed connects are seen the usual ones
+    /// begin at 0; where they are not, there is no 0 that would say that all is well.
+    pub fn show_probes(&self, report: &Report) {
+        for (probe, outcome) in &report.probes {
+            let probe = probe.as_str();
+            self.probe_attached.with_label_values(&[probe]).set(outcome.is_ok().into());
+            if let Err(unavailable) = outcome {
+                let labels = [probe, unavailable.reason.as_str()];
+                self.probe_unavailable_info.with_label_values(&labels).set(1.0);
+            }
+        }
+        if report.attached(Probe::Connect) {
+            for family in ["inet", "inet6"] {
+                for errno in ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "abandoned"] {
+                    self.connect_failures.with_label_values(&["ironic", family, errno]);
+                }
+            }
+        }
     }
 
     /// The exposition in text format 0.0.4, and its content type.

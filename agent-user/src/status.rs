@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::params::Mode;
+use crate::probes::Report;
 
 /// So many heartbeats and bad URLs are kept to look at.
 const KEPT: usize = 10;
@@ -103,6 +104,70 @@ pub struct HeartbeatEvent {
     pub result: &'static str,
 }
 
+/// One connect that failed, as the probes saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// When it was read, at most a moment after it happened.
+    pub at: Instant,
+    /// It went to an API address in use.
+    pub ironic: bool,
+    /// Where it went.
+    pub peer: SocketAddr,
+    /// Where it came from; `None` before the kernel had chosen.
+    pub local: Option<SocketAddr>,
+    /// The metric label.
+    pub errno: &'static str,
+    /// How sure that is.
+    pub sureness: &'static str,
+    /// From the call to the end.
+    pub duration: Duration,
+    /// The process that called connect, as the initial pid namespace numbers it.
+    pub process: u32,
+    /// The name of its thread.
+    pub comm: String,
+    /// Its user.
+    pub user: u32,
+    /// The id of its cgroup in version 2 of the hierarchy.
+    pub cgroup: u64,
+    /// The inode number of its network namespace; 0 where that is not known.
+    pub network_namespace: u32,
+}
+
+impl ConnectFailure {
+    /// Whom it was to reach: the metric label.
+    pub fn target(&self) -> &'static str {
+        if self.ironic { "ironic" } else { "other" }
+    }
+}
+
+/// Connections to the advertised port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallbackStatus {
+    /// How they are looked for.
+    pub source: &'static str,
+    /// How many from outside reached it.
+    pub connections: u64,
+    /// How many from outside were refused.
+    pub refused: u64,
+    /// When the last one reached it, and from where.
+    pub last: Option<(Instant, SocketAddr)>,
+    /// When the last one was refused.
+    pub last_refused: Option<(Instant, SocketAddr)>,
+}
+
+/// The probes.
+#[derive(Debug, Clone, Default)]
+pub struct ProbesStatus {
+    /// Which are attached, and why the others are not.
+    pub report: Report,
+    /// The last failed connects, oldest first.
+    pub connect_failures: VecDeque<ConnectFailure>,
+    /// Events that were lost.
+    pub lost: u64,
+    /// The conductor's call-back.
+    pub callback: CallbackStatus,
+}
+
 /// One bad callback URL that was seen.
 #[derive(Debug, Clone)]
 pub struct BadUrlEvent {
@@ -137,6 +202,8 @@ pub struct Snapshot {
     pub dropin: DropinStatus,
     /// IPA.
     pub ipa: IpaStatus,
+    /// The probes.
+    pub probes: ProbesStatus,
     /// The last heartbeats, oldest first.
     pub heartbeats: VecDeque<HeartbeatEvent>,
     /// The last bad URLs, oldest first.
@@ -165,6 +232,7 @@ impl Status {
                 DropinStatus::Off
             },
             ipa: IpaStatus::default(),
+            probes: ProbesStatus::default(),
             heartbeats: VecDeque::new(),
             bad_urls: VecDeque::new(),
         })))
@@ -198,6 +266,11 @@ impl Snapshot {
     /// Keeps what the guard did.
     pub fn push_guard_event(&mut self, what: String) {
         push(&mut self.guard.events, GuardEvent { at: Instant::now(), what });
+    }
+
+    /// Keeps a failed connect.
+    pub fn push_connect_failure(&mut self, failure: ConnectFailure) {
+        push(&mut self.probes.connect_failures, failure);
     }
 
     /// Keeps a bad URL.

@@ -12,7 +12,8 @@ use crate::daemon::ipa_takes_no_list;
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Client;
 use crate::metrics::Metrics;
-use crate::params::{Loaded, Mode, Parameters};
+use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
+use crate::probes::{Probes, privileges};
 use crate::rtnl::{Kernel, Monitor, listens};
 use crate::web;
 
@@ -55,14 +56,34 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
         checks.push(listener(parameters));
     }
     checks.push(systemd());
-    checks.push(Check {
-        name: "probes",
-        ok: false,
-        required: false,
-        found: "this version has no eBPF probes".to_owned(),
-        cost: "failed connects of other programs are not seen".to_owned(),
-    });
+    checks.extend(probes(parameters));
     Ok(checks)
+}
+
+/// Attaches them and lets them go again: only the kernel knows.
+fn probes(parameters: &Parameters) -> Vec<Check> {
+    let before = privileges::described();
+    let attached = Probes::attach(parameters);
+    let report = attached.report();
+    let required = parameters.probe_connect == ProbeChoice::On;
+    let mut checks: Vec<_> = report
+        .probes
+        .iter()
+        .map(|(probe, outcome)| {
+            let outcome = outcome.as_ref();
+            let outcome = outcome.map(|()| "attaches".to_owned()).map_err(ToString::to_string);
+            check(probe.check_name(), required, outcome, probe.cost())
+        })
+        .collect();
+    checks.extend(report.notes.iter().map(|note| check("probes", false, Err(note.clone()), "see above")));
+    let needed = format!("needed at the start for the probes: {}; here: {before}", privileges::NEEDED);
+    let outcome = if report.any() {
+        Ok(format!("{needed}; the daemon then drops all of them and sets no_new_privs"))
+    } else {
+        Err(needed)
+    };
+    checks.push(check("capabilities", false, outcome, "everything but the probes works without any"));
+    checks
 }
 
 /// Prints the checks; true where the chosen mode can work.

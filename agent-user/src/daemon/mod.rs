@@ -23,6 +23,7 @@ use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{ApiUrlList, Loaded, Mode, Parameters, ProbeChoice};
+use crate::probes::{Probes, privileges};
 use crate::status::Status;
 use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
 use crate::web::{self, Sources, WebError};
@@ -86,8 +87,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
     let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    let probes = Probes::attach(&loaded.parameters);
     if loaded.parameters.probe_connect == ProbeChoice::On {
-        problems.push("--probe.connect=on: this version has no eBPF probes".to_owned());
+        problems.extend(probes.report().lacking());
     }
     for problem in &problems {
         tracing::warn!("{problem}");
@@ -121,7 +123,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
+    let in_use = probes.report().any();
+    probes.start(names.subscribe(), &sources.metrics, &sources.status, &mut tasks);
     start_mode(mode, client, &parameters, callback, &sources, &mut tasks).await?;
+    if in_use {
+        // Everything is open that wants a privilege: the probes, the listeners, the watch.
+        match privileges::drop_all() {
+            Ok(()) => tracing::debug!("all capabilities are dropped"),
+            Err(error) => tracing::error!(%error, "running on with privileges"),
+        }
+    }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(ipa_status::follow(

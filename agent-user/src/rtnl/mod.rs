@@ -3,6 +3,7 @@
 //! [`Monitor`] hears that something changed; [`Kernel`] is asked what is true now. They have a socket each, so that a
 //! storm of changes cannot delay an answer. No route is ever kept here.
 
+mod connections;
 mod errno;
 mod frames;
 mod kernel;
@@ -11,6 +12,7 @@ mod monitor;
 mod question;
 mod socket;
 
+pub use connections::{Connection, connections};
 pub use errno::Errno;
 pub use kernel::{Address, Kernel, Link, Route, RouteQuestion};
 pub use listeners::listens;

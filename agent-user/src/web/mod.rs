@@ -3,6 +3,7 @@
 mod page;
 mod server;
 mod state;
+mod state_probes;
 
 pub use server::{DEFAULT_PORT, WebError, bind, serve};
 

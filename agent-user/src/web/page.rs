@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use super::View;
 use crate::advertise::CandidateTrace;
-use crate::status::{DropinStatus, seconds};
+use crate::status::{DropinStatus, ProbesStatus, seconds};
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60em;margin:1em auto;padding:0 1em}\
     table{border-collapse:collapse}td,th{text-align:left;padding:.1em 1em .1em 0;vertical-align:top}\
@@ -56,6 +56,7 @@ fn write(html: &mut String, view: &View) -> fmt::Result {
     }
     trace(html, view)?;
     ironic(html, view)?;
+    probes(html, &view.snapshot.probes)?;
     agent(html, view)?;
     list(html, "Problems with parameters", view.snapshot.problems.iter())?;
     write!(
@@ -116,6 +117,37 @@ fn ironic(html: &mut String, view: &View) -> fmt::Result {
         format!("{} ago: {:?}: {}", seconds(event.at.elapsed()), event.url, event.reasons.join(", "))
     });
     list(html, "Bad callback URLs seen", bad)
+}
+
+fn probes(html: &mut String, probes: &ProbesStatus) -> fmt::Result {
+    let callback = &probes.callback;
+    html.push_str("<h2>Connections</h2><p>");
+    match callback.last {
+        Some((at, peer)) => {
+            let (ago, all) = (seconds(at.elapsed()), callback.connections);
+            write!(html, "The advertised port was reached from {peer} {ago} ago, {all} times in all.")?;
+        }
+        None => html.push_str("Nobody from outside has reached the advertised port yet."),
+    }
+    if let Some((at, peer)) = callback.last_refused {
+        let (ago, all) = (seconds(at.elapsed()), callback.refused);
+        write!(html, " <span class=bad>{peer} was refused {ago} ago, {all} times in all.</span>")?;
+    }
+    html.push_str("</p>");
+    let failures = probes.connect_failures.iter().rev().map(|failure| {
+        format!(
+            "{} ago: {} to {} after {}, {:?} (pid {}, user {})",
+            seconds(failure.at.elapsed()),
+            failure.errno,
+            failure.peer,
+            seconds(failure.duration),
+            failure.comm,
+            failure.process,
+            failure.user,
+        )
+    });
+    list(html, "Connects that failed", failures)?;
+    list(html, "Probes that are missing", probes.report.lacking().iter())
 }
 
 fn agent(html: &mut String, view: &View) -> fmt::Result {

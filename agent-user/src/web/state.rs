@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::View;
+use super::state_probes::Probes;
 use crate::advertise::{Explanation, Origin};
 use crate::status::{AgentPhase, DropinStatus, GuardStatus, IpaStatus};
 
@@ -27,6 +28,7 @@ pub struct State<'a> {
     guard: Guard<'a>,
     dropin: Dropin<'a>,
     ipa: &'a IpaStatus,
+    probes: Probes<'a>,
     heartbeats: Vec<Heartbeat<'a>>,
     bad_agent_urls: Vec<BadUrl<'a>>,
     problems: &'a [String],
@@ -150,6 +152,7 @@ impl<'a> State<'a> {
             guard: Guard::from(&snapshot.guard),
             dropin: Dropin::from(&snapshot.dropin),
             ipa: &snapshot.ipa,
+            probes: Probes::from(&snapshot.probes),
             heartbeats: heartbeats.collect(),
             bad_agent_urls: bad_urls.collect(),
             problems: &snapshot.problems,

@@ -1,0 +1,26 @@
+//! The BPF programs, one tracepoint each. They decide as little as possible: what is a failed connect, and whose. All
+//! else is user space's.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or is told to act as one.
+
+mod callback;
+mod connects;
+mod kernel;
+mod output;
+
+mod connect_enter;
+mod connect_exit;
+mod error_report;
+mod send_reset;
+mod set_state;
+
+/// The licence that the helpers want.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

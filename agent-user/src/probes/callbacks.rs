@@ -1,0 +1,91 @@
+//! The conductor's call-back: the only proof that the advertised address was right.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use crate::metrics::Metrics;
+use crate::status::Status;
+
+/// Counts connections to the advertised port that come from outside.
+#[derive(Debug, Clone)]
+pub struct Callbacks {
+    metrics: Metrics,
+    status: Status,
+}
+
+impl Callbacks {
+    /// Nothing has come yet.
+    pub fn new(metrics: Metrics, status: Status) -> Self {
+        Self { metrics, status }
+    }
+
+    /// One was established.
+    pub fn established(&self, local: SocketAddr, peer: SocketAddr) {
+        if !is_from_outside(local, peer) {
+            return;
+        }
+        let first = self.metrics.callback_connection();
+        self.status.update(|status| {
+            let callback = &mut status.probes.callback;
+            callback.connections += 1;
+            callback.last = Some((Instant::now(), peer));
+        });
+        if first {
+            tracing::info!(%peer, %local, "the first connection from outside has reached the advertised port");
+        } else {
+            tracing::debug!(%peer, %local, "a connection from outside has reached the advertised port");
+        }
+    }
+
+    /// One was refused, because nothing listens.
+    pub fn refused(&self, local: SocketAddr, peer: SocketAddr) {
+        if !is_from_outside(local, peer) {
+            return;
+        }
+        self.metrics.callback_refused.inc();
+        let first = self.status.snapshot().probes.callback.last_refused.is_none();
+        self.status.update(|status| {
+            let callback = &mut status.probes.callback;
+            callback.refused += 1;
+            callback.last_refused = Some((Instant::now(), peer));
+        });
+        if first {
+            tracing::warn!(%peer, %local, "a connection from outside to the advertised port was refused: nothing listens");
+        }
+    }
+}
+
+/// Whether the peer is another machine: not loopback, not this address, and none that can be bound here.
+fn is_from_outside(local: SocketAddr, peer: SocketAddr) -> bool {
+    let ip = peer.ip();
+    !ip.is_loopback() && ip != local.ip() && UdpSocket::bind((ip, 0)).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Mode;
+
+    #[test]
+    fn only_other_machines_count() {
+        let metrics = Metrics::new().unwrap();
+        let status = Status::new(Mode::Observe, Mode::Observe, None, Vec::new());
+        let callbacks = Callbacks::new(metrics.clone(), status.clone());
+        let local = "192.0.2.1:9999".parse().unwrap();
+        for peer in ["127.0.0.1:5000", "[::1]:5000", "192.0.2.1:5000"] {
+            callbacks.established(local, peer.parse().unwrap());
+            callbacks.refused(local, peer.parse().unwrap());
+        }
+        assert_eq!(status.snapshot().probes.callback.last, None);
+        let outside = "192.0.2.7:5000".parse().unwrap(); // RFC 5737: assigned nowhere.
+        callbacks.established(local, outside);
+        callbacks.refused(local, outside);
+        callbacks.refused(local, outside);
+        let seen = status.snapshot().probes.callback;
+        assert_eq!((seen.connections, seen.refused), (1, 2));
+        assert_eq!(seen.last.map(|(_, peer)| peer), Some(outside));
+        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        assert!(text.contains("ipa_sidecar_callback_connections_total 1\n"), "{text}");
+        assert!(text.contains("ipa_sidecar_callback_refused_total 2\n"), "{text}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading the events: woken by the first one, then on a timer as long as there are any.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use agent_ebpf::{EVENT_LENGTH, Event};
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+
+use super::load::Attached;
+use super::record::Recorder;
+use crate::readiness;
+
+/// How long events may lie. Waking up for each of them would double the cost of a failed connect.
+const PACE: Duration = Duration::from_millis(50);
+/// Events that fill the ring buffer: 512 KiB, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`); less what may have
+/// been taken back.
+const FULL: usize = 512 * 1024 / (EVENT_LENGTH + 8) - 64;
+/// At most so many are read at once: a storm must not keep the one thread from its other work.
+const BATCH: usize = 4 * FULL;
+
+/// Empties the ring buffer into the recorder; once more when it is dropped.
+#[derive(Debug)]
+pub struct Drain {
+    attached: Attached,
+    recorder: Recorder,
+}
+
+impl Drain {
+    /// Of what is attached.
+    pub fn new(attached: Attached, recorder: Recorder) -> Self {
+        Self { attached, recorder }
+    }
+
+    /// Works until it is dropped.
+    pub async fn run(mut self) {
+        let events = watched(self.attached.events.as_fd());
+        let log = self.attached.log.as_ref().and_then(|log| watched(log.as_fd()));
+        let mut more = false;
+        loop {
+            if !more && !self.recorder.is_waiting() {
+                tokio::select! {
+                    () = readable(events.as_ref()) => {}
+                    () = readable(log.as_ref()) => {}
+                }
+            }
+            sleep(PACE).await;
+            more = self.drain() >= BATCH;
+        }
+    }
+
+    /// Gives how many events there were.
+    fn drain(&mut self) -> usize {
+        let mut count = 0;
+        while count < BATCH {
+            let Some(item) = self.attached.events.next() else {
+                break;
+            };
+            count += 1;
+            if let Some(event) = Event::read(&item) {
+                self.recorder.record(&event);
+            }
+        }
+        self.recorder.flush();
+        if count >= FULL {
+            ask_for_counters(); // It was full: what came then was lost, and only counted.
+        }
+        if let Some(log) = &mut self.attached.log {
+            log.flush();
+        }
+        count
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.drain();
+        ask_for_counters();
+        self.drain();
+        self.recorder.finish();
+    }
+}
+
+/// The BPF programs answer to a new listener with their counters. Without privilege many kernels refuse to have a map
+/// read by bpf(2), while the ring buffer is our own memory.
+fn ask_for_counters() {
+    if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) {
+        tracing::debug!(%error, "the probes' counters cannot be asked for");
+    }
+}
+
+fn watched(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<AsyncFd<OwnedFd>> {
+    let watched = descriptor.try_clone_to_owned().and_then(readiness::watch);
+    watched
+        .inspect_err(|error| tracing::warn!(%error, "a ring buffer of the probes cannot be waited for"))
+        .ok()
+}
+
+/// Waits for news. The readiness is cleared before the news are read, so none is missed.
+async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) {
+    match descriptor {
+        Some(descriptor) => {
+            if let Ok(mut guard) = descriptor.readable().await {
+                guard.clear_ready();
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

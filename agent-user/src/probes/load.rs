@@ -1,0 +1,193 @@
+//! Loading and attaching the BPF programs, as far as this kernel and these privileges allow.
+
+use std::error::Error;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use aya::maps::{MapData, MapError, MapType, RingBuf};
+use aya::programs::{ProgramError, TracePoint};
+use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+
+use super::bridge::ToTracing;
+use super::btf::Btf;
+use super::offsets::Offsets;
+use super::report::{Probe, Reason, Report, Unavailable};
+use super::tracefs;
+
+/// The programs, as `agent-ebpf` has them; the object is put here by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
+/// The kernel's types.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// At least so many connects can be under way at once.
+const CONNECTS: u32 = 4096;
+/// The free lists of an LRU map are kept per processor, in so many entries (`LOCAL_FREE_TARGET`,
+/// kernel/bpf/bpf_lru_list.c); with fewer it would forget what is new.
+const PER_PROCESSOR: u32 = 256;
+
+/// What is attached; detached when dropped.
+pub struct Attached {
+    /// Holds the programs and maps.
+    _ebpf: Ebpf,
+    /// The events.
+    pub events: RingBuf<MapData>,
+    /// What the programs log.
+    pub log: Option<EbpfLogger<ToTracing>>,
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
+
+/// Loads and attaches what can be. `port` is the advertised one.
+///
+/// The work is done on a thread of its own, which may get a mount namespace of its own for tracefs.
+pub fn load(port: u16) -> (Option<Attached>, Report) {
+    let none = |unavailable: &Unavailable| (None, Report::none(unavailable));
+    match std::thread::spawn(move || load_here(port)).join() {
+        Ok(Ok((attached, report))) => (Some(attached), report),
+        Ok(Err(unavailable)) => none(&unavailable),
+        Err(_panic) => {
+            none(&Unavailable::new(Reason::Error, "loading the probes panicked, which is a defect"))
+        }
+    }
+}
+
+/// One program and the tracepoint that it goes to.
+type Attachment = (&'static str, &'static str, &'static str);
+
+const SET_STATE: Attachment = ("set_state", "sock", "inet_sock_set_state");
+const ERROR_REPORT: Attachment = ("error_report", "sock", "inet_sk_error_report");
+const CONNECT_ENTER: Attachment = ("connect_enter", "syscalls", "sys_enter_connect");
+const CONNECT_EXIT: Attachment = ("connect_exit", "syscalls", "sys_exit_connect");
+const SEND_RESET: Attachment = ("send_reset", "tcp", "tcp_send_reset");
+
+fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
+    may_use_bpf()?;
+    let tracefs = tracefs::find()?;
+    let mut offsets = Offsets::new(&tracefs);
+    let state = offsets.read_state();
+    let calls = offsets.read_calls();
+    let reset = offsets.read_reset();
+    let errors = offsets.read_report();
+    let members = read_btf(Path::new(BTF), &mut offsets);
+    let namespace = match (&members, std::fs::metadata("/proc/self/ns/net")) {
+        (Ok(()), Ok(file)) => u32::try_from(file.ino()).unwrap_or(0),
+        _ => 0,
+    };
+
+    let mut ebpf = open(&offsets, namespace, port)?;
+    let mut report = Report::default();
+    let connect = state.and_then(|()| attach(&mut ebpf, &[SET_STATE]));
+    report.probes.push((Probe::Connect, connect.clone()));
+    let call = calls.and(members.clone()).and_then(|()| attach(&mut ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
+    report.probes.push((Probe::ConnectCall, call));
+    if let Err(no_btf) = &members {
+        let outcome = errors.and_then(|()| attach(&mut ebpf, &[ERROR_REPORT]));
+        report.probes.push((Probe::ErrorReport, outcome));
+        report.notes.push(format!("{no_btf}: connects in other network namespaces are counted too"));
+    }
+    report.probes.push((Probe::Callback, connect));
+    let refused = reset.and(members).and_then(|()| attach(&mut ebpf, &[SEND_RESET]));
+    report.probes.push((Probe::CallbackRefused, refused));
+
+    let log = EbpfLogger::init_with_logger(&mut ebpf, ToTracing).ok();
+    let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
+    let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
+    let attached = Attached { _ebpf: ebpf, events, log };
+    Ok((attached, report))
+}
+
+/// Whether this process may create the newest kind of map that is needed.
+fn may_use_bpf() -> Result<(), Unavailable> {
+    match aya::sys::is_map_supported(MapType::RingBuf) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Unavailable::new(
+            Reason::NoBpf,
+            "this kernel has no BPF ring buffer (Linux 5.8 and newer have)",
+        )),
+        Err(error) => Err(classified(&error)),
+    }
+}
+
+fn read_btf(path: &Path, offsets: &mut Offsets) -> Result<(), Unavailable> {
+    let no_btf = |why: String| Unavailable::new(Reason::NoBtf, format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| no_btf(error.to_string()))?;
+    let btf = Btf::parse(&bytes).map_err(|error| no_btf(error.to_string()))?;
+    offsets.read_members(&btf)
+}
+
+fn open(offsets: &Offsets, namespace: u32, port: u16) -> Result<Ebpf, Unavailable> {
+    let processors =
+        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    let entries = CONNECTS.max(processors.saturating_mul(PER_PROCESSOR));
+    let opened = EbpfLoader::new()
+        .override_global("OFFSETS", offsets.values(), true)
+        .override_global("NETWORK_NAMESPACE", &namespace, true)
+        .override_global("PORT", &port, true)
+        .map_max_entries("STARTS", entries)
+        .map_max_entries("CALLS", entries)
+        .load(OBJECT);
+    opened.map_err(|error| classified(&error))
+}
+
+/// Attaches all of them or none.
+fn attach(ebpf: &mut Ebpf, attachments: &[Attachment]) -> Result<(), Unavailable> {
+    for (program, _, _) in attachments {
+        tracepoint(ebpf, program)?.load().map_err(|error| match error {
+            ProgramError::LoadError { io_error, verifier_log } if !is_permission(&io_error) => {
+                let log = verifier_log.to_string();
+                let last = log.lines().rev().find(|line| !line.starts_with("processed ")).unwrap_or_default();
+                Unavailable::new(Reason::Verifier, format!("program {program}: {io_error}: {last}"))
+            }
+            other => classified(&other),
+        })?;
+    }
+    for (program, category, name) in attachments {
+        tracepoint(ebpf, program)?.attach(category, name).map_err(|error| classified(&error))?;
+    }
+    Ok(())
+}
+
+fn tracepoint<'a>(ebpf: &'a mut Ebpf, program: &str) -> Result<&'a mut TracePoint, Unavailable> {
+    let program = ebpf.program_mut(program).ok_or_else(|| {
+        Unavailable::new(Reason::Error, format!("the object has no program {program}, which is a defect"))
+    })?;
+    program.try_into().map_err(|error: ProgramError| classified(&error))
+}
+
+fn is_permission(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// The class of an error of aya's, by the error number at its bottom.
+fn classified(error: &(dyn Error + 'static)) -> Unavailable {
+    let mut words = error.to_string();
+    let mut cause = Some(error);
+    let mut number = None;
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            number = io.raw_os_error();
+        }
+        cause = current.source();
+        if let Some(next) = cause {
+            words = format!("{words}: {next}");
+        }
+    }
+    let reason = match number.map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) if is_locked_down() => Reason::Lockdown,
+        Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => Reason::NotPermitted,
+        Some(rustix::io::Errno::NOSYS) => Reason::NoBpf,
+        _ => Reason::Error,
+    };
+    Unavailable::new(reason, words)
+}
+
+/// Lockdown in mode confidentiality forbids BPF to read kernel memory (kernel_lockdown(7)).
+fn is_locked_down() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown")
+        .is_ok_and(|text| text.contains("[confidentiality]"))
+}

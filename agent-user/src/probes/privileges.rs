@@ -1,0 +1,103 @@
+//! Giving up what only the start needs.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
+use thiserror::Error;
+
+/// Why they could not be given up.
+#[derive(Debug, Error)]
+pub enum PrivilegeError {
+    /// The kernel refused.
+    #[error("capabilities cannot be dropped: {0}")]
+    Kernel(#[from] io::Error),
+    /// Another thread still has some.
+    #[error("thread {0} keeps its capabilities")]
+    Thread(String),
+}
+
+/// What attaching needs (capabilities(7), Linux 5.8 and newer).
+pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON and, to read tracefs as another user than root, CAP_DAC_READ_SEARCH \
+                          (before Linux 5.8: CAP_SYS_ADMIN, which also mounts tracefs where that is missing)";
+
+/// The thread that attached the probes is joined, and yet takes a moment to leave with its mount namespace.
+const LAST_THREAD: Duration = Duration::from_secs(1);
+
+/// Sets no_new_privs and drops every capability of this thread, of those that it will start, and of their children.
+/// Called while there is no other thread.
+///
+/// # Errors
+/// Where the kernel refuses, or another thread is there and has capabilities.
+pub fn drop_all() -> Result<(), PrivilegeError> {
+    let from = |errno: rustix::io::Errno| PrivilegeError::Kernel(errno.into());
+    set_no_new_privs(true).map_err(from)?;
+    // The bounding set wants CAP_SETPCAP, the ambient set Linux 4.3: what follows does not depend on either.
+    for capability in CapabilitySet::all().iter() {
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+    let _ = clear_ambient_capability_set();
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, none).map_err(from)?;
+    let started = Instant::now();
+    while let Some(thread) = privileged_thread().map_err(PrivilegeError::Kernel)? {
+        if started.elapsed() >= LAST_THREAD {
+            return Err(PrivilegeError::Thread(thread));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// A thread of ours that still has capabilities.
+fn privileged_thread() -> io::Result<Option<String>> {
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let path = thread?.path();
+        // A thread that is gone by now has none.
+        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        if has_capabilities(&status) {
+            return Ok(Some(path.display().to_string()));
+        }
+    }
+    Ok(None)
+}
+
+/// What this thread has now, in words.
+pub fn described() -> String {
+    match capabilities(None) {
+        Ok(sets) if sets.effective.is_empty() => "none".to_owned(),
+        Ok(sets) => {
+            sets.effective.iter_names().map(|(name, _)| format!("CAP_{name}")).collect::<Vec<_>>().join(", ")
+        }
+        Err(error) => format!("unknown: {error}"),
+    }
+}
+
+/// `CapEff` or `CapPrm` of /proc/PID/status (proc_pid_status(5)) is not zero.
+fn has_capabilities(status: &str) -> bool {
+    status.lines().any(|line| {
+        let value = line.strip_prefix("CapEff:").or_else(|| line.strip_prefix("CapPrm:"));
+        value.is_some_and(|value| value.trim().chars().any(|digit| digit != '0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_from_status() {
+        assert!(has_capabilities("Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000000000\n"));
+        assert!(!has_capabilities(
+            "CapInh:\t0000000000000001\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+        ));
+        assert!(!has_capabilities(""));
+    }
+}

@@ -1,0 +1,266 @@
+//! What an event means: counted, kept to look at, and told in the log.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use agent_ebpf::{Event, kind};
+use tokio::sync::watch;
+
+use super::callbacks::Callbacks;
+use super::errno;
+use super::join::Join;
+use crate::metrics::Metrics;
+use crate::status::{ConnectFailure, Status};
+use crate::watch::ResolvedTarget;
+
+/// The log takes so many failed connects in one window; the others are counted.
+const LINES: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Takes the events in.
+#[derive(Debug)]
+pub struct Recorder {
+    join: Join,
+    targets: watch::Receiver<Vec<ResolvedTarget>>,
+    callbacks: Callbacks,
+    metrics: Metrics,
+    status: Status,
+    lost: u64,
+    lines: Lines,
+}
+
+impl Recorder {
+    /// `targets` are the API's addresses; `errors_are_reported` see [`Join::new`].
+    pub fn new(
+        errors_are_reported: bool,
+        targets: watch::Receiver<Vec<ResolvedTarget>>,
+        metrics: Metrics,
+        status: Status,
+    ) -> Self {
+        Self {
+            join: Join::new(errors_are_reported),
+            targets,
+            callbacks: Callbacks::new(metrics.clone(), status.clone()),
+            metrics,
+            status,
+            lost: 0,
+            lines: Lines::default(),
+        }
+    }
+
+    /// Takes one event.
+    pub fn record(&mut self, event: &Event) {
+        if let Some(more) = event.lost.checked_sub(self.lost).filter(|more| *more > 0) {
+            self.lost = event.lost;
+            self.metrics.probe_events_lost.inc_by(more);
+            self.status.update(|status| status.probes.lost = event.lost);
+            tracing::warn!(more, all = event.lost, "events of the probes were lost: too many at once");
+        }
+        match event.kind {
+            kind::CALLBACK_ESTABLISHED => self.callbacks.established(local(event), peer(event)),
+            kind::CALLBACK_REFUSED => self.callbacks.refused(local(event), peer(event)),
+            kind::COUNTERS => {}
+            _ => {
+                for failure in self.join.push(*event) {
+                    self.failure(&failure);
+                }
+            }
+        }
+    }
+
+    /// To be called after a drain.
+    pub fn flush(&mut self) {
+        if self.join.is_waiting() {
+            self.let_go(monotonic_nanoseconds());
+        }
+    }
+
+    /// To be called at the end: nothing more comes.
+    pub fn finish(&mut self) {
+        self.let_go(u64::MAX);
+        self.lines.tell_suppressed();
+    }
+
+    /// Whether a failure waits for its error.
+    pub fn is_waiting(&self) -> bool {
+        self.join.is_waiting()
+    }
+
+    fn let_go(&mut self, now: u64) {
+        for failure in self.join.overdue(now) {
+            self.failure(&failure);
+        }
+    }
+
+    fn failure(&mut self, event: &Event) {
+        let failure = ConnectFailure {
+            at: Instant::now(),
+            ironic: self.is_api(peer(event)),
+            peer: peer(event),
+            local: Some(local(event)).filter(|local| local.port() != 0),
+            errno: errno::label(event),
+            sureness: errno::sureness_name(event),
+            duration: Duration::from_nanos(event.ended.saturating_sub(event.started)),
+            process: event.process,
+            comm: comm(event),
+            user: event.user,
+            cgroup: event.cgroup,
+            network_namespace: event.network_namespace,
+        };
+        self.metrics.connect_failure(&failure);
+        if self.lines.may_tell() {
+            tell(&failure);
+        }
+        self.status.update(|status| status.push_connect_failure(failure));
+    }
+
+    /// Whether that is an address of the API in use.
+    fn is_api(&self, peer: SocketAddr) -> bool {
+        self.targets.borrow().iter().any(|target| {
+            let addresses = target.addresses.as_deref().unwrap_or_default();
+            target.url.port == peer.port() && addresses.iter().any(|ip| ip.to_canonical() == peer.ip())
+        })
+    }
+}
+
+fn tell(failure: &ConnectFailure) {
+    let ConnectFailure { comm, process, user, peer, errno, .. } = failure;
+    let milliseconds = failure.duration.as_millis();
+    if failure.ironic {
+        tracing::warn!(?comm, process, user, %peer, errno, milliseconds, "a connect to the Ironic API failed");
+    } else {
+        tracing::info!(?comm, process, user, %peer, errno, milliseconds, "a connect failed");
+    }
+}
+
+/// The other side of an event, an IPv4 address as such.
+fn peer(event: &Event) -> SocketAddr {
+    address(event.peer_address, event.peer_port)
+}
+
+fn local(event: &Event) -> SocketAddr {
+    address(event.local_address, event.local_port)
+}
+
+fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical(), port)
+}
+
+/// The name up to its end, whatever bytes it is made of.
+fn comm(event: &Event) -> String {
+    let name = event.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn monotonic_nanoseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+/// Bounds the log.
+#[derive(Debug, Default)]
+struct Lines {
+    since: Option<Instant>,
+    told: u32,
+    suppressed: u64,
+}
+
+impl Lines {
+    fn may_tell(&mut self) -> bool {
+        if self.since.is_none_or(|since| since.elapsed() >= WINDOW) {
+            self.tell_suppressed();
+            (self.since, self.told) = (Some(Instant::now()), 0);
+        }
+        self.told += 1;
+        let may = self.told <= LINES;
+        self.suppressed += u64::from(!may);
+        may
+    }
+
+    fn tell_suppressed(&mut self) {
+        if self.suppressed > 0 {
+            tracing::info!(connects = self.suppressed, "more connects failed; not one line each");
+            self.suppressed = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_url::ApiUrl;
+    use crate::params::Mode;
+    use agent_ebpf::sureness;
+
+    fn recorder() -> (Recorder, Metrics, Status, watch::Sender<Vec<ResolvedTarget>>) {
+        let target = ResolvedTarget {
+            url: ApiUrl::parse("http://ironic.example:6385").unwrap(),
+            addresses: Ok(vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
+        };
+        let (sender, targets) = watch::channel(vec![target]);
+        let metrics = Metrics::new().unwrap();
+        let status = Status::new(Mode::Observe, Mode::Observe, None, Vec::new());
+        let recorder = Recorder::new(false, targets, metrics.clone(), status.clone());
+        (recorder, metrics, status, sender)
+    }
+
+    fn failed(peer: &str, port: u16) -> Event {
+        let ip: Ipv6Addr = peer.parse().unwrap();
+        Event {
+            kind: kind::CONNECT_FAILED,
+            errno: 111,
+            sureness: sureness::SOCKET,
+            peer_address: ip.octets(),
+            peer_port: port,
+            started: 1_000_000,
+            ended: 3_000_000,
+            comm: *b"ironic-\xff\0garbage",
+            ..Event::default()
+        }
+    }
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.render().unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn failures_are_classified_by_the_api_in_use() {
+        let (mut recorder, metrics, status, _targets) = recorder();
+        for (peer, port) in [("::ffff:10.0.0.1", 6385), ("fd00::1", 6385), ("fd00::1", 80), ("fd00::2", 6385)]
+        {
+            recorder.record(&failed(peer, port));
+        }
+        let text = text(&metrics);
+        let line = |target: &str, family: &str, count: u32| {
+            format!(
+                "ipa_sidecar_connect_failures_total{{errno=\"ECONNREFUSED\",family=\"{family}\",target=\"{target}\"}} {count}\n"
+            )
+        };
+        assert!(text.contains(&line("ironic", "inet", 1)), "{text}");
+        assert!(text.contains(&line("ironic", "inet6", 1)), "{text}");
+        assert!(text.contains(&line("other", "inet6", 2)), "{text}");
+        let kept = status.snapshot().probes.connect_failures;
+        assert_eq!(kept.len(), 4);
+        assert_eq!(kept[0].peer.to_string(), "10.0.0.1:6385");
+        assert_eq!((kept[0].comm.as_str(), kept[0].duration), ("ironic-\u{fffd}", Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn losses_are_counted_once() {
+        let (mut recorder, metrics, status, _targets) = recorder();
+        for lost in [0, 7, 7, 9] {
+            let event = Event { kind: kind::COUNTERS, lost, ..Event::default() };
+            recorder.record(&event);
+        }
+        assert_eq!(metrics.probe_events_lost.get(), 9);
+        assert_eq!(status.snapshot().probes.lost, 9);
+    }
+
+    #[test]
+    fn the_log_is_bounded() {
+        let mut lines = Lines::default();
+        assert_eq!((0..100).filter(|_| lines.may_tell()).count(), LINES as usize);
+        assert_eq!(lines.suppressed, 95);
+    }
+}
