@@ -5,13 +5,18 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::bpf::Object;
 use crate::process;
 
-/// The command that builds it.
-pub fn command() -> Command {
+/// The command that builds it, with the BPF programs in it.
+///
+/// # Errors
+/// Where the BPF programs cannot be built.
+pub fn command() -> anyhow::Result<Command> {
     let mut command = process::cargo();
     command.args(["build", "--release", "--package", "agent-user"]);
-    command
+    Object::build()?.embed(&mut command);
+    Ok(command)
 }
 
 /// Where it then is.
@@ -22,7 +27,7 @@ pub fn binary() -> PathBuf {
 
 /// Builds the release binary and says where it is.
 pub fn run() -> anyhow::Result<()> {
-    process::run(&mut command())?;
+    process::run(&mut command()?)?;
     let binary = binary();
     let size = std::fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();
     println!("{}: {} KiB", binary.display(), size / 1024);

@@ -9,12 +9,24 @@ pub fn run() -> anyhow::Result<()> {
     if !stages.run("prerequisites", prerequisites::ensure) {
         return stages.finish();
     }
+    let Some(object) = test::bpf_stage(&mut stages) else {
+        return stages.finish();
+    };
     stages.run("fmt", || cargo("fmt --all -- --check", &[]));
-    stages.run("clippy", || cargo("clippy --workspace --all-targets -- -D warnings", &[]));
+    stages.run("clippy", || {
+        let mut command = process::cargo();
+        command.args(["clippy", "--workspace", "--all-targets"]);
+        object.embed(&mut command);
+        process::run(command.args(["--", "-D", "warnings"]))?;
+        Ok(String::new())
+    });
+    stages.run("clippy without probes", || {
+        cargo("clippy --package agent-user --lib --bins -- -D warnings", &[])
+    });
     stages.run("doc", || cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]));
     stages.run("deny", deny::run);
     stages.run("dashboards", dashboards::run);
-    test::run_stages(&mut stages, &[]);
+    test::run_stages(&mut stages, &object, &[]);
     stages.finish()
 }
 

@@ -48,7 +48,7 @@ pub fn run(flags: &[String]) -> anyhow::Result<()> {
     }
     prerequisites::ensure_for_demo()?;
     eprintln!("Building ipa-sidecar (some minutes the first time)");
-    process::build_quietly(&mut build::command())?;
+    process::build_quietly(&mut build::command()?)?;
     let stage = Stage::new()?;
     stage.the_failure()?;
     stage.the_guard()?;

@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask COMMAND`.
 #![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
 
+mod bpf;
 mod build;
 mod ci;
 mod dashboards;
@@ -20,7 +21,8 @@ use anyhow::Context;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  build            build the release binary, target/release/ipa-sidecar
+  build            build the release binary with the eBPF probes, target/release/ipa-sidecar; what compiles the BPF
+                   programs is found (IPA_SIDECAR_BPF_TOOLCHAIN, a nightly with rust-src) or fetched (Debian)
   test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them);
                    FILTER is a part of the name of tests or of a program in agent-user/tests, like guard
   ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
@@ -31,7 +33,7 @@ Usage: cargo xtask COMMAND
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   demo [--once]    show what ipa-sidecar does
 
-What is downloaded (Ironic, cargo-deny) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
+What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
 ~/.cache/ipa-sidecar.
 
 Exit status: 0 done, 1 something failed, 64 wrong usage, 69 something needed is missing here.

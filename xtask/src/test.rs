@@ -4,6 +4,7 @@ use anyhow::bail;
 use testbed::ipa::RealIpa;
 use testbed::ironic::RealIronic;
 
+use crate::bpf::Object;
 use crate::stages::Stages;
 use crate::{WrongUsage, prerequisites, process};
 
@@ -16,14 +17,28 @@ pub fn run(filter: &[String]) -> anyhow::Result<()> {
         .into());
     }
     let mut stages = Stages::default();
-    if stages.run("prerequisites", prerequisites::ensure) {
-        run_stages(&mut stages, filter);
+    if stages.run("prerequisites", prerequisites::ensure)
+        && let Some(object) = bpf_stage(&mut stages)
+    {
+        run_stages(&mut stages, &object, filter);
     }
     stages.finish()
 }
 
-/// The stages after the prerequisites.
-pub fn run_stages(stages: &mut Stages, filter: &[String]) {
+/// Builds the BPF programs.
+pub fn bpf_stage(stages: &mut Stages) -> Option<Object> {
+    let mut built = None;
+    stages.run("bpf", || {
+        let object = Object::build()?;
+        let note = object.describe()?;
+        built = Some(object);
+        Ok(note)
+    });
+    built
+}
+
+/// The stages after the prerequisites and the BPF programs.
+pub fn run_stages(stages: &mut Stages, object: &Object, filter: &[String]) {
     let ready = stages.run("ironic", || {
         RealIronic::install(&mut |line| println!("{line}"))?;
         Ok(format!("Ironic {}", testbed::ironic::VERSION))
@@ -35,23 +50,24 @@ pub fn run_stages(stages: &mut Stages, filter: &[String]) {
         Ok(format!("versions {} and {}", testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION))
     });
     let built = stages.run("build tests", || {
-        process::run(process::cargo().args(["test", "--workspace", "--no-run"]))?;
+        let mut command = process::cargo();
+        command.args(["test", "--workspace", "--no-run"]);
+        object.embed(&mut command);
+        process::run(&mut command)?;
         Ok(String::new())
     });
     if ready && agent && built {
-        stages.run("tests", || tests(filter));
+        stages.run("tests", || tests(object, filter));
     }
 }
 
-fn tests(filter: &[String]) -> anyhow::Result<String> {
+fn tests(object: &Object, filter: &[String]) -> anyhow::Result<String> {
     let programs = matching_programs(filter)?;
     let mut runs = Vec::new();
     if !programs.is_empty() {
-        runs.push(
-            [vec!["test", "--package", "agent-user", "--no-fail-fast"], flags("--test", &programs)].concat(),
-        );
+        runs.push([vec!["--package", "agent-user", "--no-fail-fast"], flags("--test", &programs)].concat());
     }
-    let mut by_name = vec!["test", "--workspace", "--no-fail-fast"];
+    let mut by_name = vec!["--workspace", "--no-fail-fast"];
     if !programs.is_empty() {
         by_name.extend(["--lib", "--bins"]); // The others have run whole.
     }
@@ -63,6 +79,8 @@ fn tests(filter: &[String]) -> anyhow::Result<String> {
     let mut result = Ok(());
     for words in runs {
         let mut command = process::cargo();
+        command.arg("test");
+        object.embed(&mut command);
         command.args(words);
         if testbed::is_root() {
             command.env("CI", "true"); // What tests need is there: one that is left is a failure.

@@ -1,0 +1,129 @@
+//! Debian's compiler for its browsers, which comes with `core` for BPF: unpacked into the cache, not installed.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use testbed::cache;
+
+use super::toolchain::{output, say};
+use crate::process;
+
+/// The packages by which the others are found: their versions move.
+const PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev-bpf"];
+/// What those need that is the compiler's own: the rest is everywhere.
+const NEEDED: [&str; 2] = ["libllvm", "libstd-rust-web"];
+
+/// The rustc in the cache, fetched where it is missing. `None` where apt does not have it.
+///
+/// # Errors
+/// Where it cannot be fetched or unpacked although apt has it.
+pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
+    let Some(version) = candidate("libstd-rust-web-dev-bpf") else {
+        return Ok(already_there());
+    };
+    let root = cache::directory()?.join(format!("rustc-web-{}", plain(&version)));
+    let rustc = root.join("usr/bin/rustc");
+    if rustc.is_file() {
+        return Ok(Some(rustc));
+    }
+    let _lock = cache::lock("rustc-web")?;
+    if !rustc.is_file() {
+        say(&format!(
+            "fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB"
+        ))?;
+        fetch(&root).with_context(|| root.display().to_string())?;
+    }
+    Ok(Some(rustc))
+}
+
+/// One that was fetched while apt still had it.
+fn already_there() -> Option<PathBuf> {
+    let cached = fs::read_dir(cache::directory().ok()?).ok()?.flatten();
+    let mut compilers = cached
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("rustc-web-"))
+        .map(|entry| entry.path().join("usr/bin/rustc"));
+    compilers.find(|rustc| rustc.is_file())
+}
+
+/// Unpacks beside the place and renames, so that what is there is whole.
+fn fetch(root: &Path) -> anyhow::Result<()> {
+    let unpacked = root.with_extension("part");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    let packages = unpacked.join("packages");
+    fs::create_dir_all(&packages)?;
+    let mut command = Command::new("apt-get");
+    // As root apt would drop its rights, and could not write here then.
+    command
+        .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
+        .args(all_packages())
+        .current_dir(&packages);
+    process::run(&mut command)?;
+    for package in fs::read_dir(&packages)? {
+        process::run(Command::new("dpkg-deb").arg("-x").arg(package?.path()).arg(&unpacked))?;
+    }
+    fs::remove_dir_all(&packages)?;
+    // rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
+    for directory in fs::read_dir(unpacked.join("usr/lib"))? {
+        let directory = directory?;
+        if !directory.file_name().to_string_lossy().ends_with("-linux-gnu") {
+            continue;
+        }
+        for library in fs::read_dir(directory.path())? {
+            let name = library?.file_name();
+            symlink(Path::new(&directory.file_name()).join(&name), unpacked.join("usr/lib").join(&name))?;
+        }
+    }
+    fs::rename(&unpacked, root)?;
+    Ok(())
+}
+
+fn all_packages() -> Vec<String> {
+    let mut names: Vec<String> = PACKAGES.map(str::to_owned).to_vec();
+    let mut looked = 0;
+    while let Some(name) = names.get(looked).cloned() {
+        looked += 1;
+        let depends = output(Command::new("apt-cache").args(["depends", &name])).unwrap_or_default();
+        for needed in depended(&depends) {
+            if !names.contains(&needed) {
+                names.push(needed);
+            }
+        }
+    }
+    names
+}
+
+/// The packages behind `Depends:` that are the compiler's own.
+fn depended(text: &str) -> Vec<String> {
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.filter(|name| NEEDED.iter().any(|prefix| name.starts_with(prefix))).map(str::to_owned).collect()
+}
+
+/// The version that apt would install; `None` where it knows none.
+fn candidate(package: &str) -> Option<String> {
+    let policy = output(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package]))?;
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    (version != "(none)").then(|| version.to_owned())
+}
+
+/// A version as a part of a file name.
+fn plain(version: &str) -> String {
+    version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compilers_own_packages_are_followed() {
+        let text = "rustc-web\n  Depends: libc6\n  Depends: libllvm22\n |Depends: gcc\n  \
+                    Depends: libstd-rust-web-dev\n  Suggests: libstd-rust-web-x\n";
+        assert_eq!(depended(text), ["libllvm22", "libstd-rust-web-dev"]);
+        assert_eq!(plain("1:1.96.0+dfsg1-1~deb12u2"), "1-1.96.0-dfsg1-1-deb12u2");
+    }
+}

@@ -1,0 +1,64 @@
+//! The BPF programs: the compiler for them, their object, and cargo commands that embed it.
+
+mod debian;
+mod linker;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::process;
+
+/// What `agent-user/build.rs` takes the object from.
+const VARIABLE: &str = "IPA_SIDECAR_EBPF_OBJECT";
+/// Little-endian, as all machines with Ironic's ramdisks are.
+const TARGET: &str = "bpfel-unknown-none";
+
+/// A built object; commands can embed it.
+pub struct Object(PathBuf);
+
+impl Object {
+    /// Builds it, after finding or preparing what that needs.
+    ///
+    /// # Errors
+    /// [`crate::Missing`] with the command that would help, where there is no compiler for BPF; else where the build
+    /// fails.
+    pub fn build() -> anyhow::Result<Self> {
+        let toolchain = toolchain::find()?;
+        let linker = linker::find(&toolchain)?;
+        let directory = target_directory().join("bpf");
+        let mut command = toolchain.cargo();
+        command.args(["build", "--quiet", "--release", "--package", "agent-ebpf", "--bin", "agent-ebpf"]);
+        command.args(["--features", "programs", "--target", TARGET, "--target-dir"]).arg(&directory);
+        let architecture = std::env::consts::ARCH;
+        let flags = [
+            &format!("--cfg=bpf_target_arch=\"{architecture}\""),
+            "-Cdebuginfo=2",
+            "-Clink-arg=--btf",
+            &format!("-Clinker={}", linker.display()),
+        ];
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        process::run(&mut command).with_context(|| format!("with {toolchain}"))?;
+        let object = directory.join(TARGET).join("release/agent-ebpf");
+        let object = std::path::absolute(&object).with_context(|| object.display().to_string())?;
+        Ok(Self(object))
+    }
+
+    /// Makes a cargo command build the daemon with it.
+    pub fn embed(&self, command: &mut Command) {
+        command.args(["--features", "agent-user/ebpf"]).env(VARIABLE, &self.0);
+    }
+
+    /// Its size in KiB, for people.
+    pub fn describe(&self) -> anyhow::Result<String> {
+        let size = std::fs::metadata(&self.0).with_context(|| self.0.display().to_string())?.len();
+        Ok(format!("object of {} KiB", size / 1024))
+    }
+}
+
+fn target_directory() -> PathBuf {
+    let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Path::new(&directory).to_owned()
+}
