@@ -31,6 +31,8 @@ pub mod sureness {
     pub const SOCKET: u32 = 1;
     /// What the connect call returned.
     pub const CALL: u32 = 2;
+    /// What the network said before the caller closed the socket; the kernel was still trying.
+    pub const HINT: u32 = 4;
     /// There is none: the caller closed the socket before the kernel knew an outcome.
     pub const ABANDONED: u32 = 3;
 }

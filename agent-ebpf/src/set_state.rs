@@ -81,7 +81,10 @@ fn end(context: &TracePointContext) -> Option<()> {
     let (errno, sureness) = match kernel::member::<i32>(socket, Offset::SocketError) {
         None => (0, sureness::UNKNOWN),
         Some(0) if still_in_call(socket) => return STARTS.remove(socket).ok(), // connect_exit tells it.
-        Some(0) => (0, sureness::ABANDONED),
+        Some(0) => match kernel::member::<i32>(socket, Offset::SocketHint) {
+            Some(errno) if errno != 0 => (errno.unsigned_abs(), sureness::HINT),
+            _ => (0, sureness::ABANDONED),
+        },
         Some(errno) => (errno.unsigned_abs(), sureness::SOCKET),
     };
     output::submit(kind::CONNECT_FAILED, |event| {

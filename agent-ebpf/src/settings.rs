@@ -57,6 +57,8 @@ pub enum Offset {
     ExitResult,
     /// `struct sock`, `sk_err`.
     SocketError,
+    /// `struct sock`, `sk_err_soft`.
+    SocketHint,
     /// `struct sock`, `__sk_common.skc_net`.
     SocketNamespace,
     /// `struct net`, `ns.inum`.

@@ -44,6 +44,7 @@ pub fn sureness_name(event: &Event) -> &'static str {
     match event.sureness {
         sureness::SOCKET => "socket",
         sureness::CALL => "call",
+        sureness::HINT => "hint",
         sureness::ABANDONED => "abandoned",
         _ => "unknown",
     }

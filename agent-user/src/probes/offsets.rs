@@ -40,6 +40,7 @@ const EXIT: &[Wanted] = &[(Offset::ExitResult, "ret")];
 /// Members of kernel structures: of which, and the path to them.
 const MEMBERS: &[(Offset, &str, &[&str])] = &[
     (Offset::SocketError, "sock", &["sk_err"]),
+    (Offset::SocketHint, "sock", &["sk_err_soft"]),
     (Offset::SocketNamespace, "sock", &["__sk_common", "skc_net"]),
     (Offset::NamespaceInode, "net", &["ns", "inum"]),
     (Offset::TaskFiles, "task_struct", &["files"]),

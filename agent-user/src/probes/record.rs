@@ -107,6 +107,9 @@ impl Recorder {
             cgroup: event.cgroup,
             network_namespace: event.network_namespace,
         };
+        if failure.process == std::process::id() && !failure.ironic {
+            return; // We look whether IPA is up.
+        }
         self.metrics.connect_failure(&failure);
         if self.lines.may_tell() {
             tell(&failure);
@@ -244,6 +247,16 @@ mod tests {
         assert_eq!(kept.len(), 4);
         assert_eq!(kept[0].peer.to_string(), "10.0.0.1:6385");
         assert_eq!((kept[0].comm.as_str(), kept[0].duration), ("ironic-\u{fffd}", Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn our_own_connects_count_towards_the_api_only() {
+        let (mut recorder, _metrics, status, _targets) = recorder();
+        for port in [6385, 9999] {
+            recorder.record(&Event { process: std::process::id(), ..failed("fd00::1", port) });
+        }
+        let kept = status.snapshot().probes.connect_failures;
+        assert_eq!(kept.iter().map(|failure| failure.peer.port()).collect::<Vec<_>>(), [6385]);
     }
 
     #[test]
