@@ -1,6 +1,6 @@
 //! The conductor's call-back: the only proof that the advertised address was right.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use crate::metrics::Metrics;
@@ -58,7 +58,12 @@ impl Callbacks {
 /// Whether the peer is another machine: not loopback, not this address, and none that can be bound here.
 fn is_from_outside(local: SocketAddr, peer: SocketAddr) -> bool {
     let ip = peer.ip();
-    !ip.is_loopback() && ip != local.ip() && UdpSocket::bind((ip, 0)).is_err()
+    !ip.is_loopback() && ip != local.ip() && !is_here(ip)
+}
+
+/// Whether an address is assigned in this network namespace.
+pub(super) fn is_here(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 #[cfg(test)]

@@ -88,7 +88,9 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     if let Err(no_btf) = &members {
         let outcome = errors.and_then(|()| attach(&mut ebpf, &[ERROR_REPORT]));
         report.probes.push((Probe::ErrorReport, outcome));
-        report.notes.push(format!("{no_btf}: connects in other network namespaces are counted too"));
+        report.notes.push(format!(
+            "{no_btf}: connects in other network namespaces that have the same addresses are counted too"
+        ));
     }
     report.probes.push((Probe::Callback, connect));
     let refused = reset.and(members).and_then(|()| attach(&mut ebpf, &[SEND_RESET]));

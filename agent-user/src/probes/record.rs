@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use agent_ebpf::{Event, kind};
 use tokio::sync::watch;
 
-use super::callbacks::Callbacks;
+use super::callbacks::{self, Callbacks};
 use super::errno;
 use super::join::Join;
 use crate::metrics::Metrics;
@@ -55,6 +55,11 @@ impl Recorder {
             self.metrics.probe_events_lost.inc_by(more);
             self.status.update(|status| status.probes.lost = event.lost);
             tracing::warn!(more, all = event.lost, "events of the probes were lost: too many at once");
+        }
+        // Without BTF the programs cannot tell namespaces apart; the address does, as far as it goes.
+        let untold = event.network_namespace == 0 && event.local_port != 0;
+        if untold && event.kind != kind::COUNTERS && !callbacks::is_here(local(event).ip()) {
+            return;
         }
         match event.kind {
             kind::CALLBACK_ESTABLISHED => self.callbacks.established(local(event), peer(event)),

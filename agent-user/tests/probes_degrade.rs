@@ -1,0 +1,259 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
+#![cfg(feature = "ebpf")]
+//! Where BPF is not to be had, or only a part of what it needs: the daemon runs, and names what is missing.
+
+mod probes_setup;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use probes_setup::*;
+use testbed::daemon::Daemon;
+use testbed::needs_root;
+
+const ALL: [&str; 4] = ["connect", "connect_call", "callback", "callback_refused"];
+/// Runs the rest of its words with bpf(2) answering EPERM, as a container's seccomp filter does.
+const WITHOUT_BPF: &str = r#"
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
+program = b"".join(struct.pack("=HBBI", *line) for line in [
+    (LOAD, 0, 0, 0), (EQUAL, 0, 1, number), (RETURN, 0, 0, 0x00050001), (RETURN, 0, 0, 0x7fff0000)])
+buffer = ctypes.create_string_buffer(program)
+class Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("lines", ctypes.c_void_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+filter = Filter(4, ctypes.addressof(buffer))
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0, ctypes.get_errno()  # PR_SET_SECCOMP
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+
+struct Lack {
+    name: &'static str,
+    /// What the daemon runs under.
+    words: &'static [&'static str],
+    reason: &'static str,
+    /// What the detail says.
+    detail: &'static str,
+}
+
+const LACKS: [Lack; 4] = [
+    Lack {
+        name: "seccomp",
+        words: &["python3", "-c", WITHOUT_BPF],
+        reason: "not_permitted",
+        detail: "Operation not permitted",
+    },
+    Lack {
+        name: "unprivileged",
+        words: &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"],
+        reason: "not_permitted",
+        detail: "Operation not permitted",
+    },
+    Lack {
+        name: "root without capabilities",
+        words: &["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"],
+        reason: "not_permitted",
+        detail: "Operation not permitted",
+    },
+    // tracefs is covered, and mounting takes CAP_SYS_ADMIN.
+    Lack {
+        name: "no tracefs",
+        words: &[
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            "mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug && \
+             exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$@\"",
+            "sh",
+        ],
+        reason: "no_tracefs",
+        detail: "tracefs is not mounted at /sys/kernel/tracing",
+    },
+];
+
+#[test]
+fn without_bpf_the_daemon_is_ready_and_names_the_reason() {
+    if !needs_root("without_bpf_the_daemon_is_ready_and_names_the_reason") {
+        return;
+    }
+    for lack in LACKS {
+        let place = Place::new();
+        let daemon = place.daemon_under(lack.words, &["--ironic.api-url=http://10.78.0.1:6385"]);
+        daemon.wait_address(Some(NODE[0]), SOON).unwrap();
+        let ready = daemon.get("/-/ready").unwrap();
+        assert_eq!((ready.status, ready.text().trim_end()), (200, "ready: watching"), "{}", lack.name);
+        for probe in ALL {
+            assert_eq!(
+                reason(&daemon, probe).as_deref(),
+                Some(lack.reason),
+                "{}: {}",
+                lack.name,
+                daemon.log()
+            );
+        }
+        let state = probes(&daemon);
+        let detail = state["list"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains(lack.detail), "{}: {detail}", lack.name);
+        println!("{:26} {:14} {detail}", lack.name, lack.reason);
+        assert_eq!(state["callback"]["source"], "sock_diag");
+        let page = daemon.get("/").unwrap().text();
+        assert!(page.contains("Probes that are missing") && page.contains(lack.reason), "{page}");
+        let metrics = daemon.get("/metrics").unwrap().text();
+        assert!(
+            !metrics.contains("ipa_sidecar_connect_failures_total{"),
+            "a 0 that nobody counts: {metrics}"
+        );
+        drop(daemon);
+
+        let url = "--ironic.api-url=http://10.78.0.1:6385";
+        for (choice, required) in [("auto", false), ("on", true)] {
+            let checks = doctor(&place, lack.words, &[url, &format!("--probe.connect={choice}")]);
+            let check = &checks.iter().find(|(name, _)| name == "probe connect").unwrap().1;
+            assert_eq!((&check["ok"], &check["required"]), (&false.into(), &required.into()), "{check}");
+            assert!(check["found"].as_str().unwrap().contains(lack.detail), "{check}");
+            assert!(check["cost"].as_str().unwrap().contains("are not seen"), "{check}");
+            let capabilities = &checks.iter().find(|(name, _)| name == "capabilities").unwrap().1;
+            assert!(
+                capabilities["found"].as_str().unwrap().contains("CAP_BPF, CAP_PERFMON"),
+                "{capabilities}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wanted_probes_that_are_not_there_are_a_problem() {
+    if !needs_root("wanted_probes_that_are_not_there_are_a_problem") {
+        return;
+    }
+    let place = Place::new();
+    let flags = ["--ironic.api-url=http://10.78.0.1:6385", "--probe.connect=on"];
+    let daemon = place.daemon_under(LACKS[1].words, &flags);
+    daemon.wait_address(Some(NODE[0]), SOON).unwrap();
+    let ready = daemon.get("/-/ready").unwrap();
+    assert_eq!(ready.status, 200);
+    assert!(
+        ready.text().contains("eBPF probes: ") && ready.text().contains("(not_permitted)"),
+        "{}",
+        ready.text()
+    );
+}
+
+/// Only a part of the capabilities: the few that `doctor` names are enough.
+#[test]
+fn the_named_capabilities_are_enough_for_another_user() {
+    if !needs_root("the_named_capabilities_are_enough_for_another_user") {
+        return;
+    }
+    let place = Place::new();
+    // With tracefs there, as on every system with systemd.
+    let words = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tracefs none /sys/kernel/tracing && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
+         --inh-caps=-all,+bpf,+perfmon,+dac_read_search --ambient-caps=-all,+bpf,+perfmon,+dac_read_search -- \"$@\"",
+        "sh",
+    ];
+    let daemon = place.daemon_under(&words, &["--ironic.api-url=http://10.78.0.1:6385"]);
+    for probe in ["connect", "connect_call", "callback"] {
+        assert_eq!(reason(&daemon, probe), None, "{}", daemon.log());
+    }
+    let peer = "10.78.0.1:3000".parse().unwrap();
+    place.attempt(c"seen", peer, How::Blocking);
+    assert_eq!(failure_to(&daemon, peer)["comm"], "seen");
+    assert_no_privileges(&daemon);
+}
+
+#[test]
+fn without_btf_the_errors_come_from_the_reports() {
+    if !needs_root("without_btf_the_errors_come_from_the_reports") {
+        return;
+    }
+    let place = Place::new();
+    let words =
+        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh"];
+    let daemon = place.daemon_under(&words, &["--ironic.api-url=http://10.78.0.1:6385"]);
+    for (probe, expected) in [
+        ("connect", None),
+        ("callback", None),
+        ("error_report", None),
+        ("connect_call", Some("no_btf")),
+        ("callback_refused", Some("no_btf")),
+    ] {
+        assert_eq!(reason(&daemon, probe).as_deref(), expected, "{probe}: {}", daemon.log());
+    }
+    let notes = probes(&daemon)["notes"].to_string();
+    assert!(notes.contains("in other network namespaces that have the same addresses"), "{notes}");
+    let cases = [
+        (c"refused", ROUTER, ["ECONNREFUSED"; 2]),
+        (c"icmp", UNREACHABLE_BEHIND, ["EHOSTUNREACH", "ENETUNREACH"]),
+        (c"silence", SILENT, ["ETIMEDOUT"; 2]),
+    ];
+    let mut ports = 3100..;
+    for (name, to, errno) in cases {
+        for family in FAMILIES {
+            // Another test's failures on its loopback may push ours out of the last ten.
+            let told = ports.by_ref().take(5).find_map(|port| {
+                let peer = SocketAddr::new(to[family].parse().unwrap(), port);
+                place.attempt(name, peer, How::Blocking);
+                let kept = || Some(failures_to(&daemon, peer)).filter(|kept| !kept.is_empty());
+                daemon.wait("the failure", Duration::from_secs(2), kept).ok()
+            });
+            let told = told.unwrap_or_else(|| panic!("{name:?} {family}"));
+            let failure = &told[0];
+            assert_eq!(
+                (&failure["errno"], &failure["comm"]),
+                (&errno[family].into(), &name.to_str().unwrap().into())
+            );
+            assert_eq!(
+                (&failure["errno_source"], told.len()),
+                (&"socket".into(), 1),
+                "two sources, one event"
+            );
+        }
+    }
+}
+
+#[test]
+fn after_attaching_no_privilege_is_left() {
+    if !needs_root("after_attaching_no_privilege_is_left") {
+        return;
+    }
+    let place = Place::new();
+    let mut daemon = place.daemon(&[]);
+    daemon.wait_address(Some(NODE[0]), SOON).unwrap();
+    assert_no_privileges(&daemon);
+    // And the events still come, and the end is a clean one.
+    let peer = "10.78.0.1:3200".parse().unwrap();
+    place.attempt(c"later", peer, How::Blocking);
+    assert_eq!(failure_to(&daemon, peer)["comm"], "later");
+    let (status, took) = daemon.terminate().unwrap();
+    assert!(status.success() && took < Duration::from_secs(2), "{status} {took:?}");
+}
+
+/// Of every thread of the daemon.
+fn assert_no_privileges(daemon: &Daemon) {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    let mut seen = 0;
+    for thread in threads {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert!(status.contains(&format!("{name}:\t0000000000000000\n")), "{status}");
+        }
+        assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
