@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod daemon;
 mod guardian;
+pub mod guest;
 pub mod http;
 pub mod ipa;
 pub mod ironic;

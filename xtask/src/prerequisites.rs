@@ -25,7 +25,7 @@ enum Check {
 /// The first so many of [`NEEDS`] are enough for the demo.
 const NEEDED_BY_DEMO: usize = 3;
 
-static NEEDS: [Need; 10] = [
+static NEEDS: [Need; 11] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -71,6 +71,11 @@ static NEEDS: [Need; 10] = [
         what: "dbus-daemon (the restart of IPA's unit)",
         check: Check::Programs(&["dbus-daemon"]),
         packages: &["dbus"],
+    },
+    Need {
+        what: "qemu-system-x86_64, busybox, cpio (another kernel)",
+        check: Check::Programs(&["qemu-system-x86_64", "busybox", "cpio"]),
+        packages: &["qemu-system-x86", "busybox-static", "cpio"],
     },
 ];
 

@@ -1,0 +1,104 @@
+//! A root file system for a guest: busybox, programs with their libraries, and an `/init`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::kernel::run;
+use crate::cache::at;
+
+/// Where Debian's busybox-static is.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// One in the making, in a directory that goes with it.
+#[derive(Debug)]
+pub struct Initramfs {
+    directory: PathBuf,
+}
+
+impl Initramfs {
+    /// With every applet of busybox, and `init` as `/init`, a script.
+    ///
+    /// # Errors
+    /// Where busybox is missing or the directory cannot be written.
+    pub fn new(name: &str, init: &str) -> io::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("ipa-sidecar-{name}-{}", std::process::id()));
+        let initramfs = Self { directory };
+        for place in ["bin", "proc", "sys", "dev", "tmp", "etc", "run"] {
+            fs::create_dir_all(initramfs.root().join(place))?;
+        }
+        initramfs.add(Path::new(BUSYBOX), "bin/busybox")?;
+        let listed = run(Command::new(BUSYBOX).arg("--list"))?;
+        for applet in String::from_utf8_lossy(&listed.stdout).lines().filter(|applet| *applet != "busybox") {
+            symlink("busybox", initramfs.root().join("bin").join(applet))?;
+        }
+        let place = initramfs.root().join("init");
+        fs::write(&place, init)?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
+        Ok(initramfs)
+    }
+
+    /// Copies a file to a place in it.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn add(&self, file: &Path, place: &str) -> io::Result<()> {
+        let to = self.root().join(place.trim_start_matches('/'));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(file, &to).map(drop).map_err(|error| at(file, &error))
+    }
+
+    /// Copies a program and the libraries that it is linked to.
+    ///
+    /// # Errors
+    /// As [`Initramfs::add`].
+    pub fn add_program(&self, program: &Path, place: &str) -> io::Result<()> {
+        self.add(program, place)?;
+        // A static one has none, which ldd calls a failure.
+        let listed = Command::new("ldd").arg(program).stderr(Stdio::null()).output()?;
+        for word in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+            if word.starts_with('/') {
+                self.add(&fs::canonicalize(word)?, word)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs it; gives the file, which goes with it.
+    ///
+    /// # Errors
+    /// Where `cpio` fails.
+    pub fn pack(&self) -> io::Result<PathBuf> {
+        let image = self.directory.join("image.cpio");
+        let names = run(Command::new("find").arg(".").current_dir(self.root()))?.stdout;
+        let mut cpio = Command::new("cpio")
+            .args(["-o", "-H", "newc", "--quiet", "-R", "0:0", "-F"])
+            .arg(&image)
+            .current_dir(self.root())
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("cpio: {error}")))?;
+        if let Some(input) = &mut cpio.stdin {
+            input.write_all(&names)?;
+        }
+        drop(cpio.stdin.take());
+        match cpio.wait()? {
+            status if status.success() => Ok(image),
+            status => Err(io::Error::other(format!("cpio ended with {status}"))),
+        }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+}
+
+impl Drop for Initramfs {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}

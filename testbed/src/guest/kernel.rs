@@ -1,0 +1,89 @@
+//! Debian's kernel for virtual machines: unpacked into the cache, not installed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::cache::{self, at};
+
+/// Depends on the newest one.
+const META_PACKAGE: &str = "linux-image-cloud-amd64";
+
+/// A kernel and its modules.
+#[derive(Debug)]
+pub struct Kernel {
+    /// What QEMU boots.
+    pub image: PathBuf,
+    /// `/lib/modules/VERSION/kernel`.
+    modules: PathBuf,
+    /// Its version, as `uname -r` says.
+    pub version: String,
+}
+
+impl Kernel {
+    /// Fetches it with apt-get where the cache does not have it; `say` is told before that takes time.
+    ///
+    /// # Errors
+    /// Where apt has no such package, or it cannot be unpacked.
+    pub fn install(say: &mut dyn FnMut(&str)) -> io::Result<Self> {
+        let package = newest()?;
+        let version = package.trim_start_matches("linux-image-").to_owned();
+        let root = cache::directory()?.join(format!("linux-{version}"));
+        let kernel = Self {
+            image: root.join(format!("boot/vmlinuz-{version}")),
+            modules: root.join(format!("lib/modules/{version}/kernel")),
+            version,
+        };
+        let _lock = cache::lock("linux")?;
+        if !kernel.image.is_file() {
+            say(&format!("fetching Linux {} into {}, once", kernel.version, root.display()));
+            fetch(&package, &root)?;
+        }
+        Ok(kernel)
+    }
+
+    /// A module by its path below `kernel`, like `drivers/net/veth.ko`.
+    pub fn module(&self, path: &str) -> PathBuf {
+        self.modules.join(path)
+    }
+}
+
+/// The package that the meta package depends on now; its number moves.
+fn newest() -> io::Result<String> {
+    let output = run(Command::new("apt-cache").args(["depends", META_PACKAGE]))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names
+        .find(|name| name.starts_with("linux-image-"))
+        .map(str::to_owned)
+        .ok_or_else(|| io::Error::other(format!("apt knows no {META_PACKAGE}")))
+}
+
+fn fetch(package: &str, root: &Path) -> io::Result<()> {
+    let unpacked = root.with_extension("part");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    let packages = unpacked.join("packages");
+    fs::create_dir_all(&packages).map_err(|error| at(&packages, &error))?;
+    let mut apt = Command::new("apt-get");
+    run(apt.args(["-q", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(&packages))?;
+    for file in fs::read_dir(&packages)? {
+        run(Command::new("dpkg-deb").arg("-x").arg(file?.path()).arg(&unpacked))?;
+    }
+    fs::remove_dir_all(&packages)?;
+    fs::rename(&unpacked, root)
+}
+
+/// Runs a program; an error where it does not end well, with what it said.
+pub(super) fn run(command: &mut Command) -> io::Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.output().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("{name} ended with {}: {}", output.status, said.trim())))
+}
