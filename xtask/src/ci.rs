@@ -12,7 +12,7 @@ pub fn run() -> anyhow::Result<()> {
     let Some(object) = test::bpf_stage(&mut stages) else {
         return stages.finish();
     };
-    stages.run("fmt", || cargo("fmt --all -- --check", &[]));
+    stages.run("fmt", || cargo("fmt --all -- --check"));
     stages.run("clippy", || {
         let mut command = process::cargo();
         command.args(["clippy", "--workspace", "--all-targets"]);
@@ -20,19 +20,21 @@ pub fn run() -> anyhow::Result<()> {
         process::run(command.args(["--", "-D", "warnings"]))?;
         Ok(String::new())
     });
-    stages.run("clippy without probes", || {
-        cargo("clippy --package agent-user --lib --bins -- -D warnings", &[])
+    stages.run("clippy without probes", || cargo("clippy --package agent-user --lib --bins -- -D warnings"));
+    stages.run("doc", || {
+        let mut command = process::cargo();
+        command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        object.embed(&mut command);
+        process::run(&mut command)?;
+        Ok(String::new())
     });
-    stages.run("doc", || cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]));
     stages.run("deny", deny::run);
     stages.run("dashboards", dashboards::run);
     test::run_stages(&mut stages, &object, &[]);
     stages.finish()
 }
 
-fn cargo(words: &str, environment: &[(&str, &str)]) -> anyhow::Result<String> {
-    let mut command = process::cargo();
-    command.args(words.split(' ')).envs(environment.iter().copied());
-    process::run(&mut command)?;
+fn cargo(words: &str) -> anyhow::Result<String> {
+    process::run(process::cargo().args(words.split(' ')))?;
     Ok(String::new())
 }

@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask COMMAND`.
 #![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
 
+mod bench;
 mod bpf;
 mod build;
 mod ci;
@@ -31,6 +32,7 @@ Usage: cargo xtask COMMAND
                      --port PORT           default 6385; 0 takes a free one
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
+  bench            what the eBPF probes cost a connect, with and without them in turns
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
@@ -87,10 +89,11 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
+        [command] if command == "bench" => bench::run(),
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
-        [command, word, ..] if matches!(command.as_str(), "build" | "ci") => {
+        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
         [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),
