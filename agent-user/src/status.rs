@@ -164,6 +164,8 @@ pub struct ProbesStatus {
     pub connect_failures: VecDeque<ConnectFailure>,
     /// Events that were lost.
     pub lost: u64,
+    /// Runs of the programs that the kernel skipped.
+    pub skipped: u64,
     /// The conductor's call-back.
     pub callback: CallbackStatus,
 }

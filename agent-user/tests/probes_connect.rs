@@ -101,7 +101,7 @@ fn every_failure_is_told_as_the_application_saw_it() {
                 assert!(failure["network_namespace"].is_u64(), "{failure}");
                 // Told by the kernel, before the application's thread ran again.
                 assert!(after <= seen.took && after >= case.at_least, "{after:?} of {:?}", seen.took);
-                assert!(seen.took - after < Duration::from_millis(500), "{after:?} of {:?}", seen.took);
+                assert!(seen.took - after < Duration::from_secs(2), "{after:?} of {:?}", seen.took);
                 told += 1.0;
                 assert_eq!(failures_total(&daemon), told, "one event each: {:#}", probes(&daemon));
             }

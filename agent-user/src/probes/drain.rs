@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_ebpf::{EVENT_LENGTH, Event};
 use tokio::io::unix::AsyncFd;
@@ -17,6 +17,8 @@ const PACE: Duration = Duration::from_millis(50);
 /// Events that fill the ring buffer: 512 KiB, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`); less what may have
 /// been taken back.
 const FULL: usize = 512 * 1024 / (EVENT_LENGTH + 8) - 64;
+/// How often it is looked whether the kernel skipped a program.
+const LOOK: Duration = Duration::from_secs(1);
 /// At most so many are read at once: a storm must not keep the one thread from its other work.
 const BATCH: usize = 4 * FULL;
 
@@ -25,12 +27,14 @@ const BATCH: usize = 4 * FULL;
 pub struct Drain {
     attached: Attached,
     recorder: Recorder,
+    /// When it was last looked for skipped runs.
+    looked: Option<Instant>,
 }
 
 impl Drain {
     /// Of what is attached.
     pub fn new(attached: Attached, recorder: Recorder) -> Self {
-        Self { attached, recorder }
+        Self { attached, recorder, looked: None }
     }
 
     /// Works until it is dropped.
@@ -39,7 +43,7 @@ impl Drain {
         let log = self.attached.log.as_ref().and_then(|log| watched(log.as_fd()));
         let mut more = false;
         loop {
-            if !more && !self.recorder.is_waiting() {
+            if events.is_some() && !more && !self.recorder.is_waiting() {
                 tokio::select! {
                     () = readable(events.as_ref()) => {}
                     () = readable(log.as_ref()) => {}
@@ -68,6 +72,10 @@ impl Drain {
         }
         if let Some(log) = &mut self.attached.log {
             log.flush();
+        }
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.looked = Some(Instant::now());
+            self.recorder.skipped(self.attached.skipped());
         }
         count
     }

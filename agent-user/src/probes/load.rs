@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use aya::maps::{MapData, MapError, MapType, RingBuf};
 use aya::programs::{ProgramError, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::bridge::ToTracing;
 use super::btf::Btf;
@@ -28,12 +30,31 @@ const PER_PROCESSOR: u32 = 256;
 
 /// What is attached; detached when dropped.
 pub struct Attached {
-    /// Holds the programs and maps.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
     /// The events.
     pub events: RingBuf<MapData>,
     /// What the programs log.
     pub log: Option<EbpfLogger<ToTracing>>,
+}
+
+impl Attached {
+    /// How often the kernel skipped a program because it came in an interrupt of another BPF program on the same
+    /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Told for tracepoints since Linux 6.6.
+    pub fn skipped(&self) -> u64 {
+        let descriptors = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        let told = descriptors.filter_map(|descriptor| {
+            let path = format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd());
+            recursion_misses(&std::fs::read_to_string(path).ok()?)
+        });
+        told.sum()
+    }
+}
+
+/// `recursion_misses` of a program's fdinfo, which can be read without privilege (`bpf_prog_show_fdinfo`,
+/// kernel/bpf/syscall.c).
+fn recursion_misses(fdinfo: &str) -> Option<u64> {
+    let mut values = fdinfo.lines().filter_map(|line| line.strip_prefix("recursion_misses:"));
+    values.next()?.trim().parse().ok()
 }
 
 impl std::fmt::Debug for Attached {
@@ -66,6 +87,7 @@ const CONNECT_EXIT: Attachment = ("connect_exit", "syscalls", "sys_exit_connect"
 const SEND_RESET: Attachment = ("send_reset", "tcp", "tcp_send_reset");
 
 fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
+    lift_memory_limit();
     may_use_bpf()?;
     let tracefs = tracefs::find()?;
     let mut offsets = Offsets::new(&tracefs);
@@ -99,8 +121,15 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     let log = EbpfLogger::init_with_logger(&mut ebpf, ToTracing).ok();
     let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
     let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
-    let attached = Attached { _ebpf: ebpf, events, log };
+    let attached = Attached { ebpf, events, log };
     Ok((attached, report))
+}
+
+/// Before Linux 5.11 maps count as locked memory, of which even root has 64 KiB by default. Where the limit cannot be
+/// lifted, creating a map tells.
+fn lift_memory_limit() {
+    let none = Rlimit { current: None, maximum: None };
+    let _ = setrlimit(Resource::Memlock, none);
 }
 
 /// Whether this process may create the newest kind of map that is needed.
@@ -192,4 +221,31 @@ fn classified(error: &(dyn Error + 'static)) -> Unavailable {
 fn is_locked_down() -> bool {
     std::fs::read_to_string("/sys/kernel/security/lockdown")
         .is_ok_and(|text| text.contains("[confidentiality]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_runs_are_read_from_fdinfo() {
+        // Captured on Linux 6.18: the end of /proc/PID/fdinfo/FD of a program.
+        let text =
+            "prog_id:\t104\nrun_time_ns:\t0\nrun_cnt:\t0\nrecursion_misses:\t17\nverified_insns:\t1100\n";
+        assert_eq!(recursion_misses(text), Some(17));
+        assert_eq!(recursion_misses("pos:\t0\nflags:\t02\n"), None);
+    }
+
+    #[test]
+    fn the_error_number_at_the_bottom_decides() {
+        let wrapped = |number| {
+            let io_error = io::Error::from_raw_os_error(number);
+            MapError::CreateError { name: "STARTS".to_owned(), io_error }
+        };
+        let permission = classified(&wrapped(1));
+        assert!(matches!(permission.reason, Reason::NotPermitted | Reason::Lockdown));
+        assert!(permission.detail.contains("STARTS") && permission.detail.contains("not permitted"));
+        assert_eq!(classified(&wrapped(38)).reason, Reason::NoBpf);
+        assert_eq!(classified(&wrapped(12)).reason, Reason::Error);
+    }
 }

@@ -73,6 +73,14 @@ impl Recorder {
         }
     }
 
+    /// How often the kernel has skipped a program until now: what it would have told is unknown.
+    pub fn skipped(&self, runs: u64) {
+        if self.status.snapshot().probes.skipped != runs {
+            tracing::debug!(runs, "the kernel has skipped runs of the probes");
+            self.status.update(|status| status.probes.skipped = runs);
+        }
+    }
+
     /// To be called after a drain.
     pub fn flush(&mut self) {
         if self.join.is_waiting() {

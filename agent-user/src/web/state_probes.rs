@@ -13,6 +13,7 @@ pub(super) struct Probes<'a> {
     list: Vec<ProbeState<'a>>,
     notes: &'a [String],
     events_lost: u64,
+    runs_skipped: u64,
     connect_failures: Vec<Failure<'a>>,
     callback: Callback,
 }
@@ -63,6 +64,7 @@ impl<'a> From<&'a ProbesStatus> for Probes<'a> {
             list: report.probes.iter().map(ProbeState::from).collect(),
             notes: &report.notes,
             events_lost: status.lost,
+            runs_skipped: status.skipped,
             connect_failures: status.connect_failures.iter().map(Failure::from).collect(),
             callback: Callback::from(&status.callback),
         }
