@@ -59,7 +59,7 @@ fn proves(place: &Place, daemon: &Daemon, source: &str) {
             .unwrap();
         assert_eq!(connections(daemon), f64::from(count));
         let state = probes(daemon);
-        assert_eq!(state["callback"]["last_connection"]["peer"], from.to_string(), "{state}");
+        assert_eq!(state["callback"]["last_connection_peer"], from.to_string(), "{state}");
         assert_eq!(state["callback"]["connections"], count);
         drop(listener.accept().unwrap());
     }
@@ -108,7 +108,7 @@ fn ebpf_proves_it_and_tells_who_was_refused() {
             let expected = (before + 1) as f64;
             daemon.wait("it is counted", SOON, || (refused() >= expected).then_some(())).unwrap();
             assert_eq!(refused(), expected);
-            let peer = probes(&daemon)["callback"]["last_refused"]["peer"].as_str().unwrap().to_owned();
+            let peer = probes(&daemon)["callback"]["last_refused_peer"].as_str().unwrap().to_owned();
             assert_eq!(
                 peer.parse::<SocketAddr>().unwrap().ip(),
                 ROUTER[family].parse::<std::net::IpAddr>().unwrap()

@@ -79,6 +79,6 @@ fn the_probes_work_on_linux_6_1() {
         .map(|(peer, errno, target)| (peer.to_owned(), errno.to_owned(), target.to_owned(), "nc".to_owned()));
     assert_eq!(told, expected);
     assert_eq!(probes["callback"]["connections"], 1);
-    let peer = probes["callback"]["last_connection"]["peer"].as_str().unwrap();
+    let peer = probes["callback"]["last_connection_peer"].as_str().unwrap();
     assert!(peer.starts_with("10.78.0.1:"), "{peer}");
 }

@@ -46,15 +46,11 @@ struct Failure<'a> {
 struct Callback {
     source: &'static str,
     connections: u64,
-    last_connection: Option<Contact>,
+    last_connection_seconds_ago: Option<f64>,
+    last_connection_peer: Option<SocketAddr>,
     refused: u64,
-    last_refused: Option<Contact>,
-}
-
-#[derive(Serialize)]
-struct Contact {
-    seconds_ago: f64,
-    peer: SocketAddr,
+    last_refused_seconds_ago: Option<f64>,
+    last_refused_peer: Option<SocketAddr>,
 }
 
 impl<'a> From<&'a ProbesStatus> for Probes<'a> {
@@ -104,15 +100,15 @@ impl<'a> From<&'a ConnectFailure> for Failure<'a> {
 
 impl From<&CallbackStatus> for Callback {
     fn from(status: &CallbackStatus) -> Self {
-        let contact = |last: Option<(Instant, SocketAddr)>| {
-            last.map(|(at, peer)| Contact { seconds_ago: at.elapsed().as_secs_f64(), peer })
-        };
+        let seconds_ago = |(at, _): (Instant, SocketAddr)| at.elapsed().as_secs_f64();
         Self {
             source: status.source,
             connections: status.connections,
-            last_connection: contact(status.last),
+            last_connection_seconds_ago: status.last.map(seconds_ago),
+            last_connection_peer: status.last.map(|(_, peer)| peer),
             refused: status.refused,
-            last_refused: contact(status.last_refused),
+            last_refused_seconds_ago: status.last_refused.map(seconds_ago),
+            last_refused_peer: status.last_refused.map(|(_, peer)| peer),
         }
     }
 }
