@@ -83,14 +83,8 @@ fn peer(family: u16, address: u64, event: &mut Event) -> Option<()> {
     event.family = family;
     event.peer_port = u16::from_be(user(address, 2)?);
     event.peer_address =
-        if family == kernel::AF_INET { mapped(user(address, 4)?) } else { user(address, 8)? };
+        if family == kernel::AF_INET { kernel::mapped(user(address, 4)?) } else { user(address, 8)? };
     Some(())
-}
-
-#[inline(always)]
-fn mapped(ip: [u8; 4]) -> [u8; 16] {
-    let [a, b, c, d] = ip;
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
 #[inline(always)]

@@ -62,6 +62,13 @@ pub fn read<T>(address: u64, offset: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel((address + offset) as *const T) }.ok()
 }
 
+/// An IPv4 address as IPv6 maps it (RFC 4291, section 2.5.5.2).
+#[inline(always)]
+pub fn mapped(ip: [u8; 4]) -> [u8; 16] {
+    let [a, b, c, d] = ip;
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
 /// The inode number of a socket's network namespace if it is the one that counts, or 0 where that cannot be told.
 #[inline(always)]
 pub fn socket_namespace(socket: u64) -> Option<u32> {

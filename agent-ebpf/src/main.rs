@@ -8,12 +8,14 @@ mod callback;
 mod connects;
 mod kernel;
 mod output;
+mod states;
 
 mod connect_enter;
 mod connect_exit;
 mod error_report;
 mod send_reset;
 mod set_state;
+mod set_state_raw;
 
 /// The licence that the helpers want.
 #[unsafe(link_section = "license")]

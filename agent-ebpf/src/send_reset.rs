@@ -51,10 +51,7 @@ fn socket_address(address: u64) -> Option<(u16, u16, [u8; 16])> {
     let family: u16 = kernel::read(address, 0)?;
     let port = u16::from_be(kernel::read(address, 2)?);
     let ip = match family {
-        kernel::AF_INET => {
-            let [a, b, c, d]: [u8; 4] = kernel::read(address, 4)?;
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-        }
+        kernel::AF_INET => kernel::mapped(kernel::read(address, 4)?),
         kernel::AF_INET6 => kernel::read(address, 8)?,
         _ => return None,
     };

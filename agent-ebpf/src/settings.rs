@@ -59,6 +59,22 @@ pub enum Offset {
     SocketError,
     /// `struct sock`, `sk_err_soft`.
     SocketHint,
+    /// `struct sock`, `sk_protocol`; a bit field before Linux 5.6.
+    SocketProtocol,
+    /// `struct sock`, `__sk_common.skc_family`.
+    SocketFamily,
+    /// `struct inet_sock`, `inet_sport`.
+    SocketLocalPort,
+    /// `struct sock`, `__sk_common.skc_dport`.
+    SocketPeerPort,
+    /// `struct inet_sock`, `inet_saddr`.
+    SocketLocalAddress,
+    /// `struct sock`, `__sk_common.skc_daddr`.
+    SocketPeerAddress,
+    /// `struct sock`, `__sk_common.skc_v6_rcv_saddr`.
+    SocketLocalAddress6,
+    /// `struct sock`, `__sk_common.skc_v6_daddr`.
+    SocketPeerAddress6,
     /// `struct sock`, `__sk_common.skc_net`.
     SocketNamespace,
     /// `struct net`, `ns.inum`.

@@ -45,7 +45,7 @@ struct Lack {
     detail: &'static str,
 }
 
-const LACKS: [Lack; 4] = [
+const LACKS: [Lack; 3] = [
     Lack {
         name: "seccomp",
         words: &["python3", "-c", WITHOUT_BPF],
@@ -64,22 +64,56 @@ const LACKS: [Lack; 4] = [
         reason: "not_permitted",
         detail: "Operation not permitted",
     },
-    // tracefs is covered, and mounting takes CAP_SYS_ADMIN.
-    Lack {
-        name: "no tracefs",
-        words: &[
-            "unshare",
-            "--mount",
-            "sh",
-            "-c",
-            "mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug && \
-             exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$@\"",
-            "sh",
-        ],
-        reason: "no_tracefs",
-        detail: "tracefs is not mounted at /sys/kernel/tracing",
-    },
 ];
+
+/// tracefs is covered, and mounting takes CAP_SYS_ADMIN.
+const WITHOUT_TRACEFS: [&str; 6] = [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    "mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug && \
+     exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin -- \"$@\"",
+    "sh",
+];
+const WITHOUT_BTF: &str = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
+
+#[test]
+fn without_tracefs_connects_and_call_backs_are_seen_all_the_same() {
+    if !needs_root("without_tracefs_connects_and_call_backs_are_seen_all_the_same") {
+        return;
+    }
+    let place = Place::new();
+    let daemon = place.daemon_under(&WITHOUT_TRACEFS, &["--ironic.api-url=http://10.78.0.1:6385"]);
+    for (probe, expected) in [
+        ("connect", None),
+        ("callback", None),
+        ("connect_call", Some("no_tracefs")),
+        ("callback_refused", Some("no_tracefs")),
+    ] {
+        assert_eq!(reason(&daemon, probe).as_deref(), expected, "{probe}: {}", daemon.log());
+    }
+    let detail = probes(&daemon)["list"].to_string();
+    assert!(detail.contains("tracefs is not mounted at /sys/kernel/tracing, and cannot be"), "{detail}");
+    let peer = "10.78.0.1:3300".parse().unwrap();
+    place.attempt(c"seen", peer, How::Blocking);
+    let failure = failure_to(&daemon, peer);
+    assert_eq!((&failure["errno"], &failure["comm"]), (&"ECONNREFUSED".into(), &"seen".into()));
+}
+
+#[test]
+fn with_neither_tracefs_nor_btf_nothing_is_seen_and_that_is_said() {
+    if !needs_root("with_neither_tracefs_nor_btf_nothing_is_seen_and_that_is_said") {
+        return;
+    }
+    let place = Place::new();
+    let words = [&["unshare", "--mount", "sh", "-c", WITHOUT_BTF, "sh"][..], &WITHOUT_TRACEFS].concat();
+    let daemon = place.daemon_under(&words, &["--ironic.api-url=http://10.78.0.1:6385"]);
+    for probe in ["connect", "connect_call", "error_report", "callback", "callback_refused"] {
+        assert_eq!(reason(&daemon, probe).as_deref(), Some("no_tracefs"), "{}", daemon.log());
+    }
+    assert_eq!(probes(&daemon)["callback"]["source"], "sock_diag");
+}
 
 #[test]
 fn without_bpf_the_daemon_is_ready_and_names_the_reason() {
@@ -182,8 +216,7 @@ fn without_btf_the_errors_come_from_the_reports() {
         return;
     }
     let place = Place::new();
-    let words =
-        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh"];
+    let words = ["unshare", "--mount", "sh", "-c", WITHOUT_BTF, "sh"];
     let daemon = place.daemon_under(&words, &["--ironic.api-url=http://10.78.0.1:6385"]);
     for (probe, expected) in [
         ("connect", None),

@@ -131,7 +131,8 @@ impl<'a> Btf<'a> {
             let offset = word(self.types, place + 8)?;
             let offset = if head.bit_fields { offset & 0x00ff_ffff } else { offset };
             if self.is_named(member_name, name) {
-                return Some((member_type, offset));
+                let is_bit_field = head.bit_fields && word(self.types, place + 8)? >> 24 != 0;
+                return (!is_bit_field).then_some((member_type, offset));
             }
             if !self.is_named(member_name, "") {
                 return None;
@@ -244,7 +245,7 @@ mod tests {
         }
     }
 
-    /// struct sock { struct sock_common __sk_common; union { int sk_err; const volatile int x; }; unsigned flag:1 }
+    /// struct sock { struct sock_common __sk_common; union { int sk_err; const volatile int x; }; unsigned flag:8 }
     fn sample() -> Vec<u8> {
         let mut writer = Writer::default();
         let int = writer.name("int");
@@ -255,7 +256,7 @@ mod tests {
         writer.record(kind::STRUCT, "sock_common", false, &[("pad", 1, 0), ("skc_net", 3, 384)]); // 4
         writer.record(kind::UNION, "", false, &[("x", 1, 0), ("sk_err", 1, 32)]); // 5
         writer.words(&[0, kind::CONST << 24, 5]); // 6
-        let members = [("__sk_common", 4, 0), ("", 6, 512), ("flag", 1, 1 << 24 | 577)];
+        let members = [("__sk_common", 4, 0), ("", 6, 512), ("flag", 1, 8 << 24 | 576)];
         writer.record(kind::STRUCT, "sock", true, &members); // 7
         writer.record(kind::STRUCT, "socket", false, &[("sk", 1, 192)]); // 8
         writer.bytes()

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aya::maps::{MapData, MapError, MapType, RingBuf};
-use aya::programs::{ProgramError, TracePoint};
+use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -80,6 +80,7 @@ pub fn load(port: u16) -> (Option<Attached>, Report) {
 /// One program and the tracepoint that it goes to.
 type Attachment = (&'static str, &'static str, &'static str);
 
+const SET_STATE_RAW: &str = "set_state_raw";
 const SET_STATE: Attachment = ("set_state", "sock", "inet_sock_set_state");
 const ERROR_REPORT: Attachment = ("error_report", "sock", "inet_sk_error_report");
 const CONNECT_ENTER: Attachment = ("connect_enter", "syscalls", "sys_enter_connect");
@@ -89,12 +90,17 @@ const SEND_RESET: Attachment = ("send_reset", "tcp", "tcp_send_reset");
 fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     lift_memory_limit();
     may_use_bpf()?;
-    let tracefs = tracefs::find()?;
-    let mut offsets = Offsets::new(&tracefs);
-    let state = offsets.read_state();
-    let calls = offsets.read_calls();
-    let reset = offsets.read_reset();
-    let errors = offsets.read_report();
+    let tracefs = tracefs::find();
+    let place = tracefs.as_deref().unwrap_or(Path::new(""));
+    let mut offsets = Offsets::new(place);
+    let mut read = |what: fn(&mut Offsets) -> Result<(), Unavailable>| match &tracefs {
+        Ok(_) => what(&mut offsets),
+        Err(unavailable) => Err(unavailable.clone()),
+    };
+    let state = read(Offsets::read_state);
+    let calls = read(Offsets::read_calls);
+    let reset = read(Offsets::read_reset);
+    let errors = read(Offsets::read_report);
     let members = read_btf(Path::new(BTF), &mut offsets);
     let namespace = match (&members, std::fs::metadata("/proc/self/ns/net")) {
         (Ok(()), Ok(file)) => u32::try_from(file.ino()).unwrap_or(0),
@@ -103,9 +109,14 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
 
     let mut ebpf = open(&offsets, namespace, port)?;
     let mut report = Report::default();
-    let connect = state.and_then(|()| attach(&mut ebpf, &[SET_STATE]));
+    let raw = members.clone().and_then(|()| attach_raw(&mut ebpf));
+    if let Err(why) = &raw {
+        tracing::debug!("the raw tracepoint is not to be had, the slower one is tried: {why}");
+    }
+    let connect = raw.or_else(|_| state.and_then(|()| attach(&mut ebpf, &[SET_STATE])));
     report.probes.push((Probe::Connect, connect.clone()));
-    let call = calls.and(members.clone()).and_then(|()| attach(&mut ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
+    let call = calls.and(members.clone());
+    let call = call.and_then(|()| attach(&mut ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
     report.probes.push((Probe::ConnectCall, call));
     if let Err(no_btf) = &members {
         let outcome = errors.and_then(|()| attach(&mut ebpf, &[ERROR_REPORT]));
@@ -115,7 +126,8 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
         ));
     }
     report.probes.push((Probe::Callback, connect));
-    let refused = reset.and(members).and_then(|()| attach(&mut ebpf, &[SEND_RESET]));
+    let refused = reset.and(members);
+    let refused = refused.and_then(|()| attach(&mut ebpf, &[SEND_RESET]));
     report.probes.push((Probe::CallbackRefused, refused));
 
     let log = EbpfLogger::init_with_logger(&mut ebpf, ToTracing).ok();
@@ -165,29 +177,48 @@ fn open(offsets: &Offsets, namespace: u32, port: u16) -> Result<Ebpf, Unavailabl
     opened.map_err(|error| classified(&error))
 }
 
+/// Attaches the raw tracepoint of socket states.
+fn attach_raw(ebpf: &mut Ebpf) -> Result<(), Unavailable> {
+    let program: &mut RawTracePoint = program(ebpf, SET_STATE_RAW)?;
+    program.load().map_err(|error| refused(SET_STATE_RAW, &error))?;
+    program.attach(SET_STATE.2).map(drop).map_err(|error| classified(&error))
+}
+
 /// Attaches all of them or none.
 fn attach(ebpf: &mut Ebpf, attachments: &[Attachment]) -> Result<(), Unavailable> {
-    for (program, _, _) in attachments {
-        tracepoint(ebpf, program)?.load().map_err(|error| match error {
-            ProgramError::LoadError { io_error, verifier_log } if !is_permission(&io_error) => {
-                let log = verifier_log.to_string();
-                let last = log.lines().rev().find(|line| !line.starts_with("processed ")).unwrap_or_default();
-                Unavailable::new(Reason::Verifier, format!("program {program}: {io_error}: {last}"))
-            }
-            other => classified(&other),
-        })?;
+    for (name, _, _) in attachments {
+        let program: &mut TracePoint = program(ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
     }
-    for (program, category, name) in attachments {
-        tracepoint(ebpf, program)?.attach(category, name).map_err(|error| classified(&error))?;
+    for (name, category, tracepoint) in attachments {
+        let program: &mut TracePoint = program(ebpf, name)?;
+        program.attach(category, tracepoint).map_err(|error| classified(&error))?;
     }
     Ok(())
 }
 
-fn tracepoint<'a>(ebpf: &'a mut Ebpf, program: &str) -> Result<&'a mut TracePoint, Unavailable> {
-    let program = ebpf.program_mut(program).ok_or_else(|| {
-        Unavailable::new(Reason::Error, format!("the object has no program {program}, which is a defect"))
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Unavailable>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or_else(|| {
+        let words = format!("the object has no program {name}, which is a defect");
+        Unavailable::new(Reason::Error, words)
     })?;
     program.try_into().map_err(|error: ProgramError| classified(&error))
+}
+
+/// Why a program could not be loaded; of what the verifier says, the last line.
+fn refused(name: &str, error: &ProgramError) -> Unavailable {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } if !is_permission(io_error) => {
+            let log = verifier_log.to_string();
+            let mut lines = log.lines().rev();
+            let last = lines.find(|line| !line.starts_with("processed ")).unwrap_or_default();
+            Unavailable::new(Reason::Verifier, format!("program {name}: {io_error}: {last}"))
+        }
+        other => classified(other),
+    }
 }
 
 fn is_permission(error: &io::Error) -> bool {

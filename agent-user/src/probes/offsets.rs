@@ -54,6 +54,21 @@ const MEMBERS: &[(Offset, &str, &[&str])] = &[
     (Offset::DeviceNamespace, "net_device", &["nd_net"]),
 ];
 
+/// What the raw tracepoint reads where the tracepoint's record would tell it.
+const SOCKET: &[(Offset, &str, &[&str])] = &[
+    (Offset::SocketProtocol, "sock", &["sk_protocol"]),
+    (Offset::SocketFamily, "sock", &["__sk_common", "skc_family"]),
+    (Offset::SocketLocalPort, "inet_sock", &["inet_sport"]),
+    (Offset::SocketPeerPort, "sock", &["__sk_common", "skc_dport"]),
+    (Offset::SocketLocalAddress, "inet_sock", &["inet_saddr"]),
+    (Offset::SocketPeerAddress, "sock", &["__sk_common", "skc_daddr"]),
+];
+/// The same where the kernel has IPv6.
+const SOCKET6: &[(Offset, &str, &[&str])] = &[
+    (Offset::SocketLocalAddress6, "sock", &["__sk_common", "skc_v6_rcv_saddr"]),
+    (Offset::SocketPeerAddress6, "sock", &["__sk_common", "skc_v6_daddr"]),
+];
+
 /// The array of the object, and why a program may not be able to work.
 #[derive(Debug)]
 pub struct Offsets {
@@ -77,7 +92,10 @@ impl Offsets {
     /// # Errors
     /// The first member that the kernel does not have.
     pub fn read_members(&mut self, btf: &Btf<'_>) -> Result<(), Unavailable> {
-        for (which, structure, path) in MEMBERS {
+        for (which, structure, path) in SOCKET6 {
+            self.set(*which, btf.member_offset(structure, path).unwrap_or(ABSENT));
+        }
+        for (which, structure, path) in MEMBERS.iter().chain(SOCKET) {
             let offset = btf.member_offset(structure, path).ok_or_else(|| {
                 let path = path.join(".");
                 Unavailable::new(Reason::NoBtf, format!("BTF tells no {path} of struct {structure}"))
