@@ -33,7 +33,7 @@ pub fn run() -> anyhow::Result<()> {
     if !testbed::is_root() {
         return Err(Missing("bench makes network namespaces, which needs root".to_owned()).into());
     }
-    prerequisites::ensure_for_demo()?;
+    prerequisites::ensure_to_build()?;
     process::run(&mut build::command()?)?;
     let binary = std::path::absolute(build::binary())?;
     for Workload { name, aim, work } in WORKLOADS {

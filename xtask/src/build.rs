@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::bpf::Object;
-use crate::process;
+use crate::{prerequisites, process};
 
 /// The command that builds it, with the BPF programs in it.
 ///
@@ -27,6 +27,7 @@ pub fn binary() -> PathBuf {
 
 /// Builds the release binary and says where it is.
 pub fn run() -> anyhow::Result<()> {
+    prerequisites::ensure_to_build()?;
     process::run(&mut command()?)?;
     let binary = binary();
     let size = std::fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();

@@ -46,7 +46,7 @@ pub fn run(flags: &[String]) -> anyhow::Result<()> {
                      sudo --preserve-env=PATH,HOME cargo xtask demo --once";
         return Err(Missing(words.to_owned()).into());
     }
-    prerequisites::ensure_for_demo()?;
+    prerequisites::ensure_to_build()?;
     eprintln!("Building ipa-sidecar (some minutes the first time)");
     process::build_quietly(&mut build::command()?)?;
     let stage = Stage::new()?;

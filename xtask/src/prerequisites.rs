@@ -22,8 +22,8 @@ enum Check {
     Python(&'static str),
 }
 
-/// The first so many of [`NEEDS`] are enough for the demo.
-const NEEDED_BY_DEMO: usize = 3;
+/// The first so many of [`NEEDS`] are enough to build, and for the demo.
+const NEEDED_TO_BUILD: usize = 3;
 
 static NEEDS: [Need; 11] = [
     Need {
@@ -91,8 +91,8 @@ pub fn ensure() -> anyhow::Result<String> {
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn ensure_for_demo() -> anyhow::Result<String> {
-    ensure_of(&NEEDS[..NEEDED_BY_DEMO])
+pub fn ensure_to_build() -> anyhow::Result<String> {
+    ensure_of(&NEEDS[..NEEDED_TO_BUILD])
 }
 
 fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {
@@ -115,16 +115,29 @@ fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {
     Err(Missing(format!("apt-get has done its work, and yet:\n{}", advice(&still))).into())
 }
 
+/// Fetches apt's lists, which a fresh machine does not have. Without root or apt-get it does nothing: what is looked
+/// for is then missing, and said to be.
+///
+/// # Errors
+/// Where apt-get fails.
+pub fn refresh_apt_lists() -> anyhow::Result<()> {
+    if testbed::is_root() && in_path("apt-get") {
+        process::run(apt().arg("update"))?;
+    }
+    Ok(())
+}
+
 fn install(packages: &[&str]) -> anyhow::Result<()> {
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        // A package's service (prometheus) is not wanted, only its programs: nothing gets started.
-        command.env("DEBIAN_FRONTEND", "noninteractive").env("SYSTEMD_OFFLINE", "1").env("RUNLEVEL", "1");
-        command.args(["-q", "-o", "Dpkg::Use-Pty=0"]);
-        command
-    };
-    process::run(apt().arg("update"))?;
+    refresh_apt_lists()?;
     process::run(apt().args(["-y", "--no-install-recommends", "install"]).args(packages))
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    // A package's service (prometheus) is not wanted, only its programs: nothing gets started.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("SYSTEMD_OFFLINE", "1").env("RUNLEVEL", "1");
+    command.args(["-q", "-o", "Dpkg::Use-Pty=0"]);
+    command
 }
 
 fn missing(needs: &'static [Need]) -> Vec<&'static Need> {

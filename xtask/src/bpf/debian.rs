@@ -9,10 +9,13 @@ use anyhow::Context;
 use testbed::cache;
 
 use super::toolchain::{output, say};
+use crate::prerequisites::refresh_apt_lists;
 use crate::process;
 
 /// The packages by which the others are found: their versions move.
-const PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev-bpf"];
+const PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", CORE];
+/// The one with `core` for BPF.
+const CORE: &str = "libstd-rust-web-dev-bpf";
 /// What those need that is the compiler's own: the rest is everywhere.
 const NEEDED: [&str; 2] = ["libllvm", "libstd-rust-web"];
 
@@ -21,8 +24,16 @@ const NEEDED: [&str; 2] = ["libllvm", "libstd-rust-web"];
 /// # Errors
 /// Where it cannot be fetched or unpacked although apt has it.
 pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
-    let Some(version) = candidate("libstd-rust-web-dev-bpf") else {
-        return Ok(already_there());
+    let mut version = candidate(CORE);
+    if version.is_none() {
+        if let Some(rustc) = already_there() {
+            return Ok(Some(rustc));
+        }
+        refresh_apt_lists()?;
+        version = candidate(CORE);
+    }
+    let Some(version) = version else {
+        return Ok(None);
     };
     let root = cache::directory()?.join(format!("rustc-web-{}", plain(&version)));
     let rustc = root.join("usr/bin/rustc");
