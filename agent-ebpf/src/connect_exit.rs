@@ -30,17 +30,20 @@ pub fn connect_exit(context: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn try_connect_exit(context: &TracePointContext) -> Option<()> {
-    let result: i64 = kernel::field(context, Offset::ExitResult)?;
-    if result >= 0 {
-        return None;
-    }
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: only this thread's own programs write its entry.
-    let call = *unsafe { CALLS.get(thread) }?;
+    let call = unsafe { CALLS.get(thread) }.copied();
     let _ = CALLS.remove(thread);
-    let errno = -result;
-    if call.socket != 0 || errno > LAST_ERRNO || NO_FAILURE.contains(&errno) {
+    let errno = -kernel::field::<i64>(context, Offset::ExitResult)?;
+    if errno <= 0 || errno > LAST_ERRNO || NO_FAILURE.contains(&errno) {
         return None;
+    }
+    let Some(call) = call else {
+        output::count_lost(); // It found no room, or began before this program was there.
+        return None;
+    };
+    if call.socket != 0 {
+        return None; // The socket's state told it.
     }
     let family: u16 = user(call.address, 0)?;
     if family != kernel::AF_INET && family != kernel::AF_INET6 {

@@ -4,9 +4,10 @@ use agent_ebpf::{COMM_LENGTH, Event};
 use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::LruHashMap;
+use aya_ebpf::maps::HashMap;
 
-/// Entries; user space gives more to machines of many processors, whose free lists are per processor.
+/// Connects under way at once, and threads inside connect(2). What does not fit counts as lost; a map that forgets the
+/// oldest would do so in silence, and costs half as much again.
 const ENTRIES: u32 = 4096;
 
 /// Who connects. Only while it calls connect is the current task the right one.
@@ -54,10 +55,10 @@ pub struct Call {
 
 /// By the socket's address.
 #[map]
-pub static STARTS: LruHashMap<u64, Start> = LruHashMap::with_max_entries(ENTRIES, 0);
+pub static STARTS: HashMap<u64, Start> = HashMap::with_max_entries(ENTRIES, 0);
 /// By process and thread.
 #[map]
-pub static CALLS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(ENTRIES, 0);
+pub static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(ENTRIES, 0);
 
 impl Caller {
     /// The current task.

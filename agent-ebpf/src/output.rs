@@ -14,7 +14,7 @@ const LENGTH: u32 = 512 * 1024;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(LENGTH, 0);
-/// Events that found the ring buffer full.
+/// Events that found the ring buffer full, and connects that found no room in the maps.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// Hands an event to user space, filled in its place in the ring buffer, since a program has 512 bytes of stack; taken
@@ -43,7 +43,7 @@ pub fn submit(kind: u32, fill: impl FnOnce(&mut Event) -> Option<()>) {
 /// LOST += 1, whole also beside other processors. Rust has no atomic read-modify-write for BPF; the machine has this one
 /// since ever.
 #[inline(always)]
-fn count_lost() {
+pub fn count_lost() {
     // SAFETY: the address is that of a u64, in a map that every processor may write.
     unsafe {
         asm!(

@@ -64,6 +64,7 @@ fn begin(change: &impl Change) -> Option<()> {
     let start = Start { started, caller: Caller::current(descriptor), network_namespace, reserved: 0 };
     let inserted = STARTS.insert(socket, start, 0);
     if let Err(error) = inserted {
+        output::count_lost();
         warn!(change.context(), "a connect cannot be remembered: error {}", error);
     }
     Some(())

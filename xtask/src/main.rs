@@ -84,7 +84,10 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         print!("{USAGE}");
         return Ok(());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
+    // As cargo sets it, not as it was when this was built: a copied or moved checkout works on itself.
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&manifest).parent().context("xtask has no parent directory")?;
     std::env::set_current_dir(root).with_context(|| format!("cannot go to {}", root.display()))?;
     match arguments {
         [command] if command == "build" => build::run(),

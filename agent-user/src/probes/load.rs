@@ -22,12 +22,6 @@ use super::tracefs;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
 /// The kernel's types.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
-/// At least so many connects can be under way at once.
-const CONNECTS: u32 = 4096;
-/// The free lists of an LRU map are kept per processor, in so many entries (`LOCAL_FREE_TARGET`,
-/// kernel/bpf/bpf_lru_list.c); with fewer it would forget what is new.
-const PER_PROCESSOR: u32 = 256;
-
 /// What is attached; detached when dropped.
 pub struct Attached {
     ebpf: Ebpf,
@@ -164,15 +158,10 @@ fn read_btf(path: &Path, offsets: &mut Offsets) -> Result<(), Unavailable> {
 }
 
 fn open(offsets: &Offsets, namespace: u32, port: u16) -> Result<Ebpf, Unavailable> {
-    let processors =
-        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    let entries = CONNECTS.max(processors.saturating_mul(PER_PROCESSOR));
     let opened = EbpfLoader::new()
         .override_global("OFFSETS", offsets.values(), true)
         .override_global("NETWORK_NAMESPACE", &namespace, true)
         .override_global("PORT", &port, true)
-        .map_max_entries("STARTS", entries)
-        .map_max_entries("CALLS", entries)
         .load(OBJECT);
     opened.map_err(|error| classified(&error))
 }
