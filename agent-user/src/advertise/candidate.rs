@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::facts::{Candidate, Destination, RouteFailure};
 use super::{CandidateTrace, Origin, Refusal};
 use crate::agent_url::{Reason, address_class};
-use crate::rtnl::Errno;
+use crate::rtnl::{Errno, Link};
 
 /// Judges every candidate towards one address of the API.
 pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> Vec<CandidateTrace> {
@@ -80,7 +80,7 @@ fn judge(ip: IpAddr, candidate: &Candidate, interface: Option<&str>) -> Candidat
     CandidateTrace {
         ip,
         source: Some(candidate.source),
-        device: candidate.link.as_ref().map(|link| link.name.clone()),
+        device: candidate.link.as_ref().map(Link::shown),
         // Table 0: no table had the route.
         table: candidate.route.ok().and_then(|route| route.table).filter(|table| *table != 0),
         accepted: refused.is_none(),
@@ -121,8 +121,8 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
     let Some(link) = &candidate.link else {
         return Some((Refusal::DeviceDown, "the outgoing device is gone".to_owned()));
     };
-    let name = &link.name;
-    if let Some(wanted) = interface.filter(|wanted| wanted != name) {
+    let name = link.shown();
+    if let Some(wanted) = interface.filter(|wanted| *wanted != link.name) {
         return Some((Refusal::WrongDevice, format!("the route leaves by {name}, and {wanted} is wanted")));
     }
     if !link.up {

@@ -219,13 +219,13 @@ fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     }
     Some(Decision {
         address: Some(Host::Ip(ip)),
-        device: Some(link.name.clone()),
+        device: Some(link.shown()),
         family: Some(Family::of(ip)),
         origin: Some(Origin::Pinned),
         callback_url: Some(url),
         valid: link.carrier,
         refusal: (!link.carrier).then_some(Refusal::NoCarrier),
-        detail: (!link.carrier).then(|| format!("{} has no carrier", link.name)),
+        detail: (!link.carrier).then(|| format!("{} has no carrier", link.shown())),
         ..Decision::none(Refusal::NoRoute)
     })
 }

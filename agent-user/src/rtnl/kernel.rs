@@ -12,6 +12,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use super::question::{Extent, QuestionSocket, Seen};
 use super::{Errno, RtnlError};
 use crate::metrics::Metrics;
+use crate::params::printable;
 
 /// `IPPROTO_TCP` (`include/uapi/linux/in.h`).
 const TCP: u8 = 6;
@@ -80,6 +81,13 @@ pub struct Link {
     pub kind: Option<String>,
     /// The bus device behind it, as under `/sys/class/net/NAME/device` (5.14 and newer).
     pub parent: Option<String>,
+}
+
+impl Link {
+    /// The name as it may be shown: the kernel takes any bytes but blanks, `/` and `:` in one, escape sequences too.
+    pub fn shown(&self) -> String {
+        printable(&self.name)
+    }
 }
 
 /// The question socket.
@@ -222,7 +230,7 @@ fn route_address(ip: IpAddr) -> RouteAddress {
     }
 }
 
-fn read_route(message: RouteMessage) -> Result<Route, RtnlError> {
+pub(super) fn read_route(message: RouteMessage) -> Result<Route, RtnlError> {
     let mut route = Route { source: None, device: None, table: None };
     for attribute in message.attributes {
         match attribute {
@@ -243,7 +251,7 @@ fn read_route(message: RouteMessage) -> Result<Route, RtnlError> {
     }
 }
 
-fn read_address(message: &AddressMessage) -> Option<Address> {
+pub(super) fn read_address(message: &AddressMessage) -> Option<Address> {
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     let (mut address, mut local) = (None, None);
     for attribute in &message.attributes {
@@ -268,7 +276,7 @@ fn read_address(message: &AddressMessage) -> Option<Address> {
     })
 }
 
-fn as_link(message: RouteNetlinkMessage) -> Option<Link> {
+pub(super) fn as_link(message: RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(message) = message else {
         return None;
     };

@@ -210,7 +210,7 @@ fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candi
     let Some(first) = first.or_else(|| beside.first()).copied() else {
         // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
         return Err(if link.up {
-            RouteFailure::NoAddressOnDevice(link.name)
+            RouteFailure::NoAddressOnDevice(link.shown())
         } else {
             RouteFailure::Kernel(Errno::NETDOWN)
         });
