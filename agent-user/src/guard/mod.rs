@@ -20,6 +20,8 @@ mod upstream;
 pub use gate::Restarts;
 pub use proxy::{GuardError, bind, serve};
 pub use request::guard_url;
+#[doc(hidden)] // For fuzzing.
+pub use request::{Era, HeartbeatBody, Kind, classify, split_path};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

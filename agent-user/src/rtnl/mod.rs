@@ -4,6 +4,8 @@
 //! storm of changes cannot delay an answer. No route is ever kept here.
 
 mod connections;
+#[doc(hidden)]
+pub mod datagram;
 mod errno;
 mod frames;
 mod kernel;

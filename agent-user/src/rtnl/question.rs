@@ -106,50 +106,76 @@ impl QuestionSocket {
     where
         M: NetlinkDeserializable,
     {
-        let mut found = Vec::new();
-        let mut interrupted = false;
+        let mut answer = Answer::to(self.sequence, extent);
         loop {
-            let bytes = match self.socket.receive()? {
+            let datagram = match self.socket.receive()? {
                 Received::Datagram(bytes) => bytes,
                 Received::Spoofed => continue,
                 Received::Truncated => return Err(RtnlError::Undecodable("truncated".to_owned())),
                 Received::Overrun => return Err(RtnlError::Interrupted),
             };
-            for frame in frames(bytes) {
-                let frame = frame.map_err(|BrokenFrame| RtnlError::Undecodable("broken frame".to_owned()))?;
-                if frame.sequence != self.sequence {
-                    continue; // The rest of an answer that was given up.
-                }
-                interrupted |= frame.flags & NLM_F_DUMP_INTR != 0;
-                let decoded = NetlinkMessage::<M>::deserialize(frame.bytes);
-                match decoded.map(|message| message.payload) {
-                    Ok(NetlinkPayload::InnerMessage(message)) => {
-                        found.extend(pick(message));
-                        if extent == Extent::One {
-                            return Ok(Seen { found, complete: true });
-                        }
-                    }
-                    Ok(NetlinkPayload::Error(error)) => {
-                        let errno = Errno(error.raw_code().saturating_abs());
-                        return Err(match complaint(&frame) {
-                            // EINVAL is also what a blackhole route answers, but then without a complaint.
-                            Some(text) if errno == Errno::INVAL => RtnlError::Malformed(text),
-                            _ => RtnlError::Refused(errno),
-                        });
-                    }
-                    Ok(NetlinkPayload::Done(_)) => {
-                        let complete = !interrupted;
-                        return Ok(Seen { found, complete });
-                    }
-                    Ok(_) => {}
-                    // One message of a dump that the decoder does not know must not hide the others.
-                    Err(error) if extent == Extent::Dump => {
-                        tracing::debug!(%error, "a message of a dump cannot be read");
-                    }
-                    Err(error) => return Err(RtnlError::Undecodable(error.to_string())),
-                }
+            if answer.take(datagram, pick)? {
+                return Ok(answer.seen);
             }
         }
+    }
+}
+
+/// The answer to one question, as its datagrams bring it. Pure.
+#[derive(Debug)]
+pub struct Answer<T> {
+    sequence: u32,
+    extent: Extent,
+    seen: Seen<T>,
+}
+
+impl<T> Answer<T> {
+    /// Nothing has come yet of the answer to the question with this sequence number.
+    pub fn to(sequence: u32, extent: Extent) -> Self {
+        Self { sequence, extent, seen: Seen { found: Vec::new(), complete: true } }
+    }
+
+    /// Takes what `pick` wants of a datagram's messages. True where the answer has ended with it.
+    ///
+    /// # Errors
+    /// `Refused` carries the kernel's error number.
+    pub fn take<M>(&mut self, datagram: &[u8], pick: &impl Fn(M) -> Option<T>) -> Result<bool, RtnlError>
+    where
+        M: NetlinkDeserializable,
+    {
+        for frame in frames(datagram) {
+            let frame = frame.map_err(|BrokenFrame| RtnlError::Undecodable("broken frame".to_owned()))?;
+            if frame.sequence != self.sequence {
+                continue; // The rest of an answer that was given up.
+            }
+            self.seen.complete &= frame.flags & NLM_F_DUMP_INTR == 0;
+            let decoded = NetlinkMessage::<M>::deserialize(frame.bytes);
+            match decoded.map(|message| message.payload) {
+                Ok(NetlinkPayload::InnerMessage(message)) => {
+                    self.seen.found.extend(pick(message));
+                    if self.extent == Extent::One {
+                        self.seen.complete = true;
+                        return Ok(true);
+                    }
+                }
+                Ok(NetlinkPayload::Error(error)) => {
+                    let errno = Errno(error.raw_code().saturating_abs());
+                    return Err(match complaint(&frame) {
+                        // EINVAL is also what a blackhole route answers, but then without a complaint.
+                        Some(text) if errno == Errno::INVAL => RtnlError::Malformed(text),
+                        _ => RtnlError::Refused(errno),
+                    });
+                }
+                Ok(NetlinkPayload::Done(_)) => return Ok(true),
+                Ok(_) => {}
+                // One message of a dump that the decoder does not know must not hide the others.
+                Err(error) if self.extent == Extent::Dump => {
+                    tracing::debug!(%error, "a message of a dump cannot be read");
+                }
+                Err(error) => return Err(RtnlError::Undecodable(error.to_string())),
+            }
+        }
+        Ok(false)
     }
 }
 

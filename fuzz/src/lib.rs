@@ -1,0 +1,33 @@
+//! What every input must hold to, one function per fuzz target. `agent-user/tests/fuzz_corpus.rs` has the same functions
+//! run over the corpus with every `cargo test`.
+
+mod agent_url;
+mod heartbeat;
+mod kernel;
+mod parameters;
+mod replies;
+
+pub use agent_url::agent_url;
+pub use heartbeat::{guard_path, heartbeat};
+pub use kernel::{netlink, probe_btf, probe_event, probe_format};
+pub use parameters::{cmdline, ipa_config, superblock};
+pub use replies::{ironic_error, ironic_lookup};
+
+/// A fuzz target.
+pub type Target = fn(&[u8]);
+
+/// Every target with the name of its corpus.
+pub const TARGETS: [(&str, Target); 12] = [
+    ("agent_url", agent_url),
+    ("cmdline", cmdline),
+    ("guard_path", guard_path),
+    ("heartbeat", heartbeat),
+    ("ipa_config", ipa_config),
+    ("ironic_error", ironic_error),
+    ("ironic_lookup", ironic_lookup),
+    ("netlink", netlink),
+    ("probe_btf", probe_btf),
+    ("probe_event", probe_event),
+    ("probe_format", probe_format),
+    ("superblock", superblock),
+];
