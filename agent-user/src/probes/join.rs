@@ -68,13 +68,18 @@ impl Join {
     }
 
     /// Gives the failures whose error did not come in time. `now` is the time of the newest event, in nanoseconds of
-    /// the events' clock, or later.
+    /// the events' clock, or later; what claims to be of a time to come is not waited for.
     pub fn overdue(&mut self, now: u64) -> Vec<Event> {
-        let old = |event: &Event, age: Duration| now.saturating_sub(event.ended) > nanoseconds(age);
+        let old = |event: &Event, age: Duration| now.abs_diff(event.ended) > nanoseconds(age);
         self.reports.retain(|report| !old(report, WAIT));
         self.echoes.retain(|failure| !old(failure, ECHO));
         let due = self.waiting.iter().take_while(|event| old(event, WAIT)).count();
         self.waiting.drain(..due).collect()
+    }
+
+    /// Gives all that wait: nothing more comes.
+    pub fn rest(&mut self) -> Vec<Event> {
+        self.waiting.drain(..).collect()
     }
 
     /// Whether a failure waits for its error.
@@ -177,6 +182,17 @@ mod tests {
         assert_eq!(join.push(report(2, 104, MS)), []);
         assert_eq!(join.overdue(100 * MS), []);
         assert_eq!(join.overdue(300 * MS), [failed(1, 0, sureness::UNKNOWN, MS)]);
+    }
+
+    #[test]
+    fn an_event_of_a_time_to_come_holds_nothing_up() {
+        let mut join = Join::new(true);
+        let odd = failed(1, 0, sureness::UNKNOWN, u64::MAX - 1);
+        assert_eq!(join.push(odd), []);
+        assert_eq!(join.push(failed(2, 0, sureness::UNKNOWN, MS)), []);
+        assert_eq!(join.overdue(300 * MS), [odd, failed(2, 0, sureness::UNKNOWN, MS)]);
+        assert_eq!(join.push(odd), []);
+        assert_eq!((join.rest(), join.is_waiting()), (vec![odd], false));
     }
 
     #[test]

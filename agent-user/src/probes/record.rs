@@ -84,25 +84,23 @@ impl Recorder {
     /// To be called after a drain.
     pub fn flush(&mut self) {
         if self.join.is_waiting() {
-            self.let_go(monotonic_nanoseconds());
+            for failure in self.join.overdue(monotonic_nanoseconds()) {
+                self.failure(&failure);
+            }
         }
     }
 
     /// To be called at the end: nothing more comes.
     pub fn finish(&mut self) {
-        self.let_go(u64::MAX);
+        for failure in self.join.rest() {
+            self.failure(&failure);
+        }
         self.lines.tell_suppressed();
     }
 
     /// Whether a failure waits for its error.
     pub fn is_waiting(&self) -> bool {
         self.join.is_waiting()
-    }
-
-    fn let_go(&mut self, now: u64) {
-        for failure in self.join.overdue(now) {
-            self.failure(&failure);
-        }
     }
 
     fn failure(&mut self, event: &Event) {
