@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ pub enum DaemonError {
 /// Why the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGHUP.
     Signal,
     /// `/etc/.rescued` appeared.
     Rescued,
@@ -84,6 +85,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             "--web.config.file is not in this version: TLS and passwords that it asks for would not be there",
         ));
     }
+    dump_no_core();
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
     let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -170,6 +172,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     tracing::info!(?ended, "ended");
     Ok(ended)
+}
+
+/// The token is in our memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
+/// 1 it does not (`vfs_coredump`, fs/coredump.c); either is too little for a file.
+fn dump_no_core() {
+    let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
 }
 
 fn writes_dropin(mode: Mode) -> bool {
@@ -263,22 +275,28 @@ async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
     if IpaProbe::new(port)?.ask().await.up { Err(DaemonError::IpaPresent(port)) } else { Ok(()) }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT, and SIGHUP: there is nothing to read again, and the terminal that it was started from may be gone.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, DaemonError> {
         let listen = |kind| signal(kind).map_err(DaemonError::Signal);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
     async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
@@ -286,10 +304,19 @@ impl Signals {
 /// Runs a future on a runtime of one thread; blocking questions to the kernel have a thread of their own.
 ///
 /// # Errors
-/// Where the runtime cannot be made.
+/// Where the runtime cannot be made, or there is no thread to be had (RLIMIT_NPROC, TasksMax).
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        // Once there it stays: the next question must not fail for want of a thread.
+        .thread_keep_alive(Duration::MAX)
+        .build()?;
+    // Without any thread of its kind the runtime would panic at the first question.
+    let tried = std::thread::Builder::new().spawn(|| ());
+    let tried = tried
+        .map_err(|error| std::io::Error::new(error.kind(), format!("no thread can be started: {error}")))?;
+    let _ = tried.join(); // It has nothing to panic about.
     let output = runtime.block_on(future);
     // A question that hangs in the kernel must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(500));

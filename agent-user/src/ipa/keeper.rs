@@ -19,6 +19,8 @@ use super::dropin;
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
+/// Whether it is still there is looked at so often: somebody may clear the directory away.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// What the drop-in says besides the address.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ pub async fn keep(
         }
         tokio::select! {
             changed = decisions.changed() => if changed.is_err() { return },
-            () = sleep(RETRY), if failed => {}
+            () = sleep(if failed { RETRY } else { LOOK }) => {}
         }
     }
 }

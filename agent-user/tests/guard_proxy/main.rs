@@ -14,6 +14,7 @@ mod setup;
 mod bytes;
 mod gate;
 mod heartbeat;
+mod hostile;
 mod http;
 mod latency;
 mod observed;
