@@ -174,6 +174,41 @@ fn a_hostile_medium_gives_problems_and_nothing_else() {
 }
 
 #[test]
+fn huge_and_binary_parameters_are_survived() {
+    if !is_root() {
+        return;
+    }
+    let cmdline = "boot_method=vmedia ipa-api-url=http://192.0.2.1:6385";
+    let mut machine = Machine::new();
+    machine.write("cmdline", cmdline);
+    machine.write("medium/parameters.txt", "");
+    std::fs::File::create(machine.path("medium/parameters.txt")).unwrap().set_len(1024 * 1024 + 1).unwrap();
+    let huge = insert(&mut machine, "ir-vfd-dev", "medium");
+    let loaded = machine.load(&[]).unwrap();
+    assert_eq!(entry(&loaded, "ironic.api-url").1, "cmdline");
+    let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].contains("larger than"), "{said:?}");
+    drop(huge);
+
+    // Every byte value, escape sequences, no end of line, and in between a value that is one.
+    let mut machine = Machine::new();
+    machine.write("cmdline", cmdline);
+    let mut bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    bytes.extend_from_slice(
+        b" ipa-advertise-port=\x1b[31m7 ipa-lookup-timeout=\xff\xfe ipa-advertise-host=192.0.2.9 =\0=",
+    );
+    machine.write("medium/parameters.txt", "");
+    std::fs::write(machine.path("medium/parameters.txt"), bytes).unwrap();
+    let _binary = insert(&mut machine, "ir-vfd-dev", "medium");
+    let loaded = machine.load(&[]).unwrap();
+    assert_eq!(loaded.parameters.advertise.host.as_ref().unwrap().to_string(), "192.0.2.9");
+    assert_eq!(entry(&loaded, "advertise.port").1, "default");
+    let said: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|line| !line.chars().any(char::is_control)), "{said:?}");
+}
+
+#[test]
 fn other_devices_are_left_alone() {
     if !is_root() {
         return;

@@ -148,7 +148,13 @@ impl Monitor {
 
 /// Reads and counts one datagram.
 fn note(socket: &mut NetlinkSocket, metrics: &Metrics) -> io::Result<()> {
-    match socket.receive()? {
+    count(&socket.receive()?, metrics);
+    Ok(())
+}
+
+/// Whatever it is: it counts, and nothing in it is an error.
+fn count(received: &Received<'_>, metrics: &Metrics) {
+    match received {
         Received::Datagram(bytes) => {
             for frame in frames(bytes) {
                 match frame {
@@ -161,5 +167,37 @@ fn note(socket: &mut NetlinkSocket, metrics: &Metrics) -> io::Result<()> {
         Received::Spoofed => metrics.netlink_message(ChangeKind::Spoofed),
         Received::Overrun => metrics.netlink_overruns.inc(),
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_what_stands_before_it_too() {
+        let metrics = Metrics::new().unwrap();
+        // RTM_NEWROUTE with an empty body, then a message whose length is a lie.
+        let mut datagram = [&16u32.to_ne_bytes()[..], &24u16.to_ne_bytes(), &[0; 10]].concat();
+        datagram.extend([9, 0, 0, 0, 1, 2, 3]);
+        for received in [
+            Received::Datagram(&datagram),
+            Received::Datagram(&[0x5a; 3]),
+            Received::Datagram(&[]),
+            Received::Truncated,
+            Received::Spoofed,
+            Received::Overrun,
+        ] {
+            count(&received, &metrics);
+        }
+        let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+        for (sample, value) in [
+            ("netlink_messages_total{type=\"route\"}", 1),
+            ("netlink_messages_total{type=\"spoofed\"}", 1),
+            ("netlink_messages_total{type=\"other\"}", 0),
+            ("netlink_decode_errors_total", 3),
+            ("netlink_overruns_total", 1),
+        ] {
+            assert!(text.contains(&format!("ipa_sidecar_{sample} {value}\n")), "{sample}: {text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use testbed::http::Http;
 use testbed::needs_root;
 use testbed::stand_in::StandIn;
 
-use super::setup::{API, Lab, MAC, NODE, SOON, TIMEOUT_FLAG, URL, events, metric, token};
+use super::setup::{API, Lab, MAC, NODE, PREFIX, SOON, TIMEOUT_FLAG, URL, events, metric, token};
 
 /// Lookups by node, as only the sidecar makes them here.
 fn read_backs(ironic: &StandIn) -> usize {
@@ -31,6 +31,22 @@ fn a_first_acceptance_is_looked_up_once() {
     assert_eq!(read_backs(&lab.ironic), 1);
     assert_eq!(lab.lookups("sidecar", "masked_token"), 1.0);
     assert_eq!(lab.bad("ironic", "none"), 0.0);
+}
+
+#[test]
+fn before_ipa_has_its_token_nothing_is_asked() {
+    if !needs_root("the guard") {
+        return;
+    }
+    let lab = Lab::new("back-none", &[]);
+    let version = [("X-OpenStack-Ironic-API-Version", "1.68")];
+    let beat = json!({"callback_url": URL, "agent_version": "13.0.0"});
+    let answer = lab.http().post(&format!("{PREFIX}/v1/heartbeat/{NODE}"), &version, &beat).unwrap();
+    assert_eq!(answer.status, 400, "Ironic wants a token");
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let asked: Vec<_> = lab.ironic.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(asked, [format!("/v1/heartbeat/{NODE}")], "what IPA sent, and nothing of ours");
+    assert_eq!(lab.token().len(), 43, "the token is still there for IPA");
 }
 
 /// Power-cycles the node, and somebody else has its token from then on: the guard sees nothing of that.
