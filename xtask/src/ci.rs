@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that must hold before a change is taken.
 
 use crate::stages::Stages;
-use crate::{dashboards, deny, prerequisites, process, test};
+use crate::{dashboards, deny, fuzz, prerequisites, process, promises, test};
 
 /// Runs all of it, also after a failure, and ends with a table.
 pub fn run() -> anyhow::Result<()> {
@@ -30,6 +30,8 @@ pub fn run() -> anyhow::Result<()> {
     });
     stages.run("deny", deny::run);
     stages.run("dashboards", dashboards::run);
+    stages.run("promises", promises::run);
+    stages.run("fuzz", || fuzz::stage(fuzz::CI_SECONDS));
     test::run_stages(&mut stages, &object, &[]);
     stages.finish()
 }

@@ -8,9 +8,14 @@ mod ci;
 mod dashboards;
 mod demo;
 mod deny;
+mod faults;
+mod fuzz;
 mod ironic;
 mod prerequisites;
 mod process;
+mod promises;
+mod references;
+mod soak;
 mod stages;
 mod test;
 
@@ -32,10 +37,15 @@ Usage: cargo xtask COMMAND
                      --port PORT           default 6385; 0 takes a free one
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
+  fuzz [SECONDS]   run every fuzz target for so long (default 60) and print how many inputs each has tried
+  faults           run the tests of the fault matrix (docs/faults.md) and print it with what was seen
+  promises         check that docs/promises.md and docs/faults.md are true to the code
+  soak [MINUTES]   let daemons run (default 20) while addresses flap, routes burst and Ironic restarts: memory, threads
+                   and descriptors must stay flat, and the decision right
   bench            what the eBPF probes cost a connect, with and without them in turns
   demo [--once]    show what ipa-sidecar does
 
-What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
+What is downloaded (Ironic, cargo-deny, cargo-fuzz, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
 ~/.cache/ipa-sidecar.
 
 Exit status: 0 done, 1 something failed, 64 wrong usage, 69 something needed is missing here.
@@ -93,10 +103,16 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
         [command] if command == "bench" => bench::run(),
+        [command] if command == "faults" => faults::run(),
+        [command] if command == "promises" => promises::run().map(|found| println!("{found}")),
+        [command, rest @ ..] if command == "fuzz" => fuzz::run(rest),
+        [command, rest @ ..] if command == "soak" => soak::run(rest),
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
-        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {
+        [command, word, ..]
+            if matches!(command.as_str(), "build" | "ci" | "bench" | "faults" | "promises") =>
+        {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
         [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),

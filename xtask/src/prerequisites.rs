@@ -24,8 +24,10 @@ enum Check {
 
 /// The first so many of [`NEEDS`] are enough to build, and for the demo.
 const NEEDED_TO_BUILD: usize = 3;
+/// The first so many are enough to fuzz.
+const NEEDED_TO_FUZZ: usize = 4;
 
-static NEEDS: [Need; 11] = [
+static NEEDS: [Need; 13] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -37,6 +39,7 @@ static NEEDS: [Need; 11] = [
         check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
         packages: &["util-linux", "mount"],
     },
+    Need { what: "a C++ compiler (libFuzzer)", check: Check::Programs(&["c++"]), packages: &["g++"] },
     Need {
         what: "python3 of 3.11 or later with venv (the real Ironic)",
         check: Check::Python(PYTHON_CHECK),
@@ -68,6 +71,11 @@ static NEEDS: [Need; 11] = [
         packages: &["genisoimage"],
     },
     Need {
+        what: "faketime (a wall clock that jumps)",
+        check: Check::Programs(&["faketime"]),
+        packages: &["faketime"],
+    },
+    Need {
         what: "dbus-daemon (the restart of IPA's unit)",
         check: Check::Programs(&["dbus-daemon"]),
         packages: &["dbus"],
@@ -93,6 +101,14 @@ pub fn ensure() -> anyhow::Result<String> {
 /// As [`ensure`].
 pub fn ensure_to_build() -> anyhow::Result<String> {
     ensure_of(&NEEDS[..NEEDED_TO_BUILD])
+}
+
+/// The same for fuzzing.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_to_fuzz() -> anyhow::Result<String> {
+    ensure_of(&NEEDS[..NEEDED_TO_FUZZ])
 }
 
 fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {

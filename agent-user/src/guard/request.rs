@@ -131,7 +131,11 @@ impl<'a> HeartbeatBody<'a> {
         if bytes.get(url_at.clone())? != raw.as_bytes() {
             return None;
         }
-        let has_token = text("agent_token").is_some_and(|token| !token.is_empty());
+        // Not read as a text: that would be one more copy of it.
+        let has_token = fields.get("agent_token").is_some_and(|raw| {
+            let raw = raw.get();
+            raw.starts_with('"') && raw.len() > 2
+        });
         Some(Self {
             bytes,
             url_at,

@@ -180,7 +180,7 @@ impl Client {
             method: Method::POST,
             path: &path,
             version: Some(speak),
-            body: heartbeat.body(speak)?.into(),
+            body: Bytes::from_owner(heartbeat.body(speak)?), // Wiped once hyper has let go of it.
             expected: 202,
             secret: heartbeat.agent_token.as_ref(),
         };

@@ -1,6 +1,7 @@
 //! The heartbeat: we are alive, and this is where the conductor reaches the agent.
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::params::ApiVersion;
 use crate::secret::Secret;
@@ -9,6 +10,9 @@ use super::error::IronicError;
 use super::lookup::is_uuid;
 use super::redact::foreign_text;
 use super::version;
+
+/// Room for a body with a certificate: one that has to grow leaves a piece of the token behind.
+const BODY_BYTES: usize = 16 * 1024;
 
 /// `agent_status` (`AGENT_VALID_STATES`, ironic/api/controllers/v1/ramdisk.py).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +82,8 @@ impl Heartbeat {
     }
 
     /// The body for an API version. A certificate or status that the server would not understand is an error: without
-    /// it the conductor could not reach the agent, or would miss the end of a deployment.
-    pub(super) fn body(&self, speak: ApiVersion) -> Result<Vec<u8>, IronicError> {
+    /// it the conductor could not reach the agent, or would miss the end of a deployment. It is wiped: the token is in it.
+    pub(super) fn body(&self, speak: ApiVersion) -> Result<Zeroizing<Vec<u8>>, IronicError> {
         let needs = |given: bool, needed: ApiVersion, purpose: &'static str| {
             if given && speak < needed {
                 return Err(IronicError::VersionTooOld { offered: speak, needed, purpose });
@@ -101,9 +105,11 @@ impl Heartbeat {
             agent_status: self.agent_status.map(AgentStatus::as_str),
             agent_status_message: self.agent_status_message.as_deref(),
         };
-        serde_json::to_vec(&body).map_err(|_| IronicError::InvalidRequest {
+        let mut text = Zeroizing::new(Vec::with_capacity(BODY_BYTES));
+        serde_json::to_writer(&mut *text, &body).map_err(|_| IronicError::InvalidRequest {
             problem: "the heartbeat could not be written as JSON".to_owned(),
-        })
+        })?;
+        Ok(text)
     }
 }
 

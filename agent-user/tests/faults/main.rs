@@ -18,6 +18,7 @@ mod dns;
 mod hostile;
 mod kernel;
 mod limits;
+mod memory;
 mod signals;
 mod streams;
 

@@ -68,7 +68,7 @@ fn a_server_that_echoes_the_token_does_not_get_it_shown() {
 #[test]
 fn long_texts_are_cut() {
     let stand_in = plain();
-    stand_in.push_fault(Path::Lookup, Fault::Error(500, "x".repeat(100_000)));
+    stand_in.push_fault(Path::Lookup, Fault::Error(500, "x".repeat(50_000)));
     let error = lookup(&stand_in).unwrap_err();
     assert!(error.to_string().len() < 500, "{}", error.to_string().len());
 }
@@ -92,13 +92,13 @@ fn garbage_is_an_invalid_response() {
 fn deep_json_is_an_invalid_response() {
     let stand_in = plain();
     for opening in ["[", r#"{"node":"#, r#"{"config":["#] {
-        stand_in.push_fault(Path::Lookup, Fault::Status(200, opening.repeat(100_000)));
+        stand_in.push_fault(Path::Lookup, Fault::Status(200, opening.repeat(50_000)));
         let error = lookup(&stand_in).unwrap_err();
         assert_eq!(error.lookup_result(), L::InvalidResponse, "{opening}");
         assert!(error.to_string().contains("no JSON document"), "{error}");
         // As an error's text, in the outer and in the inner document.
-        let inner = serde_json::Value::from(opening.repeat(100_000));
-        for body in [opening.repeat(100_000), format!(r#"{{"error_message": {inner}}}"#)] {
+        let inner = serde_json::Value::from(opening.repeat(50_000));
+        for body in [opening.repeat(50_000), format!(r#"{{"error_message": {inner}}}"#)] {
             stand_in.push_fault(Path::Lookup, Fault::Status(503, body));
             let error = lookup(&stand_in).unwrap_err();
             assert_eq!(error.lookup_result(), L::ServerError, "{opening}");

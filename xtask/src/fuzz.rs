@@ -1,0 +1,161 @@
+//! `cargo xtask fuzz`: every fuzz target for some seconds each.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use testbed::cache;
+
+use crate::{WrongUsage, prerequisites, process};
+
+/// cargo-fuzz of a version that Rust 1.88 can build.
+const VERSION: &str = "0.13.1";
+/// Seconds for each target where none are given.
+const SECONDS: u64 = 60;
+/// Seconds for each target in CI.
+pub const CI_SECONDS: u64 = 10;
+/// The largest input that is tried, in bytes: larger ones find nothing more, only slower.
+const LENGTH: usize = 4096;
+
+/// Runs them all; prints how many inputs each has tried.
+///
+/// # Errors
+/// [`crate::Missing`] without a C++ compiler, which builds the loop around the targets; where an input broke a target.
+pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let seconds = match arguments {
+        [] => SECONDS,
+        [text] => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            WrongUsage(format!("fuzz takes the seconds for each target, like 60, and got {text:?}"))
+        })?,
+        _ => return Err(WrongUsage("fuzz takes one number of seconds".to_owned()).into()),
+    };
+    prerequisites::ensure_to_fuzz()?;
+    println!("{}", stage(seconds)?);
+    Ok(())
+}
+
+/// The same as a step of CI; gives a line on what was done.
+///
+/// # Errors
+/// As [`run`].
+pub fn stage(seconds: u64) -> anyhow::Result<String> {
+    let fuzzer = program()?;
+    let targets = targets()?;
+    // No sanitizer: it wants a nightly compiler, slows everything down, and looks for faults that only unsafe code has,
+    // of which the parsers have none. Overflows and indexes are checked all the same.
+    let mut command = Command::new(fuzzer);
+    command.args(["build", "--sanitizer", "none", "--debug-assertions"]).env("PATH", process::search_path());
+    command.env_remove("CARGO_TARGET_DIR");
+    process::run(&mut command)?;
+    let (mut total, mut broken) = (0, Vec::new());
+    println!("{:14} {:>12} {:>10}", "target", "executions", "a second");
+    for target in &targets {
+        let outcome = fuzz(target, seconds)?;
+        total += outcome.executions;
+        let rate = outcome.executions / seconds;
+        let found = outcome.found.as_ref().map_or("", |_| "  FOUND SOMETHING");
+        println!("{target:14} {:12} {rate:10}{found}", outcome.executions);
+        if let Some(said) = outcome.found {
+            println!("{said}");
+            broken.push(target.as_str());
+        }
+    }
+    if broken.is_empty() {
+        return Ok(format!("{} targets, {seconds} s each, {total} executions, nothing found", targets.len()));
+    }
+    bail!(
+        "an input breaks {}: it is in fuzz/artifacts; mend it, and add it to fuzz/corpus",
+        broken.join(", ")
+    )
+}
+
+struct Outcome {
+    executions: u64,
+    /// What was written, where an input broke the target.
+    found: Option<String>,
+}
+
+/// Runs one target. What it learns goes into the target directory, beside the corpus of the repository.
+fn fuzz(target: &str, seconds: u64) -> anyhow::Result<Outcome> {
+    let learned = Path::new("fuzz/target/corpus").join(target);
+    let artifacts = Path::new("fuzz/artifacts").join(target);
+    for directory in [&learned, &artifacts] {
+        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    let output = Command::new(binary(target)?)
+        .args([&learned, &Path::new("fuzz/corpus").join(target)])
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_len={LENGTH}"))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=1024"])
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("fuzz target {target}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let executions = executions(&said).unwrap_or_default();
+    if output.status.success() && executions == 0 {
+        bail!("{target} tried nothing:\n{said}");
+    }
+    Ok(Outcome { executions, found: (!output.status.success()).then(|| last_lines(&said, 40)) })
+}
+
+/// `stat::number_of_executed_units: N` (libFuzzer, `-print_final_stats=1`).
+fn executions(said: &str) -> Option<u64> {
+    said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")?.trim().parse().ok())
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let skip = text.lines().count().saturating_sub(count);
+    text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+}
+
+/// The names, as the files are called.
+fn targets() -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in std::fs::read_dir("fuzz/fuzz_targets").context("fuzz/fuzz_targets")? {
+        let path = file?.path();
+        names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// cargo-fuzz builds for a named target, so that is a part of the path.
+fn binary(target: &str) -> anyhow::Result<PathBuf> {
+    let directories = std::fs::read_dir("fuzz/target").context("fuzz/target")?;
+    let binaries = directories.flatten().map(|entry| entry.path().join("release").join(target));
+    let found = binaries.filter(|path| path.is_file()).max_by_key(|path| modified(path));
+    found.with_context(|| format!("cargo-fuzz has built no {target}"))
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|found| found.modified()).ok()
+}
+
+/// cargo-fuzz of our version, from the cache.
+fn program() -> anyhow::Result<PathBuf> {
+    let root = cache::directory()?.join(format!("cargo-fuzz-{VERSION}"));
+    let cached = root.join("bin/cargo-fuzz");
+    let _lock = cache::lock("cargo-fuzz")?;
+    if !cached.is_file() {
+        println!("installing cargo-fuzz {VERSION} into {}, once: about a minute", root.display());
+        let mut command = process::cargo();
+        command.args(["install", "cargo-fuzz", "--version", VERSION, "--locked", "--debug", "--force"]);
+        command.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR");
+        process::run(&mut command)?;
+    }
+    Ok(cached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_read_from_what_libfuzzer_says() {
+        let said = "INFO: Seed: 1\nstat::number_of_executed_units: 1234\nstat::peak_rss_mb:    40\n";
+        assert_eq!(executions(said), Some(1234));
+        assert_eq!(executions("stat::peak_rss_mb: 40"), None);
+        assert_eq!(last_lines("a\nb\nc", 2), "b\nc");
+    }
+}
