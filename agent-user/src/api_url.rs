@@ -163,9 +163,12 @@ impl ApiUrl {
                 .filter(|port| *port != 0)
                 .ok_or(ApiUrlError::Port)?,
         };
-        let path = uri.path().trim_end_matches('/');
-        let prefix = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/').to_owned();
-        Ok(Self { scheme, host, port, prefix })
+        let mut prefix = uri.path().trim_end_matches('/');
+        // Also where it stands twice: else the URL would mean another one when it is read again.
+        while let Some(shorter) = prefix.strip_suffix("/v1") {
+            prefix = shorter.trim_end_matches('/');
+        }
+        Ok(Self { scheme, host, port, prefix: prefix.to_owned() })
     }
 
     /// The path of a request to this API: the prefix and `path`, which begins with a slash.
@@ -207,6 +210,7 @@ mod tests {
             ("HTTPS://Ironic.Example.com/baremetal/v1/", "https://ironic.example.com/baremetal"),
             ("https://[fd00::1]:13385/v1", "https://[fd00::1]:13385"),
             ("http://ironic", "http://ironic"),
+            ("http://ironic/v1//v1/", "http://ironic"),
         ] {
             assert_eq!(ApiUrl::parse(text).map(|url| url.to_string()), Ok(shown.to_owned()), "{text}");
         }

@@ -88,6 +88,7 @@ fn fuzz(target: &str, seconds: u64) -> anyhow::Result<Outcome> {
         .arg(format!("-max_len={LENGTH}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=1024"])
+        .env("RUST_BACKTRACE", "0") // The message is what counts.
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("fuzz target {target}"))?;
