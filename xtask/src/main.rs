@@ -8,6 +8,7 @@ mod ci;
 mod dashboards;
 mod demo;
 mod deny;
+mod dist;
 mod ironic;
 mod prerequisites;
 mod process;
@@ -24,6 +25,9 @@ Usage: cargo xtask COMMAND
 
   build            build the release binary with the eBPF probes, target/release/ipa-sidecar; what compiles the BPF
                    programs is found (IPA_SIDECAR_BPF_TOOLCHAIN, a nightly with rust-src) or fetched (Debian)
+  dist [--twice] [--target TRIPLE]
+                   build the static binary and the archive for ramdisk builders, dist/ipa-sidecar-VERSION-ARCH.tar.zst;
+                   --twice builds it again from nothing and compares
   test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them);
                    FILTER is a part of the name of tests or of a program in agent-user/tests, like guard
   ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
@@ -94,6 +98,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "ci" => ci::run(),
         [command] if command == "bench" => bench::run(),
         [command, filter @ ..] if command == "test" => test::run(filter),
+        [command, flags @ ..] if command == "dist" => dist::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
         [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {
