@@ -118,6 +118,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     match name {
         "run" => {
             drop(out);
+            end_on_panic();
             daemon::block_on(run_daemon(matches, loaded))?
         }
         "explain" => {
@@ -134,6 +135,16 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
             Ok(u8::from(!works))
         }
     }
+}
+
+/// A panic is a defect: the daemon ends and is started again, rather than going on without one of its parts. The same in a
+/// build that cannot unwind.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(i32::from(FAILED));
+    }));
 }
 
 async fn run_daemon(matches: &ArgMatches, loaded: Loaded) -> Result<u8, CliError> {

@@ -12,6 +12,7 @@ mod dist;
 mod ironic;
 mod prerequisites;
 mod process;
+mod ramdisk;
 mod stages;
 mod test;
 
@@ -28,6 +29,9 @@ Usage: cargo xtask COMMAND
   dist [--twice] [--target TRIPLE]
                    build the static binary and the archive for ramdisk builders, dist/ipa-sidecar-VERSION-ARCH.tar.zst;
                    --twice builds it again from nothing and compares
+  ramdisk [--ipa | --dib]
+                   boot the release in a virtual machine against a real Ironic: a busybox initramfs; --ipa: systemd and the
+                   real ironic-python-agent; --dib: an image of diskimage-builder with our element
   test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them);
                    FILTER is a part of the name of tests or of a program in agent-user/tests, like guard
   ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
@@ -99,6 +103,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "bench" => bench::run(),
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "dist" => dist::run(flags),
+        [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
         [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {

@@ -140,6 +140,8 @@ fn flags() -> anyhow::Result<Vec<String>> {
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
     Ok(vec![
         "-Ctarget-feature=+crt-static".to_owned(),
+        // Nothing unwinds: see the profile.
+        "-Cforce-unwind-tables=no".to_owned(),
         format!("--remap-path-prefix={}=/cargo", home.display()),
         format!("--remap-path-prefix={}=/ipa-sidecar", root.display()),
     ])
