@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::agent_url::Context;
 use crate::commands::{check_url, doctor, explain, params};
 use crate::daemon::{self, DaemonError};
-use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, mode_flag};
+use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, load_with_medium, mode_flag};
 
 /// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
 const USAGE: u8 = 64;
@@ -118,8 +118,8 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     match name {
         "run" => {
             drop(out);
-            daemon::block_on(daemon::run(loaded))??;
-            Ok(0)
+            end_on_panic();
+            daemon::block_on(run_daemon(matches, loaded))?
         }
         "explain" => {
             tell_problems(&loaded);
@@ -135,6 +135,25 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
             Ok(u8::from(!works))
         }
     }
+}
+
+/// A panic is a defect: the daemon ends and is started again, rather than going on without one of its parts. The same in a
+/// build that cannot unwind.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(i32::from(FAILED));
+    }));
+}
+
+async fn run_daemon(matches: &ArgMatches, loaded: Loaded) -> Result<u8, CliError> {
+    let loaded = match loaded.lacks_medium {
+        true => load_with_medium(matches).await?,
+        false => loaded,
+    };
+    daemon::run(loaded).await?;
+    Ok(0)
 }
 
 fn check(matches: &ArgMatches, loaded: &Loaded, json: bool, out: &mut impl Write) -> Result<u8, CliError> {

@@ -39,7 +39,7 @@ fn the_probes_work_on_linux_6_1() {
     let initramfs = Initramfs::new("probes", include_str!("fixtures/probes-guest-init.sh")).unwrap();
     initramfs.add_program(Path::new(BINARY), "bin/ipa-sidecar").unwrap();
     initramfs.add_program(Path::new("/sbin/ip"), "sbin/ip").unwrap();
-    initramfs.add(&kernel.module("drivers/net/veth.ko"), "veth.ko").unwrap();
+    initramfs.add(&kernel.modules(&["veth"]).unwrap()[0], "veth.ko").unwrap();
     let console = guest::boot(&kernel, &initramfs.pack().unwrap(), Duration::from_secs(180)).unwrap();
     let console = console.replace('\r', "");
     println!("{console}");

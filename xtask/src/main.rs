@@ -8,12 +8,14 @@ mod ci;
 mod dashboards;
 mod demo;
 mod deny;
+mod dist;
 mod faults;
 mod fuzz;
 mod ironic;
 mod prerequisites;
 mod process;
 mod promises;
+mod ramdisk;
 mod references;
 mod soak;
 mod stages;
@@ -29,6 +31,12 @@ Usage: cargo xtask COMMAND
 
   build            build the release binary with the eBPF probes, target/release/ipa-sidecar; what compiles the BPF
                    programs is found (IPA_SIDECAR_BPF_TOOLCHAIN, a nightly with rust-src) or fetched (Debian)
+  dist [--twice] [--target TRIPLE]
+                   build the static binary and the archive for ramdisk builders, dist/ipa-sidecar-VERSION-ARCH.tar.zst;
+                   --twice builds it again from nothing and compares
+  ramdisk [--ipa | --dib]
+                   boot the release in a virtual machine against a real Ironic: a busybox initramfs; --ipa: systemd and the
+                   real ironic-python-agent; --dib: an image of diskimage-builder with our element
   test [FILTER]    install what the tests need, then run every test of the workspace (as root: all of them);
                    FILTER is a part of the name of tests or of a program in agent-user/tests, like guard
   ci               formatting, lints, documentation, licences, dashboards and every test; a table at the end
@@ -108,6 +116,8 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, rest @ ..] if command == "fuzz" => fuzz::run(rest),
         [command, rest @ ..] if command == "soak" => soak::run(rest),
         [command, filter @ ..] if command == "test" => test::run(filter),
+        [command, flags @ ..] if command == "dist" => dist::run(flags),
+        [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
         [command, word, ..]

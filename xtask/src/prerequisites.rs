@@ -23,11 +23,11 @@ enum Check {
 }
 
 /// The first so many of [`NEEDS`] are enough to build, and for the demo.
-const NEEDED_TO_BUILD: usize = 3;
+const NEEDED_TO_BUILD: usize = 4;
 /// The first so many are enough to fuzz.
-const NEEDED_TO_FUZZ: usize = 4;
+const NEEDED_TO_FUZZ: usize = 5;
 
-static NEEDS: [Need; 13] = [
+static NEEDS: &[Need] = &[
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -39,6 +39,7 @@ static NEEDS: [Need; 13] = [
         check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
         packages: &["util-linux", "mount"],
     },
+    Need { what: "zstd (the release)", check: Check::Programs(&["zstd"]), packages: &["zstd"] },
     Need { what: "a C++ compiler (libFuzzer)", check: Check::Programs(&["c++"]), packages: &["g++"] },
     Need {
         what: "python3 of 3.11 or later with venv (the real Ironic)",
@@ -81,9 +82,32 @@ static NEEDS: [Need; 13] = [
         packages: &["dbus"],
     },
     Need {
-        what: "qemu-system-x86_64, busybox, cpio (another kernel)",
-        check: Check::Programs(&["qemu-system-x86_64", "busybox", "cpio"]),
-        packages: &["qemu-system-x86", "busybox-static", "cpio"],
+        what: "qemu-system-x86_64, busybox, cpio, depmod, mcopy (ramdisks)",
+        check: Check::Programs(&["qemu-system-x86_64", "busybox", "cpio", "depmod", "mcopy"]),
+        packages: &["qemu-system-x86", "busybox-static", "cpio", "kmod", "mtools"],
+    },
+    Need { what: "zstd (the release)", check: Check::Programs(&["zstd"]), packages: &["zstd"] },
+];
+
+/// What only the larger ramdisks need: they are built by name.
+static NEEDS_OF_RAMDISKS: &[Need] = &[
+    Need {
+        what: "mmdebstrap (a Debian root)",
+        check: Check::Programs(&["mmdebstrap"]),
+        packages: &["mmdebstrap"],
+    },
+    Need {
+        what: "debootstrap, sudo, qemu-img, kpartx, mksquashfs, uuidgen, file (diskimage-builder)",
+        check: Check::Programs(&[
+            "debootstrap",
+            "sudo",
+            "qemu-img",
+            "kpartx",
+            "mksquashfs",
+            "uuidgen",
+            "file",
+        ]),
+        packages: &["debootstrap", "sudo", "qemu-utils", "kpartx", "squashfs-tools", "uuid-runtime", "file"],
     },
 ];
 
@@ -92,7 +116,7 @@ static NEEDS: [Need; 13] = [
 /// # Errors
 /// [`Missing`], with the command that would help, where we are not root, there is no apt-get, or it did not help.
 pub fn ensure() -> anyhow::Result<String> {
-    ensure_of(&NEEDS)
+    ensure_of(NEEDS)
 }
 
 /// The same for what building and the demo need, which is less.
@@ -100,7 +124,7 @@ pub fn ensure() -> anyhow::Result<String> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_to_build() -> anyhow::Result<String> {
-    ensure_of(&NEEDS[..NEEDED_TO_BUILD])
+    ensure_of(NEEDS.get(..NEEDED_TO_BUILD).unwrap_or(NEEDS))
 }
 
 /// The same for fuzzing.
@@ -108,7 +132,16 @@ pub fn ensure_to_build() -> anyhow::Result<String> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_to_fuzz() -> anyhow::Result<String> {
-    ensure_of(&NEEDS[..NEEDED_TO_FUZZ])
+    ensure_of(NEEDS.get(..NEEDED_TO_FUZZ).unwrap_or(NEEDS))
+}
+
+/// The same for all ramdisks: [`ensure`] and more.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_ramdisks() -> anyhow::Result<String> {
+    let more = ensure_of(NEEDS_OF_RAMDISKS)?;
+    Ok(format!("{}; {more}", ensure()?))
 }
 
 fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {

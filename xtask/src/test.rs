@@ -6,7 +6,7 @@ use testbed::ironic::RealIronic;
 
 use crate::bpf::Object;
 use crate::stages::Stages;
-use crate::{WrongUsage, prerequisites, process};
+use crate::{WrongUsage, prerequisites, process, ramdisk};
 
 /// Installs what the tests need, then runs those whose name contains the filter.
 pub fn run(filter: &[String]) -> anyhow::Result<()> {
@@ -58,6 +58,10 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: &[String]) {
     });
     if ready && agent && built {
         stages.run("tests", || tests(object, filter));
+    }
+    // Not named by a filter: `cargo xtask ramdisk` runs it alone.
+    if filter.is_empty() && testbed::is_root() {
+        stages.run("ramdisk", ramdisk::stage);
     }
 }
 

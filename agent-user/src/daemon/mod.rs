@@ -1,6 +1,7 @@
 //! The daemon: which tasks run in which mode, and how they end.
 
 mod acting;
+mod console;
 mod readiness;
 
 use std::future::Future;
@@ -143,11 +144,14 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         sources.metrics.clone(),
     ));
     tasks.spawn(web::serve(listener, sources.clone()));
+    tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(readiness::tell_systemd(mode, parameters.advertise.wait, sources));
 
+    let mut watchdog = notify::Watchdog::of_systemd();
     let ended = loop {
         tokio::select! {
             () = signals.received() => break Ended::Signal,
+            () = watchdog.due() => notify::alive(),
             touched = etc.touched() => match touched {
                 Touched::Rescued => break Ended::Rescued,
                 Touched::ResolvConf => {

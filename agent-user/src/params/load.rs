@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use serde_json::Value;
@@ -13,6 +14,11 @@ use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
 use super::types::Parameters;
 use super::{cmdline, files, flags, ipa_files, own_file, value, vmedia};
 use crate::secret::{MASK, Secret};
+
+/// How long a virtual medium may take to appear.
+const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for.
+const MEDIUM_PACE: Duration = Duration::from_millis(500);
 
 /// Where a system keeps what is read; tests have their own.
 #[derive(Debug, Clone)]
@@ -52,6 +58,8 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
     /// What is wrong in layers that others wrote.
     pub problems: Vec<Problem>,
+    /// The kernel command line says that the parameters are on a virtual medium, and there is none yet.
+    pub lacks_medium: bool,
 }
 
 impl Loaded {
@@ -95,6 +103,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
     if from_vmedia && own.parameters.sources.vmedia {
         medium = vmedia::read(places, &mut problems);
     }
+    let lacks_medium = from_vmedia && own.parameters.sources.vmedia && medium.is_empty();
     let config_dir = &own.parameters.ipa.config_dir;
     let options = ipa_files::read(&places.etc, config_dir, medium.config_files, &mut problems);
     layers.push(Layer { source: Source::IpaConfig, values: without_references(options, &mut problems) });
@@ -106,7 +115,25 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
     merged.problems.splice(0..0, problems);
     read_token_file(&mut merged)?;
     pair_certificate(&mut merged)?;
-    Ok(Loaded { parameters: merged.parameters, entries: merged.entries, problems: merged.problems })
+    let Merged { parameters, entries, problems } = merged;
+    Ok(Loaded { parameters, entries, problems, lacks_medium })
+}
+
+/// As [`load`]; a virtual medium that should bring the API URL is waited for: a USB device takes its time. IPA fails
+/// without it, and is started again until it is there.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_with_medium(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
+    let started = Instant::now();
+    loop {
+        let loaded = load(matches)?;
+        let complete = !loaded.lacks_medium || !loaded.parameters.ironic.api_urls.is_empty();
+        if complete || started.elapsed() >= MEDIUM_PATIENCE {
+            return Ok(loaded);
+        }
+        tokio::time::sleep(MEDIUM_PACE).await;
+    }
 }
 
 fn flag_layer(matches: &ArgMatches) -> Result<Layer, ParamsError> {

@@ -21,6 +21,6 @@ pub mod vmedia;
 
 pub use flags::{flags, mode_flag};
 pub use layers::Entry;
-pub use load::{Loaded, Places, load, load_from};
+pub use load::{Loaded, Places, load, load_from, load_with_medium};
 pub use problem::{ParamsError, Problem, ProblemKind, Source, printable};
 pub use types::*;

@@ -147,7 +147,17 @@ fn a_message_that_is_not_the_kernels_changes_nothing() {
             .map(|sample| daemon.metric(&sample).unwrap().unwrap())
     };
     assert_eq!(spoofed(), 0.0);
-    let others_before = others();
+    // The kernel itself is done: duplicate address detection ends a second after a device is up.
+    let mut others_before = others();
+    daemon
+        .wait("a kernel that says nothing for two seconds", Duration::from_secs(20), || {
+            std::thread::sleep(Duration::from_secs(2));
+            let now = others();
+            let quiet = now == others_before;
+            others_before = now;
+            quiet.then_some(())
+        })
+        .unwrap();
     // RTM_DELROUTE with an empty body, a length that lies, and noise.
     let mut lie = vec![0xff; 32];
     lie[0..4].copy_from_slice(&16u32.to_ne_bytes());

@@ -78,10 +78,10 @@ fn lifetimes_end_by_themselves() {
     {
         let netns = two_nics();
         let nodad = if family == "-6" { "nodad" } else { "" };
-        netns.ip(&format!("addr add {address} dev n0 {nodad} preferred_lft 2 valid_lft 5")).unwrap();
+        netns.ip(&format!("addr add {address} dev n0 {nodad} preferred_lft 4 valid_lft 7")).unwrap();
         let daemon = start(&netns, &["--ironic.api-url", api]);
         let (ip, _) = address.split_once('/').unwrap();
-        daemon.wait_address(Some(ip), Duration::from_secs(1)).unwrap();
+        daemon.wait_address(Some(ip), Duration::from_secs(10)).unwrap();
         let show = format!("{family} addr show dev n0");
         wait_shown(&netns, &show, |text| text.contains("deprecated"));
         let ended = Instant::now();

@@ -34,10 +34,35 @@ impl Initramfs {
         for applet in String::from_utf8_lossy(&listed.stdout).lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", initramfs.root().join("bin").join(applet))?;
         }
-        let place = initramfs.root().join("init");
-        fs::write(&place, init)?;
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
+        initramfs.add_script("init", init)?;
         Ok(initramfs)
+    }
+
+    /// Writes a file into it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, place: &str, content: &str) -> io::Result<()> {
+        let to = self.place(place)?;
+        fs::write(&to, content).map_err(|error| at(&to, &error))
+    }
+
+    /// Writes a program into it.
+    ///
+    /// # Errors
+    /// As [`Initramfs::write`].
+    pub fn add_script(&self, place: &str, content: &str) -> io::Result<()> {
+        self.write(place, content)?;
+        fs::set_permissions(self.place(place)?, fs::Permissions::from_mode(0o755))
+    }
+
+    /// A place in it, with the directories on the way.
+    fn place(&self, place: &str) -> io::Result<PathBuf> {
+        let to = self.root().join(place.trim_start_matches('/'));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        Ok(to)
     }
 
     /// Copies a file to a place in it.
@@ -45,10 +70,7 @@ impl Initramfs {
     /// # Errors
     /// Where it cannot be read or written.
     pub fn add(&self, file: &Path, place: &str) -> io::Result<()> {
-        let to = self.root().join(place.trim_start_matches('/'));
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
+        let to = self.place(place)?;
         fs::copy(file, &to).map(drop).map_err(|error| at(file, &error))
     }
 

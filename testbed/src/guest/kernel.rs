@@ -15,8 +15,8 @@ const META_PACKAGE: &str = "linux-image-cloud-amd64";
 pub struct Kernel {
     /// What QEMU boots.
     pub image: PathBuf,
-    /// `/lib/modules/VERSION/kernel`.
-    modules: PathBuf,
+    /// `/lib/modules/VERSION`.
+    pub modules: PathBuf,
     /// Its version, as `uname -r` says.
     pub version: String,
 }
@@ -32,7 +32,7 @@ impl Kernel {
         let root = cache::directory()?.join(format!("linux-{version}"));
         let kernel = Self {
             image: root.join(format!("boot/vmlinuz-{version}")),
-            modules: root.join(format!("lib/modules/{version}/kernel")),
+            modules: root.join(format!("lib/modules/{version}")),
             version,
         };
         let _lock = cache::lock("linux")?;
@@ -40,12 +40,34 @@ impl Kernel {
             say(&format!("fetching Linux {} into {}, once", kernel.version, root.display()));
             fetch(&package, &root)?;
         }
+        if !kernel.modules.join("modules.dep").is_file() {
+            run(Command::new("depmod").arg("-b").arg(&root).arg(&kernel.version))?;
+        }
         Ok(kernel)
     }
 
-    /// A module by its path below `kernel`, like `drivers/net/veth.ko`.
-    pub fn module(&self, path: &str) -> PathBuf {
-        self.modules.join(path)
+    /// The files of modules and of what they depend on, in the order in which they can be inserted. A name that is not
+    /// there is built in.
+    ///
+    /// # Errors
+    /// Where the kernel's list of dependencies cannot be read.
+    pub fn modules(&self, names: &[&str]) -> io::Result<Vec<PathBuf>> {
+        let list = self.modules.join("modules.dep");
+        let text = fs::read_to_string(&list).map_err(|error| at(&list, &error))?;
+        let mut files: Vec<PathBuf> = Vec::new();
+        for name in names {
+            let end = format!("/{name}.ko");
+            let line =
+                text.lines().filter_map(|line| line.split_once(':')).find(|(file, _)| file.ends_with(&end));
+            let Some((file, needs)) = line else { continue };
+            // modules.dep(5): the nearest first, and each line is complete.
+            for file in needs.split_whitespace().rev().chain([file]).map(|file| self.modules.join(file)) {
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+        }
+        Ok(files)
     }
 }
 

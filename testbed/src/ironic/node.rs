@@ -1,6 +1,7 @@
 //! The node: enrolled, looked at and moved through Ironic's own API, as an operator would.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -30,6 +31,17 @@ impl RealIronic {
     /// As [`RealIronic::node`].
     pub fn agent_url(&self) -> io::Result<Option<String>> {
         self.internal("agent_url")
+    }
+
+    /// The file with the certificate that came with the agent's heartbeats, to which the conductor trusts its calls.
+    ///
+    /// # Errors
+    /// Where Ironic has none.
+    pub fn agent_certificate(&self) -> io::Result<PathBuf> {
+        let path = self
+            .internal("agent_verify_ca")?
+            .ok_or_else(|| io::Error::other("no agent_verify_ca on file"))?;
+        Ok(PathBuf::from(path))
     }
 
     /// When Ironic recorded the last heartbeat: UTC without a zone, like `2026-01-02T03:04:05.678901`.

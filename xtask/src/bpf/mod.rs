@@ -2,6 +2,7 @@
 
 mod debian;
 mod linker;
+mod strip;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -41,9 +42,11 @@ impl Object {
         ];
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         process::run(&mut command).with_context(|| format!("with {toolchain}"))?;
-        let object = directory.join(TARGET).join("release/agent-ebpf");
-        let object = std::path::absolute(&object).with_context(|| object.display().to_string())?;
-        Ok(Self(object))
+        let built = directory.join(TARGET).join("release/agent-ebpf");
+        let object = std::fs::read(&built).with_context(|| built.display().to_string())?;
+        let stripped = std::path::absolute(built.with_extension("o"))?;
+        std::fs::write(&stripped, strip::strip(&object)?).with_context(|| stripped.display().to_string())?;
+        Ok(Self(stripped))
     }
 
     /// Makes a cargo command build the daemon with it.

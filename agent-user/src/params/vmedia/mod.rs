@@ -36,6 +36,13 @@ pub(super) struct Media {
     pub(super) config_files: Vec<MediumFile>,
 }
 
+impl Media {
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parameters.is_empty() && self.config_files.is_empty()
+    }
+}
+
 /// Reads the media of this machine. Without one there is nothing to say: many machines that boot from virtual media
 /// have everything on their kernel command line.
 pub(super) fn read(places: &Places, problems: &mut Vec<Problem>) -> Media {

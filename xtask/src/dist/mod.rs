@@ -1,0 +1,163 @@
+//! `cargo xtask dist`: what a ramdisk builder gets: one static binary with the probes, its unit, its diskimage-builder
+//! element and its initramfs script, in one archive.
+
+mod archive;
+mod components;
+mod hardening;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::bpf::Object;
+use crate::{WrongUsage, prerequisites, process};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The most that the binary may take in a ramdisk, in bytes.
+const SIZE_LIMIT: u64 = 6 * 1024 * 1024;
+
+/// What the archive holds besides the binary: from the checkout, to its place in the archive.
+const FILES: [(&str, &str); 5] = [
+    ("README.md", "README.md"),
+    ("LICENSE-APACHE", "LICENSE-APACHE"),
+    ("LICENSE-MIT", "LICENSE-MIT"),
+    ("agent-ebpf/LICENSE-GPL-2.0", "LICENSE-GPL-2.0-agent-ebpf"),
+    ("ramdisk/ipa-sidecar.service", "systemd/ipa-sidecar.service"),
+];
+const DIRECTORIES: [(&str, &str); 2] = [("ramdisk/dib", "dib"), ("ramdisk/initramfs", "initramfs")];
+
+/// Builds the archive; with `--twice` a second time from nothing, and compares.
+///
+/// # Errors
+/// Where something is missing, the build fails, the binary is too large or not hardened, or two builds differ.
+pub fn run(flags: &[String]) -> anyhow::Result<()> {
+    let (mut target, mut twice) = (default_target(), false);
+    let mut words = flags.iter();
+    while let Some(word) = words.next() {
+        match (word.as_str(), words.as_slice().first()) {
+            ("--twice", _) => twice = true,
+            ("--target", Some(triple)) => {
+                target.clone_from(triple);
+                words.next();
+            }
+            _ => {
+                let text = format!("dist takes --twice and --target TRIPLE, and got {word:?}");
+                return Err(WrongUsage(text).into());
+            }
+        }
+    }
+    prerequisites::ensure_to_build()?;
+    let release = release(&target)?;
+    if twice {
+        let again = build(&target, Path::new("target/dist-again"))?;
+        compare(&release.binary, &again)?;
+        std::fs::remove_dir_all("target/dist-again")?;
+        println!("a second build from nothing gave the same bytes");
+    }
+    release.report()
+}
+
+/// A built release.
+pub struct Release {
+    /// The static binary.
+    pub binary: PathBuf,
+    /// The unpacked archive.
+    pub directory: PathBuf,
+    archive: PathBuf,
+    components: usize,
+}
+
+/// Builds the release for this machine's architecture.
+///
+/// # Errors
+/// As [`run`].
+pub fn release_here() -> anyhow::Result<Release> {
+    release(&default_target())
+}
+
+fn release(target: &str) -> anyhow::Result<Release> {
+    let built = build(target, &target_directory().join("dist-build"))?;
+    hardening::check(&built)?;
+    let size = std::fs::metadata(&built)?.len();
+    if size > SIZE_LIMIT {
+        bail!("{} has {size} bytes, more than {SIZE_LIMIT}", built.display());
+    }
+    let architecture = target.split('-').next().unwrap_or(target);
+    let name = format!("ipa-sidecar-{VERSION}-{architecture}");
+    let directory = Path::new("dist").join(&name);
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    let binary = directory.join("bin/ipa-sidecar");
+    archive::copy(&built, &binary)?;
+    for (from, to) in FILES {
+        archive::copy(Path::new(from), &directory.join(to))?;
+    }
+    for (from, to) in DIRECTORIES {
+        archive::copy_tree(Path::new(from), &directory.join(to))?;
+    }
+    let components = components::of_binary(target)?;
+    std::fs::write(directory.join("sbom.cdx.json"), components::sbom(&components, VERSION)?)?;
+    std::fs::write(directory.join("THIRD-PARTY-LICENSES.txt"), components::licences(&components)?)?;
+    let archive = archive::pack(&directory)?;
+    Ok(Release { binary, directory, archive, components: components.len() })
+}
+
+impl Release {
+    fn report(&self) -> anyhow::Result<()> {
+        let size = |path: &Path| Ok::<_, std::io::Error>(std::fs::metadata(path)?.len());
+        println!(
+            "{}: {} bytes, {} dependencies in it",
+            self.binary.display(),
+            size(&self.binary)?,
+            self.components
+        );
+        println!("  position-independent, full RELRO, no executable stack, static");
+        println!("{}: {} bytes", self.archive.display(), size(&self.archive)?);
+        process::run(Command::new("sha256sum").args([&self.binary, &self.archive]))
+    }
+}
+
+/// Builds the static binary in a target directory of its own: other flags would make cargo build all else again.
+fn build(target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
+    let object = Object::build()?;
+    let mut command = process::cargo();
+    command.args(["build", "--profile", "dist", "--package", "agent-user", "--target", target]);
+    command.arg("--target-dir").arg(directory);
+    // With --target these flags are for the binary alone; a build script or macro could not be static.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
+    object.embed(&mut command);
+    process::run(&mut command)?;
+    Ok(directory.join(target).join("dist/ipa-sidecar"))
+}
+
+/// Static, and without the paths of this machine: the same source gives the same bytes everywhere.
+fn flags() -> anyhow::Result<Vec<String>> {
+    let root = std::env::current_dir()?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+    Ok(vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        // Nothing unwinds: see the profile.
+        "-Cforce-unwind-tables=no".to_owned(),
+        format!("--remap-path-prefix={}=/cargo", home.display()),
+        format!("--remap-path-prefix={}=/ipa-sidecar", root.display()),
+    ])
+}
+
+fn compare(one: &Path, other: &Path) -> anyhow::Result<()> {
+    if std::fs::read(one)? == std::fs::read(other)? {
+        return Ok(());
+    }
+    bail!("{} and {} differ", one.display(), other.display())
+}
+
+fn default_target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+fn target_directory() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
