@@ -179,7 +179,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 }
 
 /// The token is in our memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
-/// 1 it does not (`vfs_coredump`, fs/coredump.c); either is too little for a file.
+/// 1 it does not (fs/coredump.c); either is too little for a file.
 fn dump_no_core() {
     let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
