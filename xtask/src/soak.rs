@@ -174,7 +174,7 @@ impl Node {
 
     /// What happens in this second.
     fn trouble(&mut self, tick: u64) -> anyhow::Result<()> {
-        // Three addresses' worth of coming and going: the pinned one, another, both.
+        // The pinned address and another one come and go, in turns and both.
         let change = match tick % 8 {
             1 => "addr add NET.6/24 dev eth0.77",
             3 => "addr del NET.5/24 dev eth0.77",
