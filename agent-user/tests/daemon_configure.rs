@@ -11,9 +11,10 @@
 mod daemon_setup;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use daemon_setup::*;
@@ -357,6 +358,47 @@ fn whenever_it_is_killed_the_drop_in_is_whole_or_absent() {
     let daemon = site.daemon(&[CONFIGURE, API_FLAG, &flag]);
     wait_host(&daemon, directory.path(), Some(now.0));
     assert_eq!(names(directory.path()), [NAME]);
+}
+
+#[test]
+fn systemd_hears_that_it_lives() {
+    if !needs_root("systemd_hears_that_it_lives") {
+        return;
+    }
+    let (site, systemd) = (Site::new(), Systemd::new("watchdog"));
+    let variables = [("NOTIFY_SOCKET", systemd.directory.file("notify")), ("WATCHDOG_USEC", "400000".into())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_path()));
+    let mut daemon = site.daemon_with(Path::new("/dev/null"), &variables, &[API_FLAG]);
+    for _ in 0..3 {
+        let (heard, all) = systemd.until("WATCHDOG=1", SOON);
+        assert!(heard, "{all}");
+    }
+    assert_ends(&mut daemon, "watched");
+}
+
+#[test]
+fn the_console_gets_one_line_for_each_decision_and_nothing_else() {
+    if !needs_root("the_console_gets_one_line_for_each_decision_and_nothing_else") {
+        return;
+    }
+    let site = Site::new();
+    let mut command = site.node.command(BINARY);
+    command.arg("run").args(Daemon::isolation()).arg(API_FLAG).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().map(Result::unwrap);
+    let line = |address: &str| {
+        Some(format!(
+            "ipa-sidecar: mode observe: advertise {address} on {DEVICE}, the source of the route to http://{API}"
+        ))
+    };
+    assert_eq!(next(), line(FIRST));
+    site.add(SECOND);
+    site.remove(FIRST);
+    assert_eq!(next(), line(SECOND));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(next(), None);
 }
 
 fn absent(error: std::io::Error) -> std::io::Result<()> {

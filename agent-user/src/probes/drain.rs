@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::load::Attached;
 use super::record::Recorder;
-use crate::readiness;
+use crate::system;
 
 /// How long events may lie. Waking up for each of them would double the cost of a failed connect.
 const PACE: Duration = Duration::from_millis(50);
@@ -99,7 +99,7 @@ fn ask_for_counters() {
 }
 
 fn watched(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<AsyncFd<OwnedFd>> {
-    let watched = descriptor.try_clone_to_owned().and_then(readiness::watch);
+    let watched = descriptor.try_clone_to_owned().and_then(system::watch);
     watched
         .inspect_err(|error| tracing::warn!(%error, "a ring buffer of the probes cannot be waited for"))
         .ok()

@@ -17,6 +17,7 @@ use super::btf::Btf;
 use super::offsets::Offsets;
 use super::report::{Probe, Reason, Report, Unavailable};
 use super::tracefs;
+use crate::system;
 
 /// The programs, as `agent-ebpf` has them; the object is put here by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
@@ -62,7 +63,9 @@ impl std::fmt::Debug for Attached {
 /// The work is done on a thread of its own, which may get a mount namespace of its own for tracefs.
 pub fn load(port: u16) -> (Option<Attached>, Report) {
     let none = |unavailable: &Unavailable| (None, Report::none(unavailable));
-    match std::thread::spawn(move || load_here(port)).join() {
+    let loaded = std::thread::spawn(move || load_here(port)).join();
+    system::give_back_memory();
+    match loaded {
         Ok(Ok((attached, report))) => (Some(attached), report),
         Ok(Err(unavailable)) => none(&unavailable),
         Err(_panic) => {

@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 use super::frames::{BrokenFrame, frames};
 use super::socket::{NetlinkSocket, Received};
 use crate::metrics::Metrics;
-use crate::readiness;
+use crate::system;
 
 /// The groups that can change the answer (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`).
 const GROUPS: [(u32, &str); 8] = [
@@ -118,7 +118,7 @@ impl Monitor {
             tracing::warn!(%error, "the netlink receive buffer keeps its default size");
         }
         socket.set_non_blocking()?;
-        Ok(Self { socket: readiness::watch(socket)?, metrics })
+        Ok(Self { socket: system::watch(socket)?, metrics })
     }
 
     /// Waits until something changed, then reads what there is. Never ends by what the messages are: an overrun, a

@@ -10,7 +10,7 @@ use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
-use crate::readiness;
+use crate::system;
 
 /// Where inotify cannot be had, and behind a chain of symbolic links, a look now and then must do.
 const LOOK: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 fn open(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     inotify::add_watch(&fd, directory, EVENTS)?;
-    readiness::watch(fd)
+    system::watch(fd)
 }
 
 /// Waits for events and throws them away: the files tell.

@@ -49,6 +49,9 @@ pub struct Machine {
     started: Instant,
     console: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    /// The connection to the second serial port: one for the machine's life, because a port that is hung up loses what
+    /// comes next.
+    shell: Mutex<Option<BufReader<UnixStream>>>,
     directory: PathBuf,
 }
 
@@ -103,7 +106,7 @@ impl Machine {
             let console = Arc::clone(&console);
             std::thread::spawn(move || read_console(output, &console))
         });
-        Ok(Self { qemu, started: Instant::now(), console, reader, directory })
+        Ok(Self { qemu, started: Instant::now(), console, reader, shell: Mutex::default(), directory })
     }
 
     /// Since the start.
@@ -190,11 +193,14 @@ impl Machine {
         while !self.console().contains(SHELL_IS_THERE) && started.elapsed() < limit {
             sleep(POLL);
         }
-        let mut shell = UnixStream::connect(self.directory.join("shell"))?;
-        shell.set_read_timeout(Some(limit))?;
-        writeln!(shell, "{{ {command}\n}} 2>&1; status=$?; echo; echo '{END}'$status")?;
+        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = match &mut *shell {
+            Some(lines) => lines,
+            none => none.insert(BufReader::new(UnixStream::connect(self.directory.join("shell"))?)),
+        };
+        lines.get_ref().set_read_timeout(Some(limit))?;
+        writeln!(lines.get_mut(), "{{ {command}\n}} 2>&1; status=$?; echo; echo '{END}'$status")?;
         let mut output = String::new();
-        let mut lines = BufReader::new(shell);
         loop {
             let mut line = Vec::new();
             let read = lines.read_until(b'\n', &mut line);
