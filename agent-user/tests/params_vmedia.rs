@@ -88,6 +88,8 @@ fn parameters_of_a_medium_go_between_ipas_files_and_the_command_line() {
     }
     // The name of today beats the old one wherever it stands.
     machine.write("medium/parameters.txt", "ironic_api_url=http://192.0.2.7");
+    // Its number may be another test's device at once.
+    std::fs::remove_dir_all(machine.root.join("block").join(device.name())).unwrap();
     drop(device);
     let _device = insert(&mut machine, "ir-vfd-dev", "medium");
     machine.write("cmdline", cmdline);
