@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::bpf::Object;
 use crate::references::{Reference, named, rows};
-use crate::{prerequisites, process};
+use crate::{Missing, prerequisites, process};
 
 /// One line of the matrix.
 struct Fault {
@@ -19,8 +19,11 @@ struct Fault {
 /// Runs them all, and prints the matrix.
 ///
 /// # Errors
-/// Where a test is missing or fails.
+/// [`Missing`] without root; where a test is missing or fails.
 pub fn run() -> anyhow::Result<()> {
+    if !testbed::is_root() {
+        return Err(Missing("faults makes network namespaces, which needs root".to_owned()).into());
+    }
     prerequisites::ensure()?;
     let matrix = matrix()?;
     let object = Object::build()?;
@@ -39,9 +42,7 @@ pub fn run() -> anyhow::Result<()> {
         object.embed(&mut command);
         command.args(["--", "--exact", "--show-output"]);
         command.args(tests.iter().map(|test| test.test.as_str()));
-        if testbed::is_root() {
-            command.env("CI", "true"); // A test that does not run shows nothing.
-        }
+        command.env("CI", "true"); // A test that does not run shows nothing.
         outcomes.begin(program);
         // Which of them failed stands in the matrix.
         if let Err(error) = process::run_seen(&mut command, |line| outcomes.line(line)) {
