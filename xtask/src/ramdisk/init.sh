@@ -7,6 +7,7 @@ mount -t devtmpfs dev /dev
 echo "userspace after $(cut -d ' ' -f 1 /proc/uptime) s, Linux $(uname -r)"
 word() { for word in $(cat /proc/cmdline); do case $word in "$1"=*) echo "${word#*=}" ;; esac; done; }
 
+mkdir -p /etc/ironic-python-agent.d # As in every ramdisk with IPA.
 ip link set lo up
 initramfs-ipa-sidecar start --mode="$(word test.mode)" --web.listen-address=0.0.0.0:10099 --log.level=debug
 
