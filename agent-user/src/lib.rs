@@ -20,6 +20,7 @@ pub mod api_url;
 pub mod callback;
 pub mod cli;
 pub mod commands;
+mod connections;
 pub mod daemon;
 pub mod guard;
 pub mod ipa;
