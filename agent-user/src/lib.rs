@@ -26,6 +26,7 @@ pub mod guard;
 pub mod ipa;
 pub mod ironic;
 pub mod metrics;
+pub mod metrics_reference;
 pub mod notify;
 pub mod params;
 pub mod probes;
