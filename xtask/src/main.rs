@@ -34,6 +34,7 @@ Usage: cargo xtask COMMAND
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   docs             write docs/metrics.md anew from the declarations of the metrics
+  pages            pictures of the page in a browser, in every state: target/pages and docs/img
   bench            what the eBPF probes cost a connect, with and without them in turns
   demo [--once]    show what ipa-sidecar does
 
@@ -96,10 +97,11 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "ci" => ci::run(),
         [command] if command == "bench" => bench::run(),
         [command] if command == "docs" => docs::run(),
+        [command] if command == "pages" => docs::pages(),
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
-        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench" | "docs") => {
+        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench" | "docs" | "pages") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
         [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),

@@ -25,7 +25,7 @@ enum Check {
 /// The first so many of [`NEEDS`] are enough to build, and for the demo.
 const NEEDED_TO_BUILD: usize = 3;
 
-static NEEDS: [Need; 11] = [
+static NEEDS: [Need; 12] = [
     Need {
         what: "a C compiler and linker (ring, and Rust itself)",
         check: Check::Programs(&["cc"]),
@@ -48,14 +48,19 @@ static NEEDS: [Need; 11] = [
         packages: &["python3-dev"],
     },
     Need {
-        what: "promtool (metrics, alert rules)",
-        check: Check::Programs(&["promtool"]),
+        what: "prometheus, promtool (scrapes, metrics, alert rules)",
+        check: Check::Programs(&["prometheus", "promtool"]),
         packages: &["prometheus"],
     },
     Need {
         what: "strace, curl (what the daemon does and serves)",
         check: Check::Programs(&["strace", "curl"]),
         packages: &["strace", "curl"],
+    },
+    Need {
+        what: "chromium (the page)",
+        check: Check::Programs(&["chromium"]),
+        packages: &["chromium", "fonts-dejavu-core"],
     },
     Need {
         what: "mkfs.vfat (virtual media)",

@@ -165,7 +165,7 @@ fn errors_name_the_line_and_what_would_be_right() {
         (format!("basic_auth_users:\n  anna: {}", HASH.replace("$10$", "$03$")), 2, "has the cost 3"),
         (format!("basic_auth_users:\n  \"a:b\": {HASH}"), 2, "a name has no colon"),
         ("a: }".to_owned(), 1, "no valid YAML"),
-        ("\n\n\tx: 1".to_owned(), 3, "no valid YAML"),
+        ("\n\n}".to_owned(), 3, "no valid YAML"),
         ("a: &x 1\nb: *x".to_owned(), 2, "an alias"),
         ("http_server_config: !!map {}".to_owned(), 1, "a tag"),
         ("~\n---\n~".to_owned(), 2, "a second document"),

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::super::View;
-use super::html::{Row, ago, paragraph, table, warning};
-use crate::status::seconds;
+use super::html::{Row, ago, paragraph, table, times, took, warning};
 
 /// Call-backs and failed connects.
 pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
@@ -15,8 +14,8 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
         Some((at, peer)) => paragraph(
             html,
             format!(
-                "The advertised port was reached from outside {} times, last from {peer} {}.",
-                callback.connections,
+                "The advertised port was reached from outside {}, last from {peer} {}.",
+                times(callback.connections),
                 ago(at)
             ),
         )?,
@@ -37,11 +36,11 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
     html.push_str("<h3>Connects from here that failed</h3>\n");
     let failures = probes.connect_failures.iter().rev();
     let failures = failures.map(|failure| Row {
-        good: failure.ironic.then_some(false),
+        bad: failure.ironic,
         cells: [
             ago(failure.at),
             format!("{}{}", failure.peer, if failure.ironic { " (Ironic)" } else { "" }),
-            format!("{} after {}", failure.errno, seconds(failure.duration)),
+            format!("{} after {}", failure.errno, took(failure.duration)),
             format!("{:?} (pid {}, user {})", failure.comm, failure.process, failure.user),
         ],
     });
@@ -53,7 +52,7 @@ pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
     let probes = &view.snapshot.probes;
     html.push_str("<h2>eBPF probes</h2>\n");
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
-        good: outcome.is_ok().then_some(true),
+        bad: false,
         cells: match outcome {
             Ok(()) => [probe.as_str().to_owned(), "attached".to_owned(), "-".to_owned()],
             Err(why) => [probe.as_str().to_owned(), format!("missing: {why}"), probe.cost().to_owned()],

@@ -29,7 +29,7 @@ impl<T: Display> Display for Escaped<T> {
 /// One row of a table.
 pub(super) struct Row<const N: usize> {
     /// Colours it; the words of its cells say the same.
-    pub good: Option<bool>,
+    pub bad: bool,
     /// The cells.
     pub cells: [String; N],
 }
@@ -37,7 +37,7 @@ pub(super) struct Row<const N: usize> {
 impl<const N: usize> Row<N> {
     /// One without a colour.
     pub fn plain(cells: [String; N]) -> Self {
-        Self { good: None, cells }
+        Self { bad: false, cells }
     }
 }
 
@@ -57,11 +57,8 @@ pub(super) fn table<const N: usize>(
         write!(html, "<th scope=col>{column}</th>")?;
     }
     html.push_str("</tr></thead><tbody>\n");
-    for Row { good, cells } in rows {
-        match good {
-            Some(good) => write!(html, "<tr class={}>", class(good))?,
-            None => html.push_str("<tr>"),
-        }
+    for Row { bad, cells } in rows {
+        html.push_str(if bad { "<tr class=bad>" } else { "<tr>" });
         for (column, cell) in columns.iter().zip(cells) {
             write!(html, "<td data-column=\"{column}\">{}</td>", Escaped(cell))?;
         }
@@ -91,14 +88,22 @@ pub(super) fn warning(html: &mut String, text: impl Display) -> fmt::Result {
     writeln!(html, "<p class=bad>{}</p>", Escaped(text))
 }
 
-/// The class that colours it.
-pub(super) fn class(good: bool) -> &'static str {
-    if good { "good" } else { "bad" }
+/// How often, for people.
+pub(super) fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// How long ago, for people.
 pub(super) fn ago(at: Instant) -> String {
     format!("{} ago", duration(at.elapsed()))
+}
+
+/// How long something took, for people.
+pub(super) fn took(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.1} s"),
+    }
 }
 
 fn duration(duration: Duration) -> String {
@@ -137,5 +142,7 @@ mod tests {
         {
             assert_eq!(duration(Duration::from_secs(seconds)), words);
         }
+        assert_eq!(took(Duration::from_micros(87)), "0.1 ms");
+        assert_eq!(took(Duration::from_millis(1234)), "1.2 s");
     }
 }

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 
 use super::View;
 use headline::Headline;
-use html::{Escaped, class};
+use html::Escaped;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -38,8 +38,7 @@ pub(super) fn render(view: &View) -> String {
 }
 
 fn write(html: &mut String, view: &View) -> fmt::Result {
-    let Headline { word, good, sentence } = Headline::of(view);
-    let (class, decision) = (class(good), &view.published.decision);
+    let Headline { word, class, sentence } = Headline::of(view);
     write!(
         html,
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n\
@@ -49,7 +48,7 @@ fn write(html: &mut String, view: &View) -> fmt::Result {
          <h1>ipa-sidecar</h1>\n<p id=state class={class}><strong>{word}:</strong> {}</p>\n",
         Escaped(sentence),
     )?;
-    html::paragraph(html, decision)?;
+    html::paragraph(html, format_args!("Decision: {}.", view.published.decision))?;
     sections::facts(html, view)?;
     sections::decision(html, view)?;
     sections::agent(html, view)?;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::super::View;
-use super::html::{Escaped, Row, ago, paragraph, table, warning};
+use super::html::{Escaped, Row, ago, paragraph, table, times, warning};
 use crate::advertise::CandidateTrace;
 use crate::params::Mode;
 use crate::status::{AgentPhase, DropinStatus};
@@ -18,7 +18,7 @@ pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
     };
     let callback = &snapshot.probes.callback;
     let called = match callback.last {
-        Some((at, peer)) => format!("{} times, last {} from {peer}", callback.connections, ago(at)),
+        Some((at, peer)) => format!("{}, last {} from {peer}", times(callback.connections), ago(at)),
         None => "not yet".to_owned(),
     };
     let mut mode = snapshot.mode.as_str().to_owned();
@@ -49,7 +49,7 @@ pub(super) fn decision(html: &mut String, view: &View) -> fmt::Result {
         if let Some(failure) = &target.failure {
             warning(html, failure)?;
         }
-        table(html, ["To", "From", "Device", "Table", "Usable?"], target.resolved.iter().map(candidate))?;
+        table(html, ["To", "From", "Device", "Table", "Usable"], target.resolved.iter().map(candidate))?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn candidate(trace: &CandidateTrace) -> Row<5> {
         other => other.to_string(),
     });
     Row {
-        good: Some(trace.accepted),
+        bad: !trace.accepted,
         cells: [
             trace.ip.to_string(),
             or_dash(trace.source.map(|ip| ip.to_string())),
@@ -127,7 +127,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     } else {
         html.push_str("<h3>Lookups</h3>\n");
         let lookups = view.lookups.iter().map(|(sender, result, count)| Row {
-            good: Some(matches!(*result, "ok" | "masked_token")),
+            bad: !matches!(*result, "ok" | "masked_token"),
             cells: [whose(sender).to_owned(), (*result).to_owned(), count.to_string()],
         });
         table(html, ["By", "Result", "How many"], lookups)?;
@@ -138,7 +138,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     html.push_str("<h3>Heartbeats</h3>\n");
     let beats = snapshot.heartbeats.iter().rev();
     let beats = beats.map(|beat| Row {
-        good: Some(beat.result == "accepted"),
+        bad: beat.result != "accepted",
         cells: [ago(beat.at), beat.result.to_owned(), beat.callback_url.clone()],
     });
     table(html, ["When", "Result", "Callback URL"], beats)
@@ -173,7 +173,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
     html.push_str("<h2>Bad callback URLs seen</h2>\n");
     let bad = snapshot.bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
-        good: Some(false),
+        bad: true,
         cells: [ago(event.at), format!("{:?}", event.url), event.reasons.join(", ")],
     });
     table(html, ["When", "URL", "What is wrong"], bad)
