@@ -200,7 +200,7 @@ fn a_broken_node_and_hostile_texts() {
             "no: the kernel has no route to it (ENETUNREACH) [no_route]",
             "nowhere.invalid",
             "Problems with parameters",
-            "whitespace",
+            "it contains a blank [whitespace]; ",
         ],
     );
     assert_eq!(scene.count("#state.bad"), 1);

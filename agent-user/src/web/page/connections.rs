@@ -22,13 +22,9 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
         None => paragraph(html, "Nobody from outside has reached the advertised port yet.")?,
     }
     if let Some((at, peer)) = callback.last_refused {
-        let (all, when) = (callback.refused, ago(at));
-        warning(
-            html,
-            format!(
-                "It refused {all} connections from outside, because nothing listened; last {peer} {when}."
-            ),
-        )?;
+        let (often, when) = (times(callback.refused), ago(at));
+        let what = "It refused somebody from outside, because nothing listened";
+        warning(html, format!("{what}: {often}, last {peer} {when}."))?;
     }
     if probes.connect_failures.is_empty() {
         return Ok(());
@@ -64,6 +60,10 @@ pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
     }
     if probes.lost > 0 {
         warning(html, format!("{} events were lost because too many came at once.", probes.lost))?;
+    }
+    if probes.skipped > 0 {
+        let cause = "because they came in an interrupt of another one";
+        paragraph(html, format!("{} runs of a probe were skipped by the kernel, {cause}.", probes.skipped))?;
     }
     Ok(())
 }

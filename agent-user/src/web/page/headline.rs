@@ -167,7 +167,7 @@ mod tests {
                 }),
                 "bad: Not ready: no drop-in",
             ),
-            (told(Agent, there(), |_| {}), "wait: Starting: starting"),
+            (told(Agent, there(), |_| {}), "wait: Starting: the lookup has not begun yet"),
             (
                 told(Agent, there(), |snapshot| {
                     snapshot.agent.phase = AgentPhase::LookingUp;

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::super::View;
 use super::html::{Escaped, Row, ago, paragraph, table, times, warning};
 use crate::advertise::CandidateTrace;
+use crate::agent_url::Reason;
 use crate::params::Mode;
 use crate::status::{AgentPhase, DropinStatus};
 
@@ -63,18 +64,13 @@ fn candidate(trace: &CandidateTrace) -> Row<5> {
     if let Some(reason) = trace.reason {
         verdict = format!("{verdict} [{reason}]");
     }
-    let table = trace.table.map(|table| match table {
-        254 => "main".to_owned(), // RT_TABLE_MAIN and RT_TABLE_LOCAL (rtnetlink(7))
-        255 => "local".to_owned(),
-        other => other.to_string(),
-    });
     Row {
         bad: !trace.accepted,
         cells: [
             trace.ip.to_string(),
             or_dash(trace.source.map(|ip| ip.to_string())),
             or_dash(trace.device.clone()),
-            or_dash(table),
+            or_dash(trace.table_name()),
             verdict,
         ],
     }
@@ -174,7 +170,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
     let bad = snapshot.bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
-        cells: [ago(event.at), format!("{:?}", event.url), event.reasons.join(", ")],
+        cells: [ago(event.at), format!("{:?}", event.url), reasons(&event.reasons)],
     });
     table(html, ["When", "URL", "What is wrong"], bad)
 }
@@ -191,6 +187,12 @@ pub(super) fn parameters(html: &mut String, view: &View) -> fmt::Result {
     }
     html.push_str("</ul>\n");
     Ok(())
+}
+
+/// Reasons in words, each with its metric label.
+fn reasons(labels: &[&str]) -> String {
+    let found = Reason::ALL.iter().filter(|reason| labels.contains(&reason.as_str()));
+    found.map(|reason| format!("{} [{}]", reason.words(), reason.as_str())).collect::<Vec<_>>().join("; ")
 }
 
 fn whose(sender: &str) -> &'static str {
