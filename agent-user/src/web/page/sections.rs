@@ -170,7 +170,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
     let bad = snapshot.bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
-        cells: [ago(event.at), format!("{:?}", event.url), reasons(&event.reasons)],
+        cells: [ago(event.at), format!("\"{}\"", event.url), reasons(&event.reasons)],
     });
     table(html, ["When", "URL", "What is wrong"], bad)
 }
