@@ -127,8 +127,8 @@ impl ConfigFile {
         if text == state.text {
             return Ok(());
         }
-        let problem = || "no UTF-8".to_owned();
-        let words = std::str::from_utf8(&text).map_err(|_| ConfigError { line: 1, problem: problem() });
+        let words = std::str::from_utf8(&text);
+        let words = words.map_err(|_| ConfigError { line: 1, problem: "no UTF-8".to_owned() });
         let config = words.and_then(config::parse).map_err(|error| self.wrong(error))?;
         if let Some(what) = no_longer_asked(&state.config, &config) {
             return Err(WebConfigError::Weaker { path: path(), what });
@@ -165,13 +165,8 @@ impl ConfigFile {
 /// What the old configuration asks for and the new one does not.
 fn no_longer_asked(old: &WebConfig, new: &WebConfig) -> Option<&'static str> {
     let certificates = |config: &WebConfig| match config.tls.as_ref().map(|tls| &tls.clients) {
-        Some(Clients::MustProve { names, .. }) => {
-            if names.is_empty() {
-                1
-            } else {
-                2
-            }
-        }
+        Some(Clients::MustProve { names, .. }) if !names.is_empty() => 2,
+        Some(Clients::MustProve { .. }) => 1,
         _ => 0,
     };
     match () {

@@ -1,4 +1,5 @@
-//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page.
+//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page; and who may look
+//! (`--web.config.file`).
 
 mod allowed_sans;
 mod answer;

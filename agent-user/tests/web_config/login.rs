@@ -101,3 +101,29 @@ fn tls_can_be_added_while_it_runs_and_not_be_taken_away() {
     protected.https(&client, "GET /").unwrap_err();
     protected.daemon.wait_log("no longer asks for TLS", SOON).unwrap();
 }
+
+#[test]
+fn wrong_passwords_do_not_hold_up_who_was_right_before() {
+    if !needs_root("wrong_passwords_do_not_hold_up_who_was_right_before") {
+        return;
+    }
+    let config = format!("basic_auth_users:\n  anna: {}\n", bcrypt::hash("right", 9).unwrap());
+    let protected = Protected::new("web-flood", &Authority::new(), &config);
+    let status = |password: &str| {
+        protected.http(&format!("GET /metrics\n{}", login("anna", password))).unwrap().status
+    };
+    assert_eq!(status("right"), 200);
+    std::thread::scope(|scope| {
+        let wrong: Vec<_> = (0..20).map(|number| scope.spawn(move || status(&number.to_string()))).collect();
+        // The first one is being hashed, the others wait for their turn.
+        protected
+            .daemon
+            .wait("a refusal", LATER, || wrong.iter().any(|one| one.is_finished()).then_some(()))
+            .unwrap();
+        assert_eq!(status("right"), 200);
+        assert!(wrong.iter().any(|one| !one.is_finished()), "it waited for all of them");
+        for one in wrong {
+            assert_eq!(one.join().unwrap(), 401);
+        }
+    });
+}
