@@ -35,7 +35,8 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Parameters(_) | Self::Daemon(DaemonError::NotInThisVersion(_)) => USAGE,
+            Self::Parameters(_)
+            | Self::Daemon(DaemonError::WebConfig(_) | DaemonError::WebConfigLater(_)) => USAGE,
             Self::Daemon(DaemonError::TaskDied(_)) | Self::Io(_) => FAILED,
             Self::Daemon(_) | Self::Explain(_) => UNAVAILABLE,
         }

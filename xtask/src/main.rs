@@ -9,6 +9,7 @@ mod dashboards;
 mod demo;
 mod deny;
 mod dist;
+mod docs;
 mod ironic;
 mod prerequisites;
 mod process;
@@ -40,6 +41,8 @@ Usage: cargo xtask COMMAND
                      --port PORT           default 6385; 0 takes a free one
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
+  docs             write docs/metrics.md anew from the declarations of the metrics
+  pages            pictures of the page in a browser, in every state: target/pages and docs/img
   bench            what the eBPF probes cost a connect, with and without them in turns
   demo [--once]    show what ipa-sidecar does
 
@@ -101,12 +104,14 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
         [command] if command == "bench" => bench::run(),
+        [command] if command == "docs" => docs::run(),
+        [command] if command == "pages" => docs::pages(),
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "dist" => dist::run(flags),
         [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
-        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {
+        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench" | "docs" | "pages") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
         [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),
