@@ -161,6 +161,8 @@ impl Ramdisk {
             "-drive".to_owned(),
             format!("if=ide,media=cdrom,format=raw,readonly=on,file={}", image.display()),
         ]);
+        // Nor does a clock that is wrong by years hurt.
+        devices.extend(["-rtc".to_owned(), "base=2009-02-03T04:05:06".to_owned()]);
         let mut guest = self.boot("net.ifnames=0 test.mode=configure boot_method=vmedia", &devices)?;
         guest.machine.wait_console("mode configure: advertise 10.0.2.15 on eth0, ", PATIENCE)?;
         let ready = guest.wait_ready(PATIENCE)?;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A ramdisk without systemd: ipa-sidecar starts first, then everything comes late: drives, NICs, DHCP.
-export PATH=/sbin:/bin
+export PATH=/sbin:/bin:/usr/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
