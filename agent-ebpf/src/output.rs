@@ -9,8 +9,8 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::RingBuf;
 
-/// Bytes; 4000 events. User space empties it every 50 ms while there are any.
-const LENGTH: u32 = 512 * 1024;
+/// Bytes; 2000 events. User space empties it every 50 ms while there are any.
+const LENGTH: u32 = 256 * 1024;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(LENGTH, 0);

@@ -10,6 +10,7 @@ use crate::agent_url::Context;
 use crate::commands::{check_url, doctor, explain, params};
 use crate::daemon::{self, DaemonError};
 use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, load_with_medium, mode_flag};
+use crate::system;
 
 /// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
 const USAGE: u8 = 64;
@@ -34,7 +35,8 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Parameters(_) | Self::Daemon(DaemonError::NotInThisVersion(_)) => USAGE,
+            Self::Parameters(_)
+            | Self::Daemon(DaemonError::WebConfig(_) | DaemonError::WebConfigLater(_)) => USAGE,
             Self::Daemon(DaemonError::TaskDied(_)) | Self::Io(_) => FAILED,
             Self::Daemon(_) | Self::Explain(_) => UNAVAILABLE,
         }
@@ -119,6 +121,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         "run" => {
             drop(out);
             end_on_panic();
+            system::share_memory();
             daemon::block_on(run_daemon(matches, loaded))?
         }
         "explain" => {

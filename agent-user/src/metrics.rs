@@ -1,10 +1,13 @@
 //! Every metric family, declared in one place. Labels are closed sets: no address of a peer, no MAC, no UUID, no text.
 
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricType;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -36,9 +39,11 @@ pub enum Sender {
 }
 
 impl Sender {
-    const ALL: [Self; 2] = [Self::Ipa, Self::Sidecar];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ipa, Self::Sidecar];
 
-    fn as_str(self) -> &'static str {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ipa => "ipa",
             Self::Sidecar => "sidecar",
@@ -62,7 +67,8 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    const ALL: [Self; 5] = [Self::First, Self::Interval, Self::Retry, Self::StandIn, Self::AddressChange];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::First, Self::Interval, Self::Retry, Self::StandIn, Self::AddressChange];
 
     /// The metric label.
     pub fn as_str(self) -> &'static str {
@@ -88,9 +94,11 @@ pub enum UrlSource {
 }
 
 impl UrlSource {
-    const ALL: [Self; 3] = [Self::Ipa, Self::Sidecar, Self::Ironic];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ipa, Self::Sidecar, Self::Ironic];
 
-    fn as_str(self) -> &'static str {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ipa => "ipa",
             Self::Sidecar => "sidecar",
@@ -113,9 +121,11 @@ pub enum UrlAction {
 }
 
 impl UrlAction {
-    const ALL: [Self; 4] = [Self::Repaired, Self::Held, Self::Forwarded, Self::None];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Repaired, Self::Held, Self::Forwarded, Self::None];
 
-    fn as_str(self) -> &'static str {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Repaired => "repaired",
             Self::Held => "held",
@@ -141,6 +151,7 @@ impl Deref for Metrics {
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,
+    described: Vec<Description>,
     mode_info: GaugeVec,
     advertise_address_info: GaugeVec,
     advertise_address_valid: IntGauge,
@@ -184,6 +195,19 @@ pub struct Families {
     pub probe_events_lost: IntCounter,
 }
 
+/// A family as it is declared, whether it has samples yet or not.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Its name without our prefix.
+    pub name: String,
+    /// Counter, gauge or histogram.
+    pub kind: MetricType,
+    /// The names of its labels, as declared.
+    pub labels: Vec<String>,
+    /// What it says.
+    pub help: String,
+}
+
 impl Metrics {
     /// Registers every family, with the small label sets at 0.
     ///
@@ -195,15 +219,30 @@ impl Metrics {
 }
 
 /// Registers as it makes; keeps the names of the families short in [`Families::new`].
-struct Maker(Registry);
+struct Maker {
+    registry: Registry,
+    described: RefCell<Vec<Description>>,
+}
 
 impl Maker {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        collector: C,
-    ) -> Result<C, prometheus::Error> {
-        self.0.register(Box::new(collector.clone()))?;
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.describe(&collector);
+        self.registry.register(Box::new(collector.clone()))?;
         Ok(collector)
+    }
+
+    fn describe(&self, collector: &impl Collector) {
+        let families = collector.collect();
+        let described = collector.desc().into_iter().filter_map(|description| {
+            let family = families.iter().find(|family| family.name() == description.fq_name)?;
+            Some(Description {
+                name: description.fq_name.clone(),
+                kind: family.get_field_type(),
+                labels: description.variable_labels.clone(),
+                help: description.help.clone(),
+            })
+        });
+        self.described.borrow_mut().extend(described);
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
@@ -239,10 +278,10 @@ impl Families {
     #[rustfmt::skip] // One line a family: the table of the metrics.
     fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("ipa_sidecar".to_owned()), None)?;
-        let make = Maker(registry.clone());
+        let make = Maker { registry: registry.clone(), described: RefCell::default() };
         let build_info = make.info("build_info", "Always 1; the labels say what was built.", &["version", "revision", "rustc"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("IPA_SIDECAR_REVISION"), env!("IPA_SIDECAR_RUSTC")]).set(1.0);
-        let families = Self {
+        let mut families = Self {
             mode_info: make.info("mode_info", "Always 1; the label says how much the daemon touches.", &["mode"])?,
             advertise_address_info: make.info("advertise_address_info", "Always 1; the advertise address and where it comes from.", &["address", "device", "family", "origin"])?,
             advertise_address_valid: make.flag("advertise_address_valid", "Whether the advertise address is assigned, up and routed now.")?,
@@ -276,8 +315,12 @@ impl Families {
             probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
             probe_events_lost: make.counter("probe_events_lost_total", "Events of the probes that were lost because too many came at once.")?,
             registry,
+            described: Vec::new(),
         };
-        families.registry.register(Box::new(ProcessCollector::for_self()))?;
+        let process = ProcessCollector::for_self();
+        make.describe(&process);
+        families.registry.register(Box::new(process))?;
+        families.described = make.described.into_inner();
         families.initialise();
         Ok(families)
     }
@@ -360,6 +403,17 @@ impl Families {
         }
     }
 
+    /// The lookups that were counted, by sender and result.
+    pub fn lookups(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let senders = Sender::ALL.iter().map(|sender| sender.as_str());
+        let all =
+            senders.flat_map(|sender| LookupResult::ALL.iter().map(move |result| (sender, result.as_str())));
+        let counted = all.map(|(sender, result)| {
+            (sender, result, self.lookup_attempts.with_label_values(&[sender, result]).get())
+        });
+        counted.filter(|(_, _, count)| *count > 0).collect()
+    }
+
     /// Counts a heartbeat; one that was held has no duration.
     pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
         self.heartbeats.with_label_values(&[sender.as_str(), result.as_str()]).inc();
@@ -421,6 +475,11 @@ impl Families {
                 }
             }
         }
+    }
+
+    /// Every family as it is declared.
+    pub fn described(&self) -> &[Description] {
+        &self.described
     }
 
     /// The exposition in text format 0.0.4, and its content type.

@@ -335,7 +335,7 @@ impl Snapshot {
         // What is waited for now goes before what failed earlier.
         match (self.agent.phase, &self.agent.last_failure) {
             (AgentPhase::Off | AgentPhase::AwaitingAddress, _) => {
-                Err(no_address.unwrap_or("starting").to_owned())
+                Err(no_address.unwrap_or("the lookup has not begun yet").to_owned())
             }
             (AgentPhase::AwaitingListener, _) => Err("nothing listens on the advertised port".to_owned()),
             (_, Some(failure)) => Err(failure.clone()),

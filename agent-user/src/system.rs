@@ -25,8 +25,17 @@ pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
 }
 
+/// One pool of memory for all threads: they do little, and only the first one's is ever given back. Called before there is a
+/// second thread.
+pub fn share_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
+    let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// Gives memory that was freed back to the kernel. glibc keeps it otherwise: where the probes were loaded, which reads all
 /// the kernel's types, that is ten times what the daemon needs.
+#[cfg(feature = "ebpf")]
 pub fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) takes no pointer, and may be called at any time from any thread.

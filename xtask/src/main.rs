@@ -9,6 +9,7 @@ mod dashboards;
 mod demo;
 mod deny;
 mod dist;
+mod docs;
 mod faults;
 mod fuzz;
 mod ironic;
@@ -45,6 +46,8 @@ Usage: cargo xtask COMMAND
                      --port PORT           default 6385; 0 takes a free one
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
+  docs             write docs/metrics.md anew from the declarations of the metrics
+  pages            pictures of the page in a browser, in every state: target/pages and docs/img
   fuzz [SECONDS]   run every fuzz target for so long (default 60) and print how many inputs each has tried
   faults           run the tests of the fault matrix (docs/faults.md) and print it with what was seen
   promises         check that docs/promises.md and docs/faults.md are true to the code
@@ -111,6 +114,8 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
         [command] if command == "bench" => bench::run(),
+        [command] if command == "docs" => docs::run(),
+        [command] if command == "pages" => docs::pages(),
         [command] if command == "faults" => faults::run(),
         [command] if command == "promises" => promises::run().map(|found| println!("{found}")),
         [command, rest @ ..] if command == "fuzz" => fuzz::run(rest),
@@ -121,7 +126,8 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
         [command, word, ..]
-            if matches!(command.as_str(), "build" | "ci" | "bench" | "faults" | "promises") =>
+            if ["build", "ci", "bench", "docs", "pages", "faults", "promises"]
+                .contains(&command.as_str()) =>
         {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }

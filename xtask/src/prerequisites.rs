@@ -52,14 +52,19 @@ static NEEDS: &[Need] = &[
         packages: &["python3-dev"],
     },
     Need {
-        what: "promtool (metrics, alert rules)",
-        check: Check::Programs(&["promtool"]),
+        what: "prometheus, promtool (scrapes, metrics, alert rules)",
+        check: Check::Programs(&["prometheus", "promtool"]),
         packages: &["prometheus"],
     },
     Need {
         what: "strace, curl (what the daemon does and serves)",
         check: Check::Programs(&["strace", "curl"]),
         packages: &["strace", "curl"],
+    },
+    Need {
+        what: "chromium (the page)",
+        check: Check::Programs(&["chromium"]),
+        packages: &["chromium", "fonts-dejavu-core"],
     },
     Need {
         what: "mkfs.vfat (virtual media)",

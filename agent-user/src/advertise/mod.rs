@@ -60,3 +60,16 @@ pub struct CandidateTrace {
     #[serde(skip)]
     pub refusal: Option<Refusal>,
 }
+
+impl CandidateTrace {
+    /// The table for people: those that every system has, by name (`include/uapi/linux/rtnetlink.h`,
+    /// `enum rt_class_t`).
+    pub fn table_name(&self) -> Option<String> {
+        self.table.map(|table| match table {
+            253 => "default".to_owned(),
+            254 => "main".to_owned(),
+            255 => "local".to_owned(),
+            other => other.to_string(),
+        })
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv6Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
 use crate::rtnl::{Kernel, Monitor, listens};
-use crate::web;
+use crate::web::{self, ConfigFile};
 
 use super::explain::{ExplainError, decide_once};
 
@@ -45,6 +45,7 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     let mut checks = vec![parameters_check(loaded), monitor(&metrics), questions(&metrics), ipv6()];
     checks.push(address(&decide_once(parameters).await?));
     checks.push(web_port(parameters));
+    checks.extend(parameters.web_config_file.clone().map(web_config));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
     checks.extend((mode == Mode::Guard).then(|| guard_path(parameters)));
@@ -172,6 +173,11 @@ fn web_port(parameters: &Parameters) -> Check {
     });
     let outcome = outcome.map_err(|error| format!("{error} (by a running ipa-sidecar?)"));
     check("web listener", false, outcome, "a second daemon with this address cannot start")
+}
+
+fn web_config(path: PathBuf) -> Check {
+    let outcome = ConfigFile::open(path).map(|_| "usable".to_owned()).map_err(|error| error.to_string());
+    check("web configuration", true, outcome, "the daemon ends with status 64")
 }
 
 fn dropin(directory: &Path) -> Check {

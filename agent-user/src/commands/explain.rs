@@ -62,8 +62,8 @@ fn print_target(target: &TargetTrace, out: &mut impl Write) -> io::Result<()> {
         if let Some(device) = &candidate.device {
             write!(out, " on {device}")?;
         }
-        if let Some(table) = candidate.table {
-            write!(out, ", table {}", table_name(table))?;
+        if let Some(table) = candidate.table_name() {
+            write!(out, ", table {table}")?;
         }
         match (candidate.reason, &candidate.detail) {
             (Some(reason), Some(detail)) => writeln!(out, " ({reason}: {detail})")?,
@@ -71,14 +71,4 @@ fn print_target(target: &TargetTrace, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The tables that every system has by name (`include/uapi/linux/rtnetlink.h`, `enum rt_class_t`).
-fn table_name(table: u32) -> String {
-    match table {
-        253 => "default".to_owned(),
-        254 => "main".to_owned(),
-        255 => "local".to_owned(),
-        other => other.to_string(),
-    }
 }

@@ -28,7 +28,7 @@ use crate::params::{ApiUrlList, Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
 use crate::status::Status;
 use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
-use crate::web::{self, Sources, WebError};
+use crate::web::{self, ConfigFile, Sources, WebConfigError, WebError};
 
 use acting::Acting;
 
@@ -62,9 +62,14 @@ pub enum DaemonError {
     /// A part of the daemon panicked: a defect of ours.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
-    /// The flag is understood, its work is not there yet.
-    #[error("{0}")]
-    NotInThisVersion(&'static str),
+    /// The web configuration file.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
+    /// The same, once the privileges of the start are given up.
+    #[error(
+        "{0}: it was readable with the capabilities of the start, which are dropped; it has to be without them"
+    )]
+    WebConfigLater(#[source] WebConfigError),
 }
 
 /// Why the daemon ended.
@@ -81,12 +86,8 @@ pub enum Ended {
 /// # Errors
 /// While it starts; afterwards only a defect of ours.
 pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
-    if loaded.parameters.web_config_file.is_some() {
-        return Err(DaemonError::NotInThisVersion(
-            "--web.config.file is not in this version: TLS and passwords that it asks for would not be there",
-        ));
-    }
     dump_no_core();
+    let protection = loaded.parameters.web_config_file.clone().map(ConfigFile::open).transpose()?;
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
     let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -135,6 +136,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             Ok(()) => tracing::debug!("all capabilities are dropped"),
             Err(error) => tracing::error!(%error, "running on with privileges"),
         }
+        if let Some(protection) = &protection {
+            protection.check().map_err(DaemonError::WebConfigLater)?;
+        }
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
@@ -143,7 +147,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         sources.status.clone(),
         sources.metrics.clone(),
     ));
-    tasks.spawn(web::serve(listener, sources.clone()));
+    tasks.spawn(web::serve(listener, sources.clone(), protection));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(readiness::tell_systemd(mode, parameters.advertise.wait, sources));
 

@@ -14,13 +14,13 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::relay::{AnyBody, full, passing, passing_up};
 use super::request::{Kind, classify, split_path};
 use super::upstream::{Silence, forward};
 use super::{Guard, heartbeat, lookup};
+use crate::connections;
 
 /// Connections at one time; IPA keeps two.
 const CONNECTIONS: usize = 16;
@@ -33,8 +33,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 64 * 1024;
 /// The largest heartbeat body (with a certificate it has some 2 KiB).
 const HEARTBEAT_BYTES: usize = 1 << 20;
-/// The pause after a connection could not be taken.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What IPA is answered.
 pub type Answer = Response<AnyBody>;
@@ -57,21 +55,9 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, GuardError> {
 
 /// Serves for ever.
 pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the guard could not be taken");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+    let serve = |stream| {
         let guard = Arc::clone(&guard);
-        tokio::spawn(async move {
+        async move {
             let service = service_fn(|request| answer(&guard, request));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -83,9 +69,9 @@ pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the guard ended without an answer");
             }
-            drop(slot);
-        });
-    }
+        }
+    };
+    connections::take(listener, CONNECTIONS, "the guard", serve).await;
 }
 
 /// One request. An error closes the connection without an answer, which sends IPA to its next URL.

@@ -30,5 +30,5 @@ pub use error::{IronicError, Peer, Phase, Refusal};
 pub(crate) use exchange::get;
 pub use heartbeat::{AgentStatus, Heartbeat};
 pub use lookup::{LookupQuery, LookupReply};
-pub use redact::{foreign_text, redact};
+pub use redact::{foreign_text, is_direction_or_separator, redact};
 pub use results::{HeartbeatResult, LookupResult};

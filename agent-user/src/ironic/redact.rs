@@ -80,7 +80,8 @@ fn ends_value(c: char) -> bool {
     c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';' | '}' | ']' | ')' | '<' | '>' | '\\')
 }
 
-fn is_direction_or_separator(c: char) -> bool {
+/// Whether a character turns the direction of the text around it, or separates lines.
+pub fn is_direction_or_separator(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -20,7 +20,7 @@ const NULL_DEVICE: (u32, u32) = (1, 3);
 ///
 /// # Errors
 /// What the system said; a file that is not regular, or too large.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     read_opened(rustix::fs::open(path, flags, Mode::empty())?)
 }

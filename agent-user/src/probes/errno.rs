@@ -28,6 +28,11 @@ const NAMES: [(u32, &str); 22] = [
     (126, "ENOKEY"),
 ];
 
+/// Every value of the label.
+pub fn labels() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(_, name)| *name).chain(["abandoned", "other", "unknown"])
+}
+
 /// The name; `abandoned` where the caller gave up, `unknown` where no source told, `other` for what is not named here.
 pub fn label(event: &Event) -> &'static str {
     match (event.sureness, event.errno) {

@@ -86,6 +86,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::SwitchedOff,
+        Self::NotBuilt,
+        Self::NoBpf,
+        Self::NotPermitted,
+        Self::Lockdown,
+        Self::NoTracefs,
+        Self::NoTracepoint,
+        Self::NoBtf,
+        Self::Verifier,
+        Self::Error,
+    ];
+
     /// The metric label.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -65,6 +65,10 @@ impl Resolver {
         };
         let error = match timeout(PATIENCE, dns.lookup_ip(name)).await {
             Ok(Ok(answer)) => return Ok(answer.iter().collect()),
+            Ok(Err(error)) if error.is_nx_domain() => "the name server knows no such name".to_owned(),
+            Ok(Err(error)) if error.is_no_records_found() => {
+                "the name server knows no address of that name".to_owned()
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("no answer within {} s", PATIENCE.as_secs()),
         };

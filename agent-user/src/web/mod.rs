@@ -1,10 +1,18 @@
-//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page.
+//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page; and who may look
+//! (`--web.config.file`).
 
+mod allowed_sans;
+mod answer;
+mod basic_auth;
+pub mod config;
+mod config_file;
 mod page;
 mod server;
 mod state;
 mod state_probes;
+mod tls;
 
+pub use config_file::{ConfigFile, WebConfigError};
 pub use server::{DEFAULT_PORT, WebError, bind, serve};
 
 use std::sync::Arc;
@@ -31,6 +39,8 @@ struct View {
     published: Arc<Published>,
     snapshot: Snapshot,
     ready: Result<String, String>,
+    /// Lookups by sender and result, those that happened.
+    lookups: Vec<(&'static str, &'static str, u64)>,
 }
 
 impl Sources {
@@ -38,7 +48,7 @@ impl Sources {
         let published = Arc::clone(&self.decisions.borrow());
         let snapshot = self.status.snapshot();
         let ready = readiness(&published, &snapshot);
-        View { published, snapshot, ready }
+        View { published, snapshot, ready, lookups: self.metrics.lookups() }
     }
 }
 

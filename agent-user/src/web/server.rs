@@ -1,4 +1,4 @@
-//! The HTTP server: bounded in connections, time and heads; it never reads a body.
+//! The HTTP server, with TLS or without: bounded in connections, time and heads; it never reads a body.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,27 +6,33 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ServerConfig;
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
-use super::{Sources, page, state};
+use super::Sources;
+use super::answer::{self, Answer};
+use super::basic_auth::BasicAuth;
+use super::config_file::{ConfigFile, Transport};
+use crate::connections;
 
 /// The port of `--web.listen-address` where none is given.
 pub const DEFAULT_PORT: u16 = 10099;
 
 /// Connections at one time; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 32;
-/// The longest time for a request's head, which is also the longest idle time of a kept connection.
+/// The longest time for a TLS handshake, and for a request's head, which is also the longest idle time of a kept
+/// connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// The longest life of a connection: a client that reads one byte a minute holds nothing for ever.
 const LIFE: Duration = Duration::from_secs(120);
@@ -34,10 +40,8 @@ const LIFE: Duration = Duration::from_secs(120);
 const HEAD_BYTES: usize = 16 * 1024;
 /// The kernel's queue of connections that wait.
 const BACKLOG: i32 = 64;
-/// The pause after a connection could not be taken: no descriptors left, for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-const TEXT: &str = "text/plain; charset=utf-8";
+/// The first byte of what a TLS client sends (RFC 8446, section 5.1: a record of type handshake).
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Why the listener could not be had.
 #[derive(Debug, Error)]
@@ -78,88 +82,89 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves for ever.
-pub async fn serve(listener: TcpListener, sources: Sources) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the web server could not be taken");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
+/// Serves for ever. `protection` says who is let in, and whether over TLS.
+pub async fn serve(listener: TcpListener, sources: Sources, protection: Option<ConfigFile>) {
+    let site = Arc::new(Site { sources, protection, auth: BasicAuth::new() });
+    let serve = |stream| {
+        let site = Arc::clone(&site);
+        async move {
+            if timeout(LIFE, connection(site, stream)).await.is_err() {
+                tracing::debug!("a web connection has lived for its time");
             }
+        }
+    };
+    connections::take(listener, CONNECTIONS, "the web server", serve).await;
+}
+
+/// What all connections share.
+struct Site {
+    sources: Sources,
+    protection: Option<ConfigFile>,
+    auth: BasicAuth,
+}
+
+impl Site {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let Some(protection) = &self.protection else {
+            return answer::to(&request, &self.sources);
         };
-        let sources = sources.clone();
-        tokio::spawn(async move {
-            let service =
-                service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &sources))));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME)
-                .max_buf_size(HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Ok(Err(error)) = timeout(LIFE, connection).await {
-                tracing::debug!(%error, "a web connection ended early");
-            }
-            drop(slot);
-        });
+        let Some(config) = protection.config() else {
+            return answer::configuration_broken();
+        };
+        let allowed = config.users.is_empty()
+            || self.auth.allows(&config.users, request.headers().get(AUTHORIZATION)).await;
+        let mut answer = if allowed { answer::to(&request, &self.sources) } else { answer::login_wanted() };
+        for (name, value) in &config.headers {
+            answer.headers_mut().insert(name, value.clone());
+        }
+        answer
     }
 }
 
-fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
-    match request.uri().path() {
-        "/" => page(sources),
-        "/metrics" => metrics(sources),
-        "/state" => json(sources),
-        "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
-        "/-/ready" => match sources.view().ready {
-            Ok(words) => plain(StatusCode::OK, format!("ready: {words}\n")),
-            Err(words) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {words}\n")),
-        },
-        _ => plain(StatusCode::NOT_FOUND, "try /, /metrics, /state, /-/healthy or /-/ready\n"),
+/// TCP, or TLS on it. One type for both, so that the HTTP server is in the binary once.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn connection(site: Arc<Site>, stream: TcpStream) {
+    match site.protection.as_ref().map_or(Transport::Plain, ConfigFile::transport) {
+        Transport::Plain => talk(Box::new(stream), Some(site)).await,
+        Transport::Tls(config) => over_tls(site, stream, config).await,
+        Transport::Refused => {}
     }
 }
 
-fn page(sources: &Sources) -> Response<Full<Bytes>> {
-    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page::render(&sources.view()));
-    // Nothing from outside, no script; what is shown comes in part from a foreign kernel command line.
-    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    response
-}
-
-fn metrics(sources: &Sources) -> Response<Full<Bytes>> {
-    match sources.metrics.render() {
-        Ok((text, content_type)) => typed(StatusCode::OK, &content_type, text),
-        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+async fn over_tls(site: Arc<Site>, stream: TcpStream, config: Arc<ServerConfig>) {
+    let mut first = [0];
+    match timeout(HEAD_TIME, stream.peek(&mut first)).await {
+        Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
+        Ok(Ok(1)) => return talk(Box::new(stream), None).await,
+        _ => return,
+    }
+    match timeout(HEAD_TIME, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => talk(Box::new(stream), Some(site)).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake of the web server failed"),
+        Err(_) => tracing::debug!("a TLS handshake of the web server took too long"),
     }
 }
 
-fn json(sources: &Sources) -> Response<Full<Bytes>> {
-    match serde_json::to_vec_pretty(&state::State::of(&sources.view())) {
-        Ok(text) => typed(StatusCode::OK, "application/json", text),
-        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+/// HTTP on a connection, until its end; without a site all that is told is that TLS is wanted.
+async fn talk(stream: Box<dyn Stream>, site: Option<Arc<Site>>) {
+    let service = service_fn(|request| {
+        let site = site.clone();
+        async move {
+            Ok::<_, Infallible>(match site {
+                Some(site) => site.answer(request).await,
+                None => answer::speaks_tls(),
+            })
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a web connection ended early");
     }
-}
-
-fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    typed(status, TEXT, text)
-}
-
-fn typed(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static(TEXT));
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

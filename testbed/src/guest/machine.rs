@@ -1,4 +1,4 @@
-//! A running QEMU: its console, a shell inside over a second serial port, and its monitor.
+//! A running QEMU: its console, a shell inside, and its monitor.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,13 +15,15 @@ use crate::netns::Netns;
 const POLL: Duration = Duration::from_millis(50);
 /// What ends the output of a command in the guest, before its exit status.
 const END: &str = "=== status ";
-/// What the guest writes on its console once it has [`SHELL`]: what is sent before is lost.
-const SHELL_IS_THERE: &str = "a shell is on the second serial port";
-/// The lines that give a guest that shell, through a pipe so that it shows no prompt.
-pub const SHELL: &str = "exec 3<>/dev/ttyS1
-stty -F /dev/ttyS1 raw -echo clocal
-echo a shell is on the second serial port >/dev/console
-cat <&3 | sh >&3 2>&1
+/// What the guest writes on its console once it has [`SHELL`].
+const SHELL_IS_THERE: &str = "a shell is on the virtio port";
+/// The lines that give a guest that shell; its kernel needs `virtio_console`. A serial port would not do: an emulated one
+/// loses characters while the machine is busy. Read through a pipe, so that the shell shows no prompt; without a host at
+/// the other end the port reads as ended.
+pub const SHELL: &str = "until [ -e /dev/vport0p1 ]; do sleep 0.2; done
+exec 3<>/dev/vport0p1
+echo a shell is on the virtio port >/dev/console
+while :; do cat <&3; sleep 0.2; done | sh >&3 2>&1
 ";
 
 /// What to boot. It is emulated in software (a stock kernel hangs on some nested hypervisors): slow, and the same
@@ -49,8 +51,7 @@ pub struct Machine {
     started: Instant,
     console: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
-    /// The connection to the second serial port: one for the machine's life, because a port that is hung up loses what
-    /// comes next.
+    /// The connection to the guest's shell: one for the machine's life.
     shell: Mutex<Option<BufReader<UnixStream>>>,
     directory: PathBuf,
 }
@@ -62,7 +63,7 @@ impl Machine {
     /// Where QEMU is missing.
     pub fn start(boot: &Boot<'_>) -> io::Result<Self> {
         let directory = fresh_directory("guest")?;
-        let socket = |name: &str| format!("unix:{},server=on,wait=off", directory.join(name).display());
+        let place = |name: &str| directory.join(name).display().to_string();
         let program = "qemu-system-x86_64";
         let mut command = match boot.netns {
             Some(netns) => netns.command(program),
@@ -82,7 +83,9 @@ impl Machine {
                 &boot.memory.to_string(),
             ])
             .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
-            .args(["-serial", &socket("shell"), "-monitor", &socket("monitor")])
+            .args(["-monitor", &format!("unix:{},server=on,wait=off", place("monitor"))])
+            .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"])
+            .args(["-chardev", &format!("socket,id=shell,path={},server=on,wait=off", place("shell"))])
             .arg("-kernel")
             .arg(boot.kernel)
             .arg("-initrd")
@@ -218,7 +221,7 @@ impl Machine {
                         .err()
                         .map_or_else(|| "the port is closed".to_owned(), |error| error.to_string());
                     return Err(io::Error::other(format!(
-                        "the guest's shell did not finish {command:?}: {why}; so far: {output}\nconsole:\n{}",
+                        "the guest's shell did not finish {command:?}: {why}; so far: {output:?}\nconsole:\n{}",
                         self.console()
                     )));
                 }

@@ -45,7 +45,11 @@ impl Object {
         let built = directory.join(TARGET).join("release/agent-ebpf");
         let object = std::fs::read(&built).with_context(|| built.display().to_string())?;
         let stripped = std::path::absolute(built.with_extension("o"))?;
-        std::fs::write(&stripped, strip::strip(&object)?).with_context(|| stripped.display().to_string())?;
+        let content = strip::strip(&object)?;
+        // Left as it is where it is the same: the daemon is built again when it changes.
+        if std::fs::read(&stripped).ok().as_ref() != Some(&content) {
+            std::fs::write(&stripped, content).with_context(|| stripped.display().to_string())?;
+        }
         Ok(Self(stripped))
     }
 

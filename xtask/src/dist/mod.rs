@@ -17,6 +17,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The most that the binary may take in a ramdisk, in bytes.
 const SIZE_LIMIT: u64 = 6 * 1024 * 1024;
 
+/// A script for the linker.
+const WITHOUT_UNWIND_TABLES: &str = "xtask/src/dist/without-unwind-tables.ld";
+
 /// What the archive holds besides the binary: from the checkout, to its place in the archive.
 const FILES: [(&str, &str); 5] = [
     ("README.md", "README.md"),
@@ -140,8 +143,7 @@ fn flags() -> anyhow::Result<Vec<String>> {
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
     Ok(vec![
         "-Ctarget-feature=+crt-static".to_owned(),
-        // Nothing unwinds: see the profile.
-        "-Cforce-unwind-tables=no".to_owned(),
+        format!("-Clink-arg=-Wl,--no-eh-frame-hdr,-T,{}", root.join(WITHOUT_UNWIND_TABLES).display()),
         format!("--remap-path-prefix={}=/cargo", home.display()),
         format!("--remap-path-prefix={}=/ipa-sidecar", root.display()),
     ])

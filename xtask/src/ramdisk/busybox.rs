@@ -20,8 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the daemon does by itself.
 const SOON: Duration = Duration::from_secs(30);
 /// The drivers: NICs, the CD drive, what is on a medium.
-const MODULES: [&str; 8] =
-    ["virtio_pci", "virtio_net", "ata_piix", "sr_mod", "isofs", "vfat", "nls_cp437", "nls_ascii"];
+const MODULES: [&str; 9] = [
+    "virtio_pci",
+    "virtio_console",
+    "virtio_net",
+    "ata_piix",
+    "sr_mod",
+    "isofs",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+];
 /// The MAC addresses of the NICs.
 const MACS: [&str; 2] = ["52:54:00:12:34:56", "52:54:00:12:34:57"];
 /// The most that the daemon may take of the guest's memory, in KiB.
@@ -152,6 +161,8 @@ impl Ramdisk {
             "-drive".to_owned(),
             format!("if=ide,media=cdrom,format=raw,readonly=on,file={}", image.display()),
         ]);
+        // Nor does a clock that is wrong by years hurt.
+        devices.extend(["-rtc".to_owned(), "base=2009-02-03T04:05:06".to_owned()]);
         let mut guest = self.boot("net.ifnames=0 test.mode=configure boot_method=vmedia", &devices)?;
         guest.machine.wait_console("mode configure: advertise 10.0.2.15 on eth0, ", PATIENCE)?;
         let ready = guest.wait_ready(PATIENCE)?;

@@ -19,8 +19,9 @@ const SUITE: &str = "bookworm";
 /// What ironic-python-agent asks or runs at its start, and what the guest itself needs.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,iproute2,kmod,python3,util-linux,parted,hdparm,lshw,dmidecode,\
                         gdisk,dosfstools,e2fsprogs,psmisc,smartmontools,nvme-cli,efibootmgr,netbase,procps";
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "virtio_pci",
+    "virtio_console",
     "virtio_net",
     "virtio_blk",
     "virtio_rng",
@@ -41,7 +42,7 @@ const MASKED: [&str; 5] = [
 /// Not packed, as diskimage-builder's ramdisk elements leave it out.
 const PRUNED: [&str; 7] =
     ["./boot/*", "./tmp/*", "./var/cache/*", "./var/lib/apt/*", "./var/log/*", "./usr/share/doc/*", "*.pyc"];
-/// A shell on the second serial port for whoever tests this.
+/// A shell for whoever tests this.
 pub const SHELL_UNIT: &str = "\
 [Unit]
 Description=Shell for tests
@@ -155,7 +156,7 @@ impl SystemdRoot {
             fs::copy(kernel.modules.join(name), place.join(name)).with_context(|| name.to_owned())?;
         }
         process::run(Command::new("depmod").arg("-b").arg(self.root()).arg(&kernel.version))?;
-        self.write("etc/modules-load.d/ramdisk.conf", "virtio_net\nvirtio_blk\nvirtio_rng\n")
+        self.write("etc/modules-load.d/ramdisk.conf", "virtio_console\nvirtio_net\nvirtio_blk\nvirtio_rng\n")
     }
 }
 

@@ -1,0 +1,132 @@
+//! `docs/metrics.md`: the reference of the metrics, written from their declarations.
+
+use std::fmt::Write;
+
+use prometheus::proto::MetricType;
+
+use crate::advertise::{Family, Origin, Refusal};
+use crate::agent_url::Reason;
+use crate::ironic::{HeartbeatResult, LookupResult};
+use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
+use crate::params::Mode;
+use crate::probes::{self, Probe, errno};
+use crate::rtnl::ChangeKind;
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+What `GET /metrics` answers, in the text format 0.0.4. This file is written by `cargo xtask docs` from the declarations
+in `agent-user/src/metrics.rs`; a test fails where the two differ.
+
+No label holds a MAC, a UUID, a URL or free text; but for the address that is advertised, in one series, all are closed
+sets. There are at most 300 samples, buckets included. Counters with few label values begin at 0; one with many
+(`bad_agent_url_reasons_total`, `connect_failures_total`) appears with its first event. A histogram has the samples
+`_bucket`, `_sum` and `_count`.
+
+";
+
+/// The values that a label can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// These and no other.
+    Closed(Vec<&'static str>),
+    /// Any, for this reason, and in one series only.
+    Open(&'static str),
+}
+
+/// The whole file.
+///
+/// # Errors
+/// Where the metrics cannot be made.
+pub fn markdown() -> Result<String, prometheus::Error> {
+    let metrics = Metrics::new()?;
+    let mut families: Vec<_> = metrics.described().iter().collect();
+    families.sort_by_key(|family| full_name(family));
+    let mut text = INTRODUCTION.to_owned();
+    text.push_str("| Name | Type | Unit | Labels | Meaning |\n|---|---|---|---|---|\n");
+    let mut sets = String::new();
+    for family in families {
+        let Description { name, kind, labels, help } = family;
+        let (full, kind, unit) = (full_name(family), kind_name(*kind), unit(name));
+        let quoted: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{full}` | {kind} | {unit} | {} | {help} |", quoted.join(", "));
+        for label in labels {
+            let values = match values(name, label) {
+                Values::Closed(values) => {
+                    let quoted = values.iter().map(|value| match *value {
+                        "" => "empty".to_owned(),
+                        value => format!("`{value}`"),
+                    });
+                    quoted.collect::<Vec<_>>().join(", ")
+                }
+                Values::Open(what) => what.to_owned(),
+            };
+            let _ = writeln!(sets, "| `{full}` | `{label}` | {values} |");
+        }
+    }
+    let _ = write!(text, "\n## Values of labels\n\n| Name | Label | Values |\n|---|---|---|\n{sets}");
+    Ok(text)
+}
+
+fn full_name(family: &Description) -> String {
+    let prefix = if family.name.starts_with("process_") { "" } else { "ipa_sidecar_" };
+    format!("{prefix}{}", family.name)
+}
+
+fn kind_name(kind: MetricType) -> &'static str {
+    match kind {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::HISTOGRAM => "histogram",
+        MetricType::SUMMARY => "summary",
+        MetricType::UNTYPED => "untyped",
+    }
+}
+
+/// From the end of the name, where Prometheus wants the unit.
+fn unit(name: &str) -> &'static str {
+    let ends = |end: &str| name.ends_with(end);
+    match () {
+        () if ends("_timestamp_seconds") || ends("_start_time_seconds") => "Unix time",
+        () if ends("_seconds") || ends("_seconds_total") => "seconds",
+        () if ends("_bytes") => "bytes",
+        () if ends("_info") => "1",
+        () if ends("_total") || name.starts_with("process_") => "count",
+        () => "0 or 1",
+    }
+}
+
+/// The values that a label of a family (named without our prefix) can have.
+pub fn values(family: &str, label: &str) -> Values {
+    fn all<T: Copy>(set: &[T], name: impl Fn(T) -> &'static str) -> Values {
+        Values::Closed(set.iter().map(|one| name(*one)).collect())
+    }
+    match (family, label) {
+        ("build_info", _) => Values::Open("of the build"),
+        ("advertise_address_info", "address") => Values::Open("the address, or the operator's name"),
+        ("advertise_address_info", "device") => Values::Open("the name of the device"),
+        ("advertise_address_info", "family") => Values::Closed(vec!["", "inet", "inet6"]),
+        ("connect_failures_total", "family") => all(&[Family::Inet, Family::Inet6], Family::as_str),
+        (_, "origin") => {
+            all(&[Origin::Route, Origin::Operator, Origin::Pinned, Origin::Interface], Origin::as_str)
+        }
+        (_, "mode") => all(&Mode::ALL, Mode::as_str),
+        (_, "sender") => all(&Sender::ALL, Sender::as_str),
+        (_, "trigger") => all(&Trigger::ALL, Trigger::as_str),
+        (_, "source") => all(&UrlSource::ALL, UrlSource::as_str),
+        (_, "action") => all(&UrlAction::ALL, UrlAction::as_str),
+        (_, "type") => all(&ChangeKind::ALL, ChangeKind::as_str),
+        (_, "probe") => all(&Probe::ALL, Probe::as_str),
+        (_, "query") => Values::Closed(vec!["route", "address", "link"]),
+        (_, "target") => Values::Closed(vec!["ironic", "other"]),
+        (_, "errno") => Values::Closed(errno::labels().collect()),
+        ("lookup_attempts_total", "result") => all(LookupResult::ALL, LookupResult::as_str),
+        ("heartbeats_total", "result") => all(HeartbeatResult::ALL, HeartbeatResult::as_str),
+        (_, "result") => Values::Closed(vec!["ok", "error"]),
+        ("advertise_refusals_total", "reason") => all(Refusal::ALL, Refusal::as_str),
+        ("bad_agent_url_reasons_total", "reason") => all(Reason::ALL, Reason::as_str),
+        ("probe_unavailable_info", "reason") => all(&probes::Reason::ALL, probes::Reason::as_str),
+        _ => Values::Closed(Vec::new()),
+    }
+}

@@ -1,0 +1,69 @@
+//! What the kernel saw: call-backs, failed connects, and what is missing to see them.
+
+use std::fmt;
+
+use super::super::View;
+use super::html::{Row, ago, paragraph, table, times, took, warning};
+
+/// Call-backs and failed connects.
+pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
+    let probes = &view.snapshot.probes;
+    let callback = &probes.callback;
+    html.push_str("<h2>Connections</h2>\n");
+    match callback.last {
+        Some((at, peer)) => paragraph(
+            html,
+            format!(
+                "The advertised port was reached from outside {}, last from {peer} {}.",
+                times(callback.connections),
+                ago(at)
+            ),
+        )?,
+        None => paragraph(html, "Nobody from outside has reached the advertised port yet.")?,
+    }
+    if let Some((at, peer)) = callback.last_refused {
+        let (often, when) = (times(callback.refused), ago(at));
+        let what = "It refused somebody from outside, because nothing listened";
+        warning(html, format!("{what}: {often}, last {peer} {when}."))?;
+    }
+    if probes.connect_failures.is_empty() {
+        return Ok(());
+    }
+    html.push_str("<h3>Connects from here that failed</h3>\n");
+    let failures = probes.connect_failures.iter().rev();
+    let failures = failures.map(|failure| Row {
+        bad: failure.ironic,
+        cells: [
+            ago(failure.at),
+            format!("{}{}", failure.peer, if failure.ironic { " (Ironic)" } else { "" }),
+            format!("{} after {}", failure.errno, took(failure.duration)),
+            format!("{:?} (pid {}, user {})", failure.comm, failure.process, failure.user),
+        ],
+    });
+    table(html, ["When", "To", "Error", "Process"], failures)
+}
+
+/// Which probes there are, and what the lack of one costs.
+pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
+    let probes = &view.snapshot.probes;
+    html.push_str("<h2>eBPF probes</h2>\n");
+    let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
+        bad: false,
+        cells: match outcome {
+            Ok(()) => [probe.as_str().to_owned(), "attached".to_owned(), "-".to_owned()],
+            Err(why) => [probe.as_str().to_owned(), format!("missing: {why}"), probe.cost().to_owned()],
+        },
+    });
+    table(html, ["Probe", "State", "What that costs"], rows)?;
+    for note in &probes.report.notes {
+        paragraph(html, note)?;
+    }
+    if probes.lost > 0 {
+        warning(html, format!("{} events were lost because too many came at once.", probes.lost))?;
+    }
+    if probes.skipped > 0 {
+        let cause = "because they came in an interrupt of another one";
+        paragraph(html, format!("{} runs of a probe were skipped by the kernel, {cause}.", probes.skipped))?;
+    }
+    Ok(())
+}
