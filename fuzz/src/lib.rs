@@ -6,18 +6,20 @@ mod heartbeat;
 mod kernel;
 mod parameters;
 mod replies;
+mod web;
 
 pub use agent_url::agent_url;
 pub use heartbeat::{guard_path, heartbeat};
 pub use kernel::{netlink, probe_btf, probe_event, probe_format};
 pub use parameters::{cmdline, ipa_config, superblock};
 pub use replies::{ironic_error, ironic_lookup};
+pub use web::web_config;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("agent_url", agent_url),
     ("cmdline", cmdline),
     ("guard_path", guard_path),
@@ -30,4 +32,5 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("probe_event", probe_event),
     ("probe_format", probe_format),
     ("superblock", superblock),
+    ("web_config", web_config),
 ];
