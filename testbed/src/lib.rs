@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod daemon;
+pub mod grafana;
 mod guardian;
 pub mod guest;
 pub mod http;

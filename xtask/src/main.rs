@@ -33,6 +33,9 @@ Usage: cargo xtask COMMAND
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   bench            what the eBPF probes cost a connect, with and without them in turns
+  dashboards [--keep]
+                   real daemons in every kind of trouble, scraped by a real Prometheus: whether each panel, variable
+                   and alert of dashboards/ shows what it should; --keep leaves all of it up
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
@@ -96,6 +99,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, filter @ ..] if command == "test" => test::run(filter),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
+        [command, flags @ ..] if command == "dashboards" => dashboards::live::command(flags),
         [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
