@@ -34,8 +34,8 @@ Usage: cargo xtask COMMAND
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   bench            what the eBPF probes cost a connect, with and without them in turns
   dashboards [--keep]
-                   real daemons in every kind of trouble, scraped by a real Prometheus: whether each panel, variable
-                   and alert of dashboards/ shows what it should; --keep leaves all of it up
+                   check dashboards/, then run real daemons in every kind of trouble under a real Prometheus: does
+                   each panel, variable and alert show what it should; --keep leaves all of it up
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else

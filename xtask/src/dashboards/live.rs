@@ -40,8 +40,9 @@ pub fn command(flags: &[String]) -> anyhow::Result<()> {
         }
     };
     prerequisites::ensure()?;
-    let note = run(&Object::build()?, keep)?;
-    println!("\n{note}");
+    let checked = super::run()?;
+    let shown = run(&Object::build()?, keep)?;
+    println!("\n{checked}\n{shown}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// The pause lets those end that are killed with us, and still write.
@@ -32,11 +32,6 @@ impl Scratch {
         Ok(Self { path, sweeper })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// A new directory in it.
     ///
     /// # Errors
@@ -62,7 +57,7 @@ mod tests {
     #[test]
     fn it_goes_with_all_that_is_in_it() {
         let scratch = Scratch::new().unwrap();
-        let path = scratch.path().to_owned();
+        let path = scratch.path.clone();
         std::fs::write(scratch.directory("a").unwrap().join("b"), "c").unwrap();
         drop(scratch);
         assert!(!path.exists());
