@@ -54,10 +54,7 @@ pub fn run(object: &Object, keep: bool) -> anyhow::Result<String> {
     if !testbed::is_root() {
         return Err(Missing("dashboards makes network namespaces, which needs root".to_owned()).into());
     }
-    let mut command = process::cargo();
-    command.args(["build", "--release", "--package", "agent-user"]);
-    object.embed(&mut command);
-    process::run(&mut command)?;
+    process::run(&mut build::command_with(object))?;
     let stage = Stage::new(&std::path::absolute(build::binary())?)?;
     let outcome = stage.watch().and_then(|()| stage.check());
     match &outcome {

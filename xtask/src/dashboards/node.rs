@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context;
+use serde_json::Value;
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 use testbed::seed_ipa::{SeedIpa, SeedOptions};
@@ -22,6 +24,7 @@ const NIC: &str = "eth0.77";
 const AGENT_PORT: u16 = 9999;
 /// How often the agents heartbeat and the conductor calls back.
 const PACE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a listener is looked at.
 const POLL: Duration = Duration::from_millis(20);
 const GUARD: &str = "http://127.0.0.1:6385";
@@ -117,11 +120,23 @@ impl Node {
         (address(self.number, 5), AGENT_PORT).into()
     }
 
+    /// Waits until Ironic has accepted a heartbeat of this node.
+    ///
+    /// # Errors
+    /// Where it does not within a minute.
+    pub fn accepted(&self) -> anyhow::Result<()> {
+        let daemon = self.daemon.as_ref().context("no daemon")?;
+        let is_pinned = |state: &Value| state.get("pinned_url").is_some_and(Value::is_string);
+        daemon.wait_state("an accepted heartbeat", PATIENCE, is_pinned)?;
+        Ok(())
+    }
+
     /// The node's address changes, after Ironic has pinned the first.
     ///
     /// # Errors
-    /// What `ip` said.
+    /// What `ip` said, and of [`Node::accepted`].
     pub fn change_address(&mut self) -> anyhow::Result<()> {
+        self.accepted()?;
         let new = address(self.number, 6);
         Ok(self.netns.ip_lines(&format!("addr flush dev {NIC}\naddr add {new}/24 dev {NIC}"))?)
     }

@@ -199,6 +199,7 @@ fn record_a_bad_url(node: &Node) -> anyhow::Result<()> {
 }
 
 fn ironic_gets_into_trouble(node: &mut Node) -> anyhow::Result<()> {
+    node.accepted()?;
     let ironic = node.ironic.as_ref().context("no Ironic")?;
     ironic.set_fault(Path::Heartbeat, Some(Fault::Error(503, "no conductor".to_owned())));
     Ok(())
