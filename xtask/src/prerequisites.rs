@@ -48,8 +48,8 @@ static NEEDS: [Need; 11] = [
         packages: &["python3-dev"],
     },
     Need {
-        what: "promtool (metrics, alert rules)",
-        check: Check::Programs(&["promtool"]),
+        what: "prometheus, promtool (metrics, alert rules, boards)",
+        check: Check::Programs(&["prometheus", "promtool"]),
         packages: &["prometheus"],
     },
     Need {
