@@ -4,6 +4,7 @@ mod board;
 mod check;
 pub mod live;
 mod node;
+mod pictures;
 mod prometheus;
 mod rules;
 mod scenario;

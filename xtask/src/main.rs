@@ -33,9 +33,10 @@ Usage: cargo xtask COMMAND
                      --no-require-tls      let callback URLs be http://
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   bench            what the eBPF probes cost a connect, with and without them in turns
-  dashboards [--keep]
+  dashboards [--keep|--pictures]
                    check dashboards/, then run real daemons in every kind of trouble under a real Prometheus: does
-                   each panel, variable and alert show what it should; --keep leaves all of it up
+                   each panel, variable and alert show what it should; --keep leaves all of it up, --pictures
+                   draws the boards into docs/img (npm, Chromium, 600 MB)
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else

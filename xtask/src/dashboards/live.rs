@@ -2,6 +2,7 @@
 //! alerts show what they should.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,6 +13,7 @@ use testbed::netns::Netns;
 
 use super::check::{self, Tally};
 use super::node::{self, Node, Stop};
+use super::pictures;
 use super::prometheus::{self, Prometheus};
 use super::scenario::{Place, SCENARIOS};
 use super::scratch::Scratch;
@@ -26,22 +28,34 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(45);
 /// The longest time that an alert is waited for.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// The command; with `--keep` everything then stays up until Ctrl-C.
+/// What comes after the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The end.
+    End,
+    /// Everything stays up until Ctrl-C.
+    Keep,
+    /// Pictures are made.
+    Pictures,
+}
+
+/// The command, with its flags.
 ///
 /// # Errors
 /// Without root, and where a panel, a variable, a legend or an alert is not as it should be.
 pub fn command(flags: &[String]) -> anyhow::Result<()> {
-    let keep = match flags {
-        [] => false,
-        [flag] if flag == "--keep" => true,
+    let then = match flags {
+        [] => Then::End,
+        [flag] if flag == "--keep" => Then::Keep,
+        [flag] if flag == "--pictures" => Then::Pictures,
         other => {
-            let words = format!("dashboards has one flag, --keep, not {}", other.join(" "));
+            let words = format!("dashboards has one flag, --keep or --pictures, not {}", other.join(" "));
             return Err(WrongUsage(words).into());
         }
     };
     prerequisites::ensure()?;
     let checked = super::run()?;
-    let shown = run(&Object::build()?, keep)?;
+    let shown = run(&Object::build()?, then)?;
     println!("\n{checked}\n{shown}");
     Ok(())
 }
@@ -50,19 +64,23 @@ pub fn command(flags: &[String]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`command`].
-pub fn run(object: &Object, keep: bool) -> anyhow::Result<String> {
+pub fn run(object: &Object, then: Then) -> anyhow::Result<String> {
     if !testbed::is_root() {
         return Err(Missing("dashboards makes network namespaces, which needs root".to_owned()).into());
     }
     process::run(&mut build::command_with(object))?;
     let stage = Stage::new(&std::path::absolute(build::binary())?)?;
     let outcome = stage.watch().and_then(|()| stage.check());
-    match &outcome {
-        Ok(note) if keep => println!("\n{note}"),
-        Err(error) if keep => println!("\n{error:#}"),
-        _ => return outcome,
+    match (then, &outcome) {
+        (Then::End, _) | (Then::Pictures, Err(_)) => return outcome,
+        (_, Ok(note)) => println!("\n{note}"),
+        (Then::Keep, Err(error)) => println!("\n{error:#}"),
     }
-    stage.keep()
+    let address = prometheus::forward(&stage.hub)?;
+    match then {
+        Then::Pictures => pictures::draw(address),
+        _ => stage.keep(address),
+    }
 }
 
 /// All nodes, and the Prometheus that scrapes them.
@@ -156,8 +174,7 @@ impl Stage {
         }
     }
 
-    fn keep(&self) -> anyhow::Result<String> {
-        let address = prometheus::forward(&self.hub)?;
+    fn keep(&self, address: SocketAddr) -> ! {
         println!("\nEverything stays up until Ctrl-C.");
         println!("Prometheus, for a browser or a data source of Grafana's: http://{address}/alerts");
         println!("A node, for example its page (the others: the same with another pid):");
