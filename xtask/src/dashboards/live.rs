@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::bail;
 use testbed::netns::Netns;
 
 use super::check::{self, Tally};
-use super::node::{self, Node, Stop};
+use super::node::{self, Node, Threads};
 use super::pictures;
 use super::prometheus::{self, Prometheus};
 use super::scenario::{Place, SCENARIOS};
@@ -89,22 +88,16 @@ struct Stage {
     nodes: Vec<(Place, Node)>,
     hub: Arc<Netns>,
     started: SystemTime,
-    stop: Stop,
+    _threads: Threads,
     // Last: those go first that write into it.
     _scratch: Scratch,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Stage {
     fn new(binary: &Path) -> anyhow::Result<Self> {
         println!("\n{} nodes in network namespaces, each with the real daemon:", SCENARIOS.len());
         let (hub, scratch) = (Arc::new(Netns::new()?), Scratch::new()?);
-        let (started, stop) = (SystemTime::now(), Stop::default());
+        let (started, threads) = (SystemTime::now(), Threads::default());
         let mut nodes = Vec::new();
         for (number, scenario) in (1..).zip(&SCENARIOS) {
             let place = Place { scenario, number };
@@ -116,16 +109,16 @@ impl Stage {
         // It is there before the daemons are: no alert may fire because of how they start.
         let prometheus = Prometheus::start(&hub, Path::new(DIRECTORY), &places, &scratch)?;
         for (place, node) in &mut nodes {
-            node.start(place, binary, &stop)?;
+            node.start(place, binary, &threads)?;
             println!("  {:2} {:20} {}", place.number, place.scenario.name, place.scenario.flags.join(" "));
         }
         let called = nodes.iter().filter(|(place, _)| place.scenario.calls_back);
-        node::call_back(&hub, called.map(|(_, node)| node.callback()).collect(), &stop);
+        node::call_back(&hub, called.map(|(_, node)| node.callback()).collect(), &threads);
         std::thread::sleep(BEFORE_TROUBLE);
         for (place, node) in &mut nodes {
             (place.scenario.then)(node)?;
         }
-        Ok(Self { prometheus, nodes, hub, started, stop, _scratch: scratch })
+        Ok(Self { prometheus, nodes, hub, started, _threads: threads, _scratch: scratch })
     }
 
     /// Waits until every alert fired that should, and long enough for the others.

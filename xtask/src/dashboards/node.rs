@@ -29,8 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 const GUARD: &str = "http://127.0.0.1:6385";
 
-/// Tells the threads of all nodes to end: as long as one is in a namespace, that stays.
-pub type Stop = Arc<AtomicBool>;
+type Stop = Arc<AtomicBool>;
+
+/// Ends the threads of all nodes when dropped: as long as one is in a namespace, that stays.
+#[derive(Default)]
+pub struct Threads(Stop);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 fn stopped(stop: &Stop) -> bool {
     stop.load(Ordering::Relaxed)
@@ -80,12 +89,12 @@ impl Node {
     ///
     /// # Errors
     /// Where one cannot be started.
-    pub fn start(&mut self, place: &Place, binary: &Path, stop: &Stop) -> anyhow::Result<()> {
+    pub fn start(&mut self, place: &Place, binary: &Path, threads: &Threads) -> anyhow::Result<()> {
         let agent = place.scenario.agent;
         if agent != Agent::None {
             let listener = self.netns.enter(|| TcpListener::bind(("::", AGENT_PORT)))??;
             listener.set_nonblocking(true)?;
-            let (is_ipa, stop) = (agent != Agent::Listens, Arc::clone(stop));
+            let (is_ipa, stop) = (agent != Agent::Listens, Arc::clone(&threads.0));
             std::thread::spawn(move || answer(&listener, is_ipa, &stop));
         }
         let mut command = match place.scenario.unprivileged {
@@ -109,7 +118,7 @@ impl Node {
                 // Its first URL gives the address, as its text of a route does; the guard is the one that answers.
                 options.api_urls.insert(0, format!("http://{}:1", address(self.number, 1)));
             }
-            let stop = Arc::clone(stop);
+            let stop = Arc::clone(&threads.0);
             std::thread::spawn(move || heartbeats(SeedIpa::new(options), &stop));
         }
         Ok(())
@@ -186,8 +195,8 @@ fn heartbeats(mut agent: SeedIpa, stop: &Stop) {
 }
 
 /// The conductor: connects to every agent, again and again.
-pub fn call_back(hub: &Arc<Netns>, agents: Vec<SocketAddr>, stop: &Stop) {
-    let (hub, stop) = (Arc::clone(hub), Arc::clone(stop));
+pub fn call_back(hub: &Arc<Netns>, agents: Vec<SocketAddr>, threads: &Threads) {
+    let (hub, stop) = (Arc::clone(hub), Arc::clone(&threads.0));
     std::thread::spawn(move || {
         while !stopped(&stop) {
             for agent in &agents {

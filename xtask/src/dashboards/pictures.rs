@@ -16,10 +16,10 @@ use crate::{Missing, process};
 const SOURCES: &str = "xtask/src/dashboards/pictures";
 const IMAGES: &str = "docs/img";
 /// Each with the node that it shows, and the height of the picture in CSS pixels.
-const PICTURES: [(&str, &str, u32); 2] = [("fleet", "", 1540), ("node", "seed-url", 2390)];
+const PICTURES: [(&str, &str, u32); 2] = [("fleet", "", 1520), ("node", "seed-url", 2375)];
 const WIDTH: u32 = 1400;
 /// How far back the boards look, in seconds: a whole run.
-const SINCE: u32 = 180;
+const SINCE: u32 = 90;
 /// What the bundler does with what is no script.
 const LOADERS: [&str; 5] = ["svg", "woff", "woff2", "ttf", "png"];
 
