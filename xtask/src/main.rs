@@ -44,6 +44,10 @@ Usage: cargo xtask COMMAND
   docs             write docs/metrics.md anew from the declarations of the metrics
   pages            pictures of the page in a browser, in every state: target/pages and docs/img
   bench            what the eBPF probes cost a connect, with and without them in turns
+  dashboards [--keep|--pictures]
+                   check dashboards/, then run real daemons in every kind of trouble under a real Prometheus: does
+                   each panel, variable and alert show what it should; --keep leaves all of it up, --pictures
+                   draws the boards into docs/img (npm, Chromium, 600 MB)
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
@@ -111,6 +115,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
+        [command, flags @ ..] if command == "dashboards" => dashboards::live::command(flags),
         [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench" | "docs" | "pages") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
