@@ -92,7 +92,7 @@ impl Guest {
 
     /// Waits until a metric is as wanted.
     pub fn wait_metric(
-        &mut self,
+        &self,
         name: &str,
         labels: &str,
         limit: Duration,
