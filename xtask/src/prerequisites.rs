@@ -121,7 +121,7 @@ pub fn ensure() -> anyhow::Result<String> {
 /// # Errors
 /// As [`ensure`].
 pub fn ensure_to_build() -> anyhow::Result<String> {
-    ensure_of(&NEEDS[..NEEDED_TO_BUILD])
+    ensure_of(NEEDS.get(..NEEDED_TO_BUILD).unwrap_or(NEEDS))
 }
 
 /// The same for all ramdisks: [`ensure`] and more.

@@ -142,6 +142,11 @@ impl Guest {
     }
 }
 
+/// A field of a JSON object, null where it is missing.
+pub fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
+    object.get(name).unwrap_or(&Value::Null)
+}
+
 /// What the daemon costs in the guest.
 pub struct Cost {
     /// Resident memory, in KiB.
