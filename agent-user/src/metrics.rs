@@ -166,6 +166,7 @@ pub struct Families {
     heartbeats_sent: IntCounterVec,
     heartbeat_duration: Histogram,
     heartbeat_last_accepted: Gauge,
+    heartbeat_first_accepted: Gauge,
     /// `heartbeat_interval_seconds`.
     pub heartbeat_interval: Gauge,
     bad_agent_url: IntCounterVec,
@@ -295,6 +296,7 @@ impl Families {
             heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats of our own, by what made us send them.", &["trigger"])?,
             heartbeat_duration: make.histogram("heartbeat_duration_seconds", "Duration of a heartbeat.", &REQUEST_BUCKETS)?,
             heartbeat_last_accepted: make.gauge("heartbeat_last_accepted_timestamp_seconds", "When Ironic last accepted a heartbeat, as Unix time; 0 before the first.")?,
+            heartbeat_first_accepted: make.gauge("heartbeat_first_accepted_uptime_seconds", "From the kernel's start (CLOCK_BOOTTIME) to the first heartbeat that Ironic accepted; 0 before it.")?,
             heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
             bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
             bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
@@ -422,6 +424,9 @@ impl Families {
         }
         if result == HeartbeatResult::Accepted {
             self.heartbeat_last_accepted.set(unix_seconds());
+            if self.heartbeat_first_accepted.get() == 0.0 {
+                self.heartbeat_first_accepted.set(uptime_seconds());
+            }
         }
     }
 
@@ -511,6 +516,12 @@ fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
+/// Since the kernel's start, suspended time included: no step of the wall clock changes it.
+fn uptime_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default().as_secs_f64()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,5 +550,22 @@ mod tests {
             text.contains("ipa_sidecar_bad_agent_url_reasons_total{reason=\"percent_encoded_host\"} 1\n")
         );
         assert!(text.contains("\nprocess_open_fds ") && !text.contains("ipa_sidecar_process"));
+    }
+    #[test]
+    fn the_first_accepted_heartbeat_is_timed_and_no_later_one() {
+        let metrics = Metrics::new().unwrap();
+        let first = || metrics.heartbeat_first_accepted.get();
+        metrics.heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
+        metrics.heartbeat(Sender::Ipa, HeartbeatResult::PinnedRefused, Duration::ZERO);
+        assert_eq!(first(), 0.0);
+        let before = uptime_seconds();
+        metrics.heartbeat(Sender::Sidecar, HeartbeatResult::Accepted, Duration::ZERO);
+        let accepted = first();
+        assert!(before <= accepted && accepted <= uptime_seconds(), "{before} {accepted}");
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert!((uptime - accepted).abs() < 5.0, "{uptime} {accepted}");
+        metrics.heartbeat(Sender::Sidecar, HeartbeatResult::Accepted, Duration::ZERO);
+        assert_eq!(first(), accepted);
     }
 }

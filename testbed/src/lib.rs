@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod daemon;
 pub mod dib;
+pub mod grafana;
 mod guardian;
 pub mod guest;
 pub mod http;

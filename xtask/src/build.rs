@@ -13,10 +13,15 @@ use crate::{prerequisites, process};
 /// # Errors
 /// Where the BPF programs cannot be built.
 pub fn command() -> anyhow::Result<Command> {
+    Ok(command_with(&Object::build()?))
+}
+
+/// The same with BPF programs that are built already.
+pub fn command_with(object: &Object) -> Command {
     let mut command = process::cargo();
     command.args(["build", "--release", "--package", "agent-user"]);
-    Object::build()?.embed(&mut command);
-    Ok(command)
+    object.embed(&mut command);
+    command
 }
 
 /// Where it then is.

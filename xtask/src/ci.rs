@@ -30,6 +30,10 @@ pub fn run() -> anyhow::Result<()> {
     });
     stages.run("deny", deny::run);
     stages.run("dashboards", dashboards::run);
+    stages.run("dashboards with data", || match testbed::is_root() {
+        true => dashboards::live::run(&object, dashboards::live::Then::End),
+        false => Ok("left: needs root".to_owned()),
+    });
     stages.run("promises", promises::run);
     stages.run("fuzz", || fuzz::stage(fuzz::CI_SECONDS));
     test::run_stages(&mut stages, &object, &[]);

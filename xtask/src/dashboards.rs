@@ -1,4 +1,15 @@
-//! The Prometheus files in dashboards/, checked and tested with promtool.
+//! The files in dashboards/: checked by themselves (`run`, a stage of ci), and with real data ([`live`]).
+
+mod board;
+mod check;
+pub mod live;
+mod node;
+mod pictures;
+mod prometheus;
+mod rules;
+mod scenario;
+mod schema;
+mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,36 +17,59 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::process;
+use board::Board;
 
 const DIRECTORY: &str = "dashboards";
 
-/// Checks every YAML file there by what it is; the note counts them.
+/// Checks rules, rule tests and configurations with promtool, the boards against Grafana's model, and that every alert
+/// has its tests and its runbook; the note counts them.
 pub fn run() -> anyhow::Result<String> {
     let directory = Path::new(DIRECTORY);
-    if !directory.is_dir() {
-        return Ok(format!("nothing to check: no {DIRECTORY}/"));
-    }
-    let (mut rules, mut tests) = (0, 0);
-    for file in yaml_files(directory)? {
+    let (mut rules, mut tests) = (String::new(), String::new());
+    for file in files(directory, &["yml", "yaml"])? {
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let words: &[&str] = match kind(&text) {
             Some(Kind::Rules) => {
-                rules += 1;
+                rules.push_str(&text);
                 &["check", "rules"]
             }
             Some(Kind::Tests) => {
-                tests += 1;
+                tests.push_str(&text);
                 &["test", "rules"]
             }
-            Some(Kind::Configuration) => &["check", "config", "--syntax-only"],
+            Some(Kind::Configuration) => &["check", "config"],
             None => bail!("{}: neither rules, rule tests nor a configuration of Prometheus", file.display()),
         };
         process::run(Command::new("promtool").args(words).arg(&file))?;
     }
-    if rules > 0 && tests == 0 {
-        bail!("{DIRECTORY}/ has alert rules and no test of them");
+    let alerts = rules::alerts(&rules)?;
+    let untested = rules::untested(&alerts, &tests);
+    if !untested.is_empty() {
+        bail!("no test that fires, or none that stays silent: {}", untested.join(", "));
     }
-    Ok(format!("{rules} rule files, {tests} rule tests"))
+    for alert in &alerts {
+        has_runbook(alert)?;
+    }
+    let boards = files(directory, &["json"])?;
+    for file in &boards {
+        Board::read(file)?.check()?;
+    }
+    schema::round_trip(&boards)?;
+    Ok(format!(
+        "{} alerts with tests and runbooks, {} boards as Grafana knows them",
+        alerts.len(),
+        boards.len()
+    ))
+}
+
+/// The heading that an alert's runbook is under exists.
+fn has_runbook(alert: &rules::Alert) -> anyhow::Result<()> {
+    let (file, anchor) = alert.runbook.split_once('#').with_context(|| alert.runbook.clone())?;
+    let text = std::fs::read_to_string(file).with_context(|| file.to_owned())?;
+    if rules::anchors(&text).iter().any(|known| known == anchor) {
+        return Ok(());
+    }
+    bail!("alert {}: {file} has no heading for #{anchor}", alert.name)
 }
 
 #[derive(Debug, PartialEq)]
@@ -57,19 +91,20 @@ fn kind(text: &str) -> Option<Kind> {
     }
 }
 
-/// All of them below a directory, in the order of their names.
-fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The files of these kinds below a directory, in the order of their names.
+fn files(directory: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() {
-            files.extend(yaml_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
-            files.push(path);
+            found.extend(files(&path, extensions)?);
+        } else if extension.is_some_and(|extension| extensions.contains(&extension)) {
+            found.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    found.sort();
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -54,6 +54,10 @@ Usage: cargo xtask COMMAND
   soak [MINUTES]   let daemons run (default 20) while addresses flap, routes burst and Ironic restarts: memory, threads
                    and descriptors must stay flat, and the decision right
   bench            what the eBPF probes cost a connect, with and without them in turns
+  dashboards [--keep|--pictures]
+                   check dashboards/, then run real daemons in every kind of trouble under a real Prometheus: does
+                   each panel, variable and alert show what it should; --keep leaves all of it up, --pictures
+                   draws the boards into docs/img (npm, Chromium, 600 MB)
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, cargo-fuzz, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
@@ -125,6 +129,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
+        [command, flags @ ..] if command == "dashboards" => dashboards::live::command(flags),
         [command, word, ..]
             if ["build", "ci", "bench", "docs", "pages", "faults", "promises"]
                 .contains(&command.as_str()) =>

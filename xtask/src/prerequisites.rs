@@ -52,7 +52,7 @@ static NEEDS: &[Need] = &[
         packages: &["python3-dev"],
     },
     Need {
-        what: "prometheus, promtool (scrapes, metrics, alert rules)",
+        what: "prometheus, promtool (scrapes, metrics, alert rules, boards)",
         check: Check::Programs(&["prometheus", "promtool"]),
         packages: &["prometheus"],
     },

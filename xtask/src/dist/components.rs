@@ -34,11 +34,11 @@ pub fn of_binary(target: &str) -> anyhow::Result<BTreeSet<Component>> {
 }
 
 fn from_metadata(metadata: &Value) -> anyhow::Result<BTreeSet<Component>> {
-    let by_id = |list: &Value| -> BTreeMap<String, Value> {
-        let entries = list.as_array().into_iter().flatten();
+    let by_id = |list: &str| -> BTreeMap<String, Value> {
+        let entries = metadata.pointer(list).and_then(Value::as_array).into_iter().flatten();
         entries.filter_map(|entry| Some((entry["id"].as_str()?.to_owned(), entry.clone()))).collect()
     };
-    let (packages, nodes) = (by_id(&metadata["packages"]), by_id(&metadata["resolve"]["nodes"]));
+    let (packages, nodes) = (by_id("/packages"), by_id("/resolve/nodes"));
     let root =
         packages.iter().find(|(_, package)| package["name"] == "agent-user").context("no agent-user")?.0;
     let (mut waiting, mut seen) = (vec![root.clone()], BTreeSet::new());

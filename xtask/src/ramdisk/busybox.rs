@@ -10,7 +10,7 @@ use testbed::guest::{Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 
-use super::guest::{FORWARDED, Guest};
+use super::guest::{FORWARDED, Guest, field};
 use super::media::Medium;
 use crate::dist::{self, Release};
 use crate::process;
@@ -110,8 +110,9 @@ impl Ramdisk {
         let ready = guest.wait_ready(PATIENCE)?;
         let url = |address: &str| Some(format!("http://{address}:9999"));
         ensure!(ironic.agent_url()? == url("10.0.3.15"), "Ironic holds {:?}", ironic.agent_url()?);
-        let state = guest.state()?;
-        ensure!(state["address"] == "10.0.3.15" && state["device"] == "eth1", "{state:#}");
+        guest.wait_state("the second NIC's address", SOON, |state| {
+            field(state, "address") == "10.0.3.15" && field(state, "device") == "eth1"
+        })?;
         let cost = guest.cost()?;
         ensure!(
             cost.resident <= RESIDENT_LIMIT,
@@ -128,13 +129,14 @@ impl Ramdisk {
         guest.wait_metric("advertise_address_valid", "", SOON, |valid| valid == 0.0)?;
         guest.machine.set_link("second", true)?;
         guest.wait_metric("advertise_address_valid", "", SOON, |valid| valid == 1.0)?;
+        let state = guest.state()?;
         ensure!(
-            guest.state()?["address"] == "10.0.3.15",
-            "a cable that was out for a moment changed the choice"
+            field(&state, "address") == "10.0.3.15",
+            "a cable out for a moment changed the choice: {state:#}"
         );
 
         guest.run("killall udhcpc; ip addr del 10.0.3.15/24 dev eth1; ip addr add 10.0.3.77/24 dev eth1")?;
-        guest.wait_state("the new address", SOON, |state| state["address"] == "10.0.3.77")?;
+        guest.wait_state("the new address", SOON, |state| field(state, "address") == "10.0.3.77")?;
         guest.wait_metric("agent_url_stale", "", SOON, |stale| stale == 1.0)?;
         ironic.power_cycle()?;
         guest.machine.wait("the new URL at Ironic", PATIENCE, |_| {
@@ -169,8 +171,9 @@ impl Ramdisk {
         let parameters: serde_json::Value =
             serde_json::from_str(&guest.run("ipa-sidecar params --json 2>/dev/null")?)?;
         let mut entries = parameters.as_array().into_iter().flatten();
-        let api = entries.find(|entry| entry["name"] == "ironic.api-url").context("no ironic.api-url")?;
-        ensure!(api["source"] == "vmedia", "{api:#}");
+        let api =
+            entries.find(|entry| field(entry, "name") == "ironic.api-url").context("no ironic.api-url")?;
+        ensure!(field(api, "source") == "vmedia", "{api:#}");
         let dropin = guest.run("cat /etc/ironic-python-agent.d/zz-ipa-sidecar.conf")?;
         ensure!(dropin.contains("advertise_host = 10.0.2.15"), "{dropin}");
         fs::remove_file(image)?;

@@ -92,7 +92,7 @@ impl Guest {
 
     /// Waits until a metric is as wanted.
     pub fn wait_metric(
-        &mut self,
+        &self,
         name: &str,
         labels: &str,
         limit: Duration,
@@ -140,6 +140,11 @@ impl Guest {
             .or_else(|_| self.run("journalctl -b -u ipa-sidecar | tail -n 60"));
         text.unwrap_or_else(|error| error.to_string())
     }
+}
+
+/// A field of a JSON object, null where it is missing.
+pub fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
+    object.get(name).unwrap_or(&Value::Null)
 }
 
 /// What the daemon costs in the guest.

@@ -130,9 +130,7 @@ impl Lab {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "the conductor's way to IPA: {said}");
         ensure!(String::from_utf8_lossy(&output.stdout).contains("started_at"), "no status of IPA's");
-        let seen = guest.metric("callback_connections_total", "")?;
-        ensure!(seen >= 1.0, "the call was not seen");
-        Ok(())
+        guest.wait_metric("callback_connections_total", "", SOON, |count| count >= 1.0)
     }
 
     /// Boots a ramdisk that lacks our binary: IPA must not notice.

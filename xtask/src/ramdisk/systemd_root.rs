@@ -2,7 +2,7 @@
 //! systemd.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -85,9 +85,9 @@ impl SystemdRoot {
         made.write("etc/systemd/system/test-shell.service", SHELL_UNIT)?;
         made.write("etc/test-shell", SHELL)?;
         // Word for word what the README tells a ramdisk builder to do.
-        made.install(&release.directory.join("bin/ipa-sidecar"), "usr/bin/ipa-sidecar")?;
+        made.install(0o755, &release.directory.join("bin/ipa-sidecar"), "usr/bin/ipa-sidecar")?;
         let unit = release.directory.join("systemd/ipa-sidecar.service");
-        made.install(&unit, "usr/lib/systemd/system/ipa-sidecar.service")?;
+        made.install(0o644, &unit, "usr/lib/systemd/system/ipa-sidecar.service")?;
         let services = [
             "systemd-networkd",
             "systemd-networkd-wait-online",
@@ -135,8 +135,14 @@ impl SystemdRoot {
         fs::write(&to, content).with_context(|| to.display().to_string())
     }
 
-    fn install(&self, from: &Path, place: &str) -> anyhow::Result<()> {
-        process::run(Command::new("install").arg("-D").arg(from).arg(self.root().join(place)))
+    /// `install -D -m MODE`.
+    fn install(&self, mode: u32, from: &Path, place: impl AsRef<Path>) -> anyhow::Result<()> {
+        let to = self.root().join(place);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(mode)).with_context(|| to.display().to_string())
     }
 
     /// Without a running systemd: links only.
@@ -147,13 +153,12 @@ impl SystemdRoot {
     }
 
     fn modules(&self, kernel: &Kernel) -> anyhow::Result<()> {
-        let place = self.root().join("lib/modules").join(&kernel.version);
+        let place = Path::new("lib/modules").join(&kernel.version);
         for file in kernel.modules(&MODULES)? {
-            let to = place.join(file.strip_prefix(&kernel.modules)?);
-            process::run(Command::new("install").args(["-D", "-m", "644"]).arg(&file).arg(to))?;
+            self.install(0o644, &file, place.join(file.strip_prefix(&kernel.modules)?))?;
         }
-        for name in ["modules.builtin", "modules.order"] {
-            fs::copy(kernel.modules.join(name), place.join(name)).with_context(|| name.to_owned())?;
+        for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+            self.install(0o644, &kernel.modules.join(name), place.join(name))?;
         }
         process::run(Command::new("depmod").arg("-b").arg(self.root()).arg(&kernel.version))?;
         self.write("etc/modules-load.d/ramdisk.conf", "virtio_console\nvirtio_net\nvirtio_blk\nvirtio_rng\n")
