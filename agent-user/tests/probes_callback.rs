@@ -67,7 +67,11 @@ fn proves(place: &Place, daemon: &Daemon, source: &str) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((0.0..10.0).contains(&(now - at)), "{at} {now}");
     let page = daemon.get("/").unwrap().text();
-    assert!(page.contains("The advertised port was reached from 10.78.0.1:"), "{page}");
+    assert!(
+        page.contains("The advertised port was reached from outside ")
+            && page.contains("last from 10.78.0.1:"),
+        "{page}"
+    );
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn without_bpf_the_daemon_is_ready_and_names_the_reason() {
         println!("{:26} {:14} {detail}", lack.name, lack.reason);
         assert_eq!(state["callback"]["source"], "sock_diag");
         let page = daemon.get("/").unwrap().text();
-        assert!(page.contains("Probes that are missing") && page.contains(lack.reason), "{page}");
+        assert!(page.contains("missing: ") && page.contains(lack.reason), "{page}");
         let metrics = daemon.get("/metrics").unwrap().text();
         assert!(
             !metrics.contains("ipa_sidecar_connect_failures_total{"),
