@@ -46,7 +46,11 @@ pub fn put(root: &Path) -> anyhow::Result<()> {
     }
     let place = root.join(PLACE);
     let library = place.join("lib").join(PYTHON);
-    for directory in [&library, &place.join("bin"), &root.join("etc/systemd/system")] {
+    for directory in ["etc/systemd/system", "etc/ironic-python-agent.d"]
+        .map(|directory| root.join(directory))
+        .iter()
+        .chain([&library, &place.join("bin")])
+    {
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     }
     process::run(Command::new("cp").arg("-a").arg(&packages).arg(&library))?;

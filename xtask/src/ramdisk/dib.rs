@@ -39,7 +39,7 @@ pub fn run() -> anyhow::Result<String> {
     let release = dist::release_here()?;
     let builder = DiskImageBuilder::install(&mut |line| println!("{line}"))?;
     let elements = std::path::absolute(release.directory.join("dib"))?;
-    lint(&builder, &elements)?;
+    lint(&builder)?;
     let work = Work::new()?;
     work.build(&builder, &elements)?;
     let note = Lab::new()?.with_sidecar(&work.output("kernel"), &work.output("initramfs"))?;
@@ -47,7 +47,9 @@ pub fn run() -> anyhow::Result<String> {
     Ok("diskimage-builder's image".to_owned())
 }
 
-fn lint(builder: &DiskImageBuilder, elements: &Path) -> anyhow::Result<()> {
+/// It passes over files that git ignores, as those of the release are.
+fn lint(builder: &DiskImageBuilder) -> anyhow::Result<()> {
+    let elements = "ramdisk/dib";
     let mut lint = Command::new(builder.programs().join("dib-lint"));
     lint.env("PATH", path_with(builder)?).env("ELEMENTS_DIR", elements).env("LIB_DIR", elements);
     process::run(&mut lint)
