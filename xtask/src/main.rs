@@ -43,7 +43,10 @@ Usage: cargo xtask COMMAND
                      --fast-track=BOOL     default true: record heartbeats, never command the agent
   docs             write docs/metrics.md anew from the declarations of the metrics
   pages            pictures of the page in a browser, in every state: target/pages and docs/img
-  bench            what the eBPF probes cost a connect, with and without them in turns
+  bench [--quick] [--write] [NAME...]
+                   measure speed and cost beside what there would be instead, and write docs/benchmarks.md; NAME (question,
+                   change, storm, idle, start, pages, guard, probes, size) measures some of it and only prints, unless
+                   --write says so; --quick takes a tenth of the rounds
   demo [--once]    show what ipa-sidecar does
 
 What is downloaded (Ironic, cargo-deny, the BPF compiler and linker) is kept in $IPA_SIDECAR_CACHE, else $XDG_CACHE_HOME/ipa-sidecar, else
@@ -103,15 +106,15 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
-        [command] if command == "bench" => bench::run(),
         [command] if command == "docs" => docs::run(),
         [command] if command == "pages" => docs::pages(),
         [command, filter @ ..] if command == "test" => test::run(filter),
+        [command, words @ ..] if command == "bench" => bench::run(words),
         [command, flags @ ..] if command == "dist" => dist::run(flags),
         [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
-        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "bench" | "docs" | "pages") => {
+        [command, word, ..] if matches!(command.as_str(), "build" | "ci" | "docs" | "pages") => {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }
         [command, ..] => Err(WrongUsage(format!("unknown command {command:?}")).into()),
