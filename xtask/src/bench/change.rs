@@ -34,6 +34,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let aim = Aim::at_most(samples.p99(), 5000.0, |limit| format!("{} in p99", time(limit)));
     figure.aimed("address added, to the heartbeat", tail(&samples), aim);
     figure.row("address added, to the line of `ip monitor`", tail(&beats.samples("ip_monitor")?));
+    figure.limited_by(
+        "A decision wakes three threads one after the other, the line of `ip monitor` two: the kernel is asked on a thread of \
+         its own, because a driver that holds the kernel's lock can make a question wait for seconds, and heartbeats and \
+         pages must not. What the 99th percentile has beyond that is the time until a processor is free.",
+    );
     Ok(figure)
 }
 
