@@ -1,7 +1,7 @@
 //! The times that a bench program of agent-user's takes: the library is built for release there, as this is not.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, bail};
 
@@ -14,24 +14,6 @@ use crate::process;
 pub struct Times(BTreeMap<String, Vec<f64>>);
 
 impl Times {
-    /// Builds the bench program and lets it measure.
-    ///
-    /// # Errors
-    /// Where it cannot be built, or fails.
-    pub fn measure(what: &str, rounds: usize) -> anyhow::Result<Self> {
-        let mut command: Command = process::cargo();
-        command.args(["bench", "--quiet", "--package", "agent-user", "--bench", "kernel"]);
-        Object::build()?.embed(&mut command);
-        command.args(["--", what, &rounds.to_string()]);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-        if !output.status.success() {
-            bail!("the bench program ended with {}", output.status);
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().find(|line| line.starts_with('{')).context("it printed no times")?;
-        Ok(Self(serde_json::from_str(line)?))
-    }
-
     /// Of one name.
     ///
     /// # Errors
@@ -49,7 +31,20 @@ impl Times {
     }
 }
 
-/// Rounds of the bench program.
+/// Builds the bench program and lets it measure.
+///
+/// # Errors
+/// Where it cannot be built, or fails.
 pub fn measure(bench: &Bench, what: &str, rounds: usize) -> anyhow::Result<Times> {
-    Times::measure(what, bench.rounds(rounds))
+    let mut command = process::cargo();
+    command.args(["bench", "--quiet", "--package", "agent-user", "--bench", "kernel"]);
+    Object::build()?.embed(&mut command);
+    command.args(["--", what, &bench.rounds(rounds).to_string()]);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("the bench program ended with {}", output.status);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find(|line| line.starts_with('{')).context("it printed no times")?;
+    Ok(Times(serde_json::from_str(line)?))
 }

@@ -27,9 +27,9 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let ratio = ratios(process, ours);
     figure.aimed("`ip route get` / ours", ratio.spread(show), Aim::at_least(ratio.median(), 200.0, show));
     figure.limited_by(
-        "Of what ours takes more, most is the typed writing and reading in netlink-packet-route, which the release builds for \
-         size (`opt-level = \"s\"`); the next part is the counter of the metric. It is about a microsecond, at most twenty \
-         times a second.",
+        "Of what ours takes more, most is the typed writing and reading in netlink-packet-route, which the release builds \
+         for size (`opt-level = \"s\"`); then come recvmsg(2), which tells the sender, and the counter of the metric. It is \
+         about a microsecond, at most some hundred times a second.",
     );
     Ok(figure)
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use testbed::ipa::{IpaOptions, RealIpa};
 use testbed::netns::Netns;
 
 use super::report::Figure;
-use super::site::Directory;
+use super::site::{Directory, Killed};
 use super::usage::{mebibytes, resident};
 use super::{Bench, PATIENCE};
 use crate::{dist, prerequisites};
@@ -107,14 +107,4 @@ fn agent() -> anyhow::Result<String> {
     ipa.wait_log("lookup", PATIENCE)?;
     std::thread::sleep(Duration::from_secs(3));
     memory(ipa.pid())
-}
-
-/// A process that ends with its owner.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -11,7 +11,7 @@ use testbed::netns::Netns;
 
 use super::report::Figure;
 use super::samples::{Samples, microseconds};
-use super::site::Directory;
+use super::site::{Directory, Killed};
 use super::{Bench, PATIENCE};
 
 /// Of the crowded machine.
@@ -105,15 +105,5 @@ fn until_ready(binary: &Path, flags: &[&str], directory: &Path) -> anyhow::Resul
         if String::from_utf8_lossy(message.get(..length).unwrap_or_default()).contains("READY=1") {
             return Ok(microseconds(took));
         }
-    }
-}
-
-/// A process that ends with its owner.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

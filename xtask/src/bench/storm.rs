@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use testbed::netns::Netns;
 
 use super::report::{Aim, Figure};
 use super::samples::{Samples, microseconds, time};
-use super::site::Directory;
+use super::site::{Directory, Killed};
 use super::usage::{Usage, mebibytes, resident};
 use super::{Bench, PATIENCE};
 
@@ -55,7 +55,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let api = "--ironic.api-url=http://203.0.113.1:6385";
     let daemon = Daemon::start(&bench.binary, &netns, &[api])?;
     daemon.wait_address(Some(HERE), PATIENCE)?;
-    let mut monitor = IpMonitor::start(&netns)?;
+    let monitor = IpMonitor::start(&netns)?;
     let mut seen = Seen::default();
     for _ in 0..rounds {
         round(&netns, &batch, &daemon, &monitor, &mut seen)?;
@@ -96,7 +96,7 @@ fn round(
         Ok([query("ok")?, query("error")?, value("netlink_overruns_total")?])
     };
     let before = counters()?;
-    let (pid, their_pid) = (daemon.pid(), monitor.child.id());
+    let (pid, their_pid) = (daemon.pid(), monitor.process.0.id());
     let memory = (resident(pid)?, resident(their_pid)?);
     let (mut ours, mut theirs) = (Usage::of(pid)?, Usage::of(their_pid)?);
     let started = Instant::now();
@@ -170,8 +170,8 @@ fn memory(rounds: &[(u64, u64)]) -> String {
 
 /// `ip monitor route`, whose complaints about lost events are counted.
 struct IpMonitor {
-    child: Child,
-    complaints: Option<JoinHandle<usize>>,
+    process: Killed,
+    complaints: JoinHandle<usize>,
 }
 
 impl IpMonitor {
@@ -184,20 +184,11 @@ impl IpMonitor {
         let complaints =
             std::thread::spawn(move || lines.filter(|line| line.contains("No buffer space")).count());
         sleep(Duration::from_millis(200)); // It says nothing when it hears.
-        Ok(Self { child, complaints: Some(complaints) })
+        Ok(Self { process: Killed(child), complaints })
     }
 
-    fn end(&mut self) -> anyhow::Result<usize> {
-        self.child.kill()?;
-        self.child.wait()?;
-        let thread = self.complaints.take().context("ended twice")?;
-        thread.join().map_err(|_| anyhow::anyhow!("the thread that counts panicked"))
-    }
-}
-
-impl Drop for IpMonitor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn end(self) -> anyhow::Result<usize> {
+        drop(self.process);
+        self.complaints.join().map_err(|_| anyhow::anyhow!("the thread that counts panicked"))
     }
 }
