@@ -4,6 +4,7 @@ use super::report::{Aim, Figure};
 use super::samples::{Samples, ratios, time};
 use super::{Bench, kernel};
 
+/// The decision and the heartbeat, beside `ip monitor`.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let decisions = kernel::measure(bench, "decision", 500)?;
     let beats = kernel::measure(bench, "heartbeat", 100)?;

@@ -8,6 +8,7 @@ use super::report::Figure;
 use super::samples::{Samples, alternate, microseconds, time};
 use super::site::{GUARD, IRONIC, PREFIX, Site};
 
+/// Requests direct and through it, in turns.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let rounds = bench.rounds(1000);
     let site = Site::new(bench, "guard")?;

@@ -16,6 +16,7 @@ use super::{Bench, PATIENCE};
 /// A busy machine needs so long until all that begins has begun.
 const SETTLE: Duration = Duration::from_secs(15);
 
+/// Three daemons in the same minute.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let period = Duration::from_secs(if bench.quick { 6 } else { 60 });
     let mut figure = Figure::new(

@@ -73,11 +73,11 @@ pub fn run(words: &[String]) -> anyhow::Result<()> {
     if !testbed::is_root() {
         return Err(Missing("bench makes network namespaces, which needs root".to_owned()).into());
     }
+    let busy = report::load()?; // Before our own build makes it so.
     prerequisites::ensure_to_build()?;
     process::run(&mut build::command()?)?;
     let quick = flags.contains(&"--quick");
     let bench = Bench { binary: std::path::absolute(build::binary())?, quick };
-    let busy = report::load()?;
     let mut figures = Vec::new();
     for (name, measure) in FIGURES {
         if !names.is_empty() && !names.contains(&name) {

@@ -20,6 +20,7 @@ const SCRAPE_EVERY: Duration = Duration::from_millis(10);
 /// The heartbeats meanwhile: fifty a second, some thousand times IPA's pace.
 const BEAT_EVERY: Duration = Duration::from_millis(20);
 
+/// Each page, then heartbeats with and without scrapes.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let rounds = bench.rounds(500);
     let parts = bench.rounds(10);

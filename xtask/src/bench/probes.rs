@@ -32,6 +32,7 @@ const WORKLOADS: [Workload; 2] = [
     Workload { name: "successful loopback connect", aim: 1.03, work: successful },
 ];
 
+/// Connects beside a daemon with and without them, in turns.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let rounds = bench.rounds(ROUNDS);
     let mut figure = Figure::new(

@@ -4,6 +4,7 @@ use super::report::{Aim, Figure};
 use super::samples::ratios;
 use super::{Bench, kernel};
 
+/// Ours, the floor and `ip route get`.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let times = kernel::measure(bench, "question", 101)?;
     let (ours, floor, process) = (times.of("ours")?, times.of("floor")?, times.of("process")?);

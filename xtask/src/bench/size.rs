@@ -21,6 +21,7 @@ use crate::{dist, prerequisites};
 const EXPORTER: &str = "prometheus-node-exporter";
 const EXPORTER_ADDRESS: &str = "127.0.0.1:9100";
 
+/// The release, node_exporter and ironic-python-agent.
 pub fn measure(_bench: &Bench) -> anyhow::Result<Figure> {
     prerequisites::ensure_for_bench()?;
     let release = dist::release_here()?;

@@ -19,6 +19,7 @@ const ADDRESSES: usize = 10_000;
 const ROUTES: usize = 100_000;
 const API: &str = "--ironic.api-url=http://203.0.113.1:6385";
 
+/// Starts of several kinds, in turns.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let rounds = bench.rounds(51);
     let directory = Directory::new("start")?;

@@ -45,6 +45,7 @@ struct Seen {
     overruns: Vec<f64>,
 }
 
+/// The daemon and `ip monitor` in the same storms.
 pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let (routes, rounds) = (bench.rounds(ROUTES), if bench.quick { 1 } else { 3 });
     let netns = Arc::new(Netns::new()?);
