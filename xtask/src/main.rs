@@ -53,7 +53,10 @@ Usage: cargo xtask COMMAND
   promises         check that docs/promises.md and docs/faults.md are true to the code
   soak [MINUTES]   let daemons run (default 20) while addresses flap, routes burst and Ironic restarts: memory, threads
                    and descriptors must stay flat, and the decision right
-  bench            what the eBPF probes cost a connect, with and without them in turns
+  bench [--quick] [--write] [NAME...]
+                   measure speed and cost beside what there would be instead, and write docs/benchmarks.md; NAME (question,
+                   change, storm, idle, start, pages, guard, probes, size) measures some of it and only prints, unless
+                   --write says so; --quick takes a tenth of the rounds
   dashboards [--keep|--pictures]
                    check dashboards/, then run real daemons in every kind of trouble under a real Prometheus: does
                    each panel, variable and alert show what it should; --keep leaves all of it up, --pictures
@@ -117,7 +120,6 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [command] if command == "build" => build::run(),
         [command] if command == "ci" => ci::run(),
-        [command] if command == "bench" => bench::run(),
         [command] if command == "docs" => docs::run(),
         [command] if command == "pages" => docs::pages(),
         [command] if command == "faults" => faults::run(),
@@ -125,14 +127,14 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         [command, rest @ ..] if command == "fuzz" => fuzz::run(rest),
         [command, rest @ ..] if command == "soak" => soak::run(rest),
         [command, filter @ ..] if command == "test" => test::run(filter),
+        [command, words @ ..] if command == "bench" => bench::run(words),
         [command, flags @ ..] if command == "dist" => dist::run(flags),
         [command, flags @ ..] if command == "ramdisk" => ramdisk::run(flags),
         [command, flags @ ..] if command == "ironic" => ironic::run(flags),
         [command, flags @ ..] if command == "demo" => demo::run(flags),
         [command, flags @ ..] if command == "dashboards" => dashboards::live::command(flags),
         [command, word, ..]
-            if ["build", "ci", "bench", "docs", "pages", "faults", "promises"]
-                .contains(&command.as_str()) =>
+            if ["build", "ci", "docs", "pages", "faults", "promises"].contains(&command.as_str()) =>
         {
             Err(WrongUsage(format!("{command} takes no argument, and got {word:?}")).into())
         }

@@ -116,6 +116,13 @@ static NEEDS_OF_RAMDISKS: &[Need] = &[
     },
 ];
 
+/// What is only measured beside the daemon.
+static NEEDS_OF_BENCH: &[Need] = &[Need {
+    what: "prometheus-node-exporter (what the daemon is compared with)",
+    check: Check::Programs(&["prometheus-node-exporter"]),
+    packages: &["prometheus-node-exporter"],
+}];
+
 /// Installs what is missing with apt-get; the note says what was done.
 ///
 /// # Errors
@@ -146,6 +153,15 @@ pub fn ensure_to_fuzz() -> anyhow::Result<String> {
 /// As [`ensure`].
 pub fn ensure_for_ramdisks() -> anyhow::Result<String> {
     let more = ensure_of(NEEDS_OF_RAMDISKS)?;
+    Ok(format!("{}; {more}", ensure()?))
+}
+
+/// The same for `cargo xtask bench`: [`ensure`] and more.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_for_bench() -> anyhow::Result<String> {
+    let more = ensure_of(NEEDS_OF_BENCH)?;
     Ok(format!("{}; {more}", ensure()?))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::notify;
@@ -12,6 +13,9 @@ use crate::web::Sources;
 
 /// How often systemd is told that READY takes longer, and how long that holds.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+
+/// How often it is looked for the drop-in at least.
+const PACE: Duration = Duration::from_millis(50);
 
 /// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`.
 pub async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
@@ -31,7 +35,11 @@ pub async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
                 notify::status(&published.decision.to_string());
                 told = published.generation;
             }
-            sleep(Duration::from_millis(50)).await;
+            // The drop-in's keeper wakes at the same decision: it has its turn before the next look.
+            tokio::select! {
+                Ok(()) = decisions.changed() => yield_now().await,
+                () = sleep(PACE) => {}
+            }
         }
         if !dropin_is_there() {
             tracing::error!(?wait, "no drop-in in time: IPA starts as if we were not there");

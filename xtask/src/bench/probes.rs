@@ -1,15 +1,17 @@
-//! `cargo xtask bench`: what the probes cost the connects of others.
+//! What the probes cost the connects of others.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 
-use crate::{Missing, build, prerequisites, process};
+use super::report::{Aim, Figure};
+use super::samples::{Samples, alternate, ratios};
+use super::{Bench, PATIENCE};
 
 /// Rounds; each one measures without and with the probes, in turns.
 const ROUNDS: usize = 41;
@@ -17,7 +19,6 @@ const ROUNDS: usize = 41;
 const PARTS: usize = 5;
 /// Connects in one part: some hundredths of a second.
 const CONNECTS: u32 = 1_000;
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A kind of connect, and the ratio that the project aims at.
 struct Workload {
@@ -31,38 +32,30 @@ const WORKLOADS: [Workload; 2] = [
     Workload { name: "successful loopback connect", aim: 1.03, work: successful },
 ];
 
-/// Measures and prints medians with their quartiles. No figure is a failure.
-pub fn run() -> anyhow::Result<()> {
-    if !testbed::is_root() {
-        return Err(Missing("bench makes network namespaces, which needs root".to_owned()).into());
-    }
-    prerequisites::ensure_to_build()?;
-    process::run(&mut build::command()?)?;
-    let binary = std::path::absolute(build::binary())?;
+/// Connects beside a daemon with and without them, in turns.
+pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
+    let rounds = bench.rounds(ROUNDS);
+    let mut figure = Figure::new(
+        "What the probes cost the connects of others",
+        format!(
+            "{rounds} rounds, in each a fresh daemon with the probes and one without, in turns; in each {PARTS} times \
+             {CONNECTS} blocking connects over loopback by a thread that stays on one processor, whose median counts."
+        ),
+    );
     for Workload { name, aim, work } in WORKLOADS {
-        let (mut without, mut with) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            // Whichever is first in one round is second in the next.
-            let order = if round % 2 == 0 { [false, true] } else { [true, false] };
-            for probes in order {
-                let took = measure(&binary, probes, work)?;
-                if probes { &mut with } else { &mut without }.push(took);
-            }
-        }
-        let mut ratios: Vec<f64> = with.iter().zip(&without).map(|(with, without)| with / without).collect();
-        println!(
-            "{name}: {} us without, {} us with the probes; ratio {} (aim {aim:.2}), {ROUNDS} rounds of {PARTS} times \
-             {CONNECTS}",
-            spread(&mut without, 1),
-            spread(&mut with, 1),
-            spread(&mut ratios, 3)
-        );
+        let one = |probes| connects(&bench.binary, probes, work);
+        let (without, with) = alternate(rounds, || one(false), || one(true))?;
+        let ratio = ratios(&with, &without);
+        figure.row(format!("{name}, without"), without.into_iter().collect::<Samples>().times());
+        figure.row(format!("{name}, with the probes"), with.into_iter().collect::<Samples>().times());
+        let aim = Aim::at_most(ratio.median(), aim, |limit| format!("{limit:.2}"));
+        figure.aimed(format!("{name}, with / without"), ratio.spread(|ratio| format!("{ratio:.3}")), aim);
     }
-    Ok(())
+    Ok(figure)
 }
 
 /// Microseconds for one connect, with a daemon beside it that has its probes attached or not.
-fn measure(
+fn connects(
     binary: &std::path::Path,
     probes: bool,
     work: fn(u32) -> std::io::Result<()>,
@@ -120,23 +113,4 @@ fn successful(count: u32) -> std::io::Result<()> {
         drop(stream);
     }
     Ok(())
-}
-
-/// The median, and the quartiles: the extremes tell what else ran on the machine.
-fn spread(values: &mut [f64], digits: usize) -> String {
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    let (first, median, third) = (at(values.len() / 4), at(values.len() / 2), at(values.len() * 3 / 4));
-    format!("{median:.digits$} ({first:.digits$} to {third:.digits$})")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_stands_between_the_quartiles() {
-        assert_eq!(spread(&mut [3.0, 9.0, 1.0, 2.5, 0.1], 1), "2.5 (1.0 to 3.0)");
-        assert_eq!(spread(&mut [], 1), "0.0 (0.0 to 0.0)");
-    }
 }
