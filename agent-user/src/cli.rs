@@ -121,7 +121,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         "run" => {
             drop(out);
             end_on_panic();
-            system::share_memory();
+            system::keep_memory_small();
             daemon::block_on(run_daemon(matches, loaded))?
         }
         "explain" => {

@@ -25,9 +25,11 @@ pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
 }
 
-/// One pool of memory for all threads: they do little, and only the first one's is ever given back. Called before there is a
-/// second thread.
-pub fn share_memory() {
+/// Called before there is a second thread. One pool of memory for all threads: they do little, and only the first one's is
+/// ever given back. No huge pages, which some distributions give to everybody: one is more than the daemon needs.
+pub fn keep_memory_small() {
+    // Linux before 3.15 has no such switch, and most have nothing to switch off.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
     let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };

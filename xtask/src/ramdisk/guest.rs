@@ -12,6 +12,8 @@ use testbed::netns::Netns;
 
 /// The host's port that leads to the daemon's web server in the guest.
 pub const FORWARDED: u16 = 20099;
+/// The most that the daemon may take of the guest's memory, in KiB.
+const RESIDENT_LIMIT: u64 = 8 * 1024;
 /// A shell command in an emulated machine.
 const COMMAND: Duration = Duration::from_secs(20);
 
@@ -126,11 +128,9 @@ impl Guest {
                 .and_then(|word| word.parse().ok())
                 .with_context(|| format!("{name}: {words}"))
         };
-        Ok(Cost {
-            resident: number("Rss")?,
-            anonymous: number("Anonymous")?,
-            descriptors: number("Descriptors")?,
-        })
+        let resident = number("Rss")?;
+        ensure!(resident <= RESIDENT_LIMIT, "{resident} KiB resident, more than {RESIDENT_LIMIT}: {text}");
+        Ok(Cost { resident, anonymous: number("Anonymous")?, descriptors: number("Descriptors")? })
     }
 
     /// The daemon's log, as far as it can be had.
