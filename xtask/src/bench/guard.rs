@@ -17,8 +17,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         format!(
             "A lookup and a heartbeat over a connection of their own, from connect to the last byte, to a stand-in Ironic \
              in another namespace: direct and through the guard in turns, {rounds} each. The guard connects to Ironic \
-             anew for each, as IPA would, reads the body and judges the URL. Ironic's own work, tens of milliseconds in a \
-             real one, is not in it."
+             anew for each, as IPA would, reads the body and judges the URL. What a real Ironic takes itself is not in it."
         ),
     );
     let requests = [

@@ -51,6 +51,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         let aim = Aim::at_most(ratio.median(), aim, |limit| format!("{limit:.2}"));
         figure.aimed(format!("{name}, with / without"), ratio.spread(|ratio| format!("{ratio:.3}")), aim);
     }
+    figure.limited_by(
+        "A connect runs programs at its entry, at its exit and at each change of its socket's state, and while they are \
+         attached every system call of the machine takes the kernel's traced path.",
+    );
     Ok(figure)
 }
 
