@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
 pub mod cache;
+pub mod chromium;
 pub mod daemon;
 pub mod dib;
 pub mod grafana;

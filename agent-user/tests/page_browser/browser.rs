@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use testbed::chromium;
 use testbed::netns::Netns;
 
 /// For whatever the browser is asked; it takes seconds on a busy machine.
@@ -17,18 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The browser reads and writes at descriptors 3 and 4.
 const SCRIPT: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#;
 
-const FLAGS: [&str; 10] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-breakpad",
-    "--remote-debugging-pipe",
-];
+const FLAGS: [&str; 2] = ["--disable-breakpad", "--remote-debugging-pipe"];
 
 /// Whether it is here; without it that is said, and in CI it is a failure.
 pub fn is_here() -> bool {
@@ -57,7 +47,7 @@ impl Browser {
     pub fn start(netns: &Netns, name: &str) -> Self {
         let profile = std::env::temp_dir().join(format!("ipa-sidecar-browser-{name}-{}", std::process::id()));
         let mut command = netns.command("sh");
-        command.args(["-c", SCRIPT, "sh", "chromium"]).args(FLAGS);
+        command.args(["-c", SCRIPT, "sh", "chromium"]).args(chromium::FLAGS).args(FLAGS);
         command.arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
         command.env("HOME", &profile);
         std::fs::create_dir_all(&profile).unwrap();

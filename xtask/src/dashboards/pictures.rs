@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use testbed::cache;
+use testbed::{cache, chromium};
 
 use super::DIRECTORY;
 use crate::{Missing, process};
@@ -70,21 +70,10 @@ pub fn draw(prometheus: SocketAddr) -> anyhow::Result<String> {
 }
 
 fn take(page: &str, image: &Path, height: u32, profile: &Path) -> anyhow::Result<()> {
-    let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        "--force-device-scale-factor=0.75",
-        "--virtual-time-budget=30000",
-    ];
+    let flags = ["--hide-scrollbars", "--force-device-scale-factor=0.75", "--virtual-time-budget=30000"];
     let mut command = Command::new("chromium");
     command
+        .args(chromium::FLAGS)
         .args(flags)
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("--window-size={WIDTH},{height}"))
