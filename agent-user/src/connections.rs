@@ -18,12 +18,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(most));
+    let mut told = false; // Once, and not ten times a second into a journal in memory.
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, _)) => {
+                told = false;
                 let served = serve(stream);
                 tokio::spawn(async move {
                     served.await;
@@ -31,7 +33,9 @@ where
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection to {whose} could not be taken");
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "connections to {whose} cannot be taken; trying again");
+                }
                 sleep(PAUSE).await;
             }
         }

@@ -62,7 +62,7 @@ fn without_a_descriptor_left_it_decides_on_and_serves_again_later() {
     limit_descriptors(&daemon, 3);
     // It waits in the kernel's queue: taking it needs a descriptor.
     let waits = site.node.enter(|| std::net::TcpStream::connect("127.0.0.1:10099").unwrap()).unwrap();
-    daemon.wait_log("could not be taken", SOON).unwrap();
+    daemon.wait_log("cannot be taken", SOON).unwrap();
     site.remove(FIRST);
     site.add(SECOND);
     daemon.wait_log(&format!("callback_url=\"{SECOND_URL}\""), SOON).unwrap();
