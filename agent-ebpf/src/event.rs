@@ -7,6 +7,9 @@ pub const COMM_LENGTH: usize = 16;
 /// The length of an event in the ring buffer, in bytes.
 pub const EVENT_LENGTH: usize = size_of::<Event>();
 
+/// The length of the ring buffer, in bytes: 2000 events. User space empties it every 50 ms while there are any.
+pub const RING_BUFFER_LENGTH: u32 = 256 * 1024;
+
 /// What happened: the values of [`Event::kind`].
 pub mod kind {
     /// A connect of ours failed after it had sent a SYN, or its caller gave it up.

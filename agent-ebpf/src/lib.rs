@@ -5,5 +5,5 @@
 mod event;
 mod settings;
 
-pub use event::{COMM_LENGTH, EVENT_LENGTH, Event, kind, sureness};
+pub use event::{COMM_LENGTH, EVENT_LENGTH, Event, RING_BUFFER_LENGTH, kind, sureness};
 pub use settings::{ABSENT, Offset};

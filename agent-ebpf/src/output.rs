@@ -4,16 +4,13 @@ use core::arch::asm;
 use core::ptr;
 use core::sync::atomic::AtomicU64;
 
-use agent_ebpf::{Event, kind};
+use agent_ebpf::{Event, RING_BUFFER_LENGTH, kind};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::RingBuf;
 
-/// Bytes; 2000 events. User space empties it every 50 ms while there are any.
-const LENGTH: u32 = 256 * 1024;
-
 #[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(LENGTH, 0);
+static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BUFFER_LENGTH, 0);
 /// Events that found the ring buffer full, and connects that found no room in the maps.
 static LOST: AtomicU64 = AtomicU64::new(0);
 

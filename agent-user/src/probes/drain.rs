@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use agent_ebpf::{EVENT_LENGTH, Event};
+use agent_ebpf::{EVENT_LENGTH, Event, RING_BUFFER_LENGTH};
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
@@ -14,9 +14,9 @@ use crate::system;
 
 /// How long events may lie. Waking up for each of them would double the cost of a failed connect.
 const PACE: Duration = Duration::from_millis(50);
-/// Events that fill the ring buffer: 512 KiB, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`); less what may have
-/// been taken back.
-const FULL: usize = 512 * 1024 / (EVENT_LENGTH + 8) - 64;
+/// Events that fill the ring buffer, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`); less what may have been taken
+/// back.
+const FULL: usize = RING_BUFFER_LENGTH as usize / (EVENT_LENGTH + 8) - 64;
 /// How often it is looked whether the kernel skipped a program.
 const LOOK: Duration = Duration::from_secs(1);
 /// At most so many are read at once: a storm must not keep the one thread from its other work.
