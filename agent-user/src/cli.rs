@@ -6,11 +6,11 @@ use std::io::{self, Write, stdin, stdout};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
-use crate::agent_url::Context;
 use crate::commands::{check_url, doctor, explain, params};
 use crate::daemon::{self, DaemonError};
 use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
+use callback_url::Context;
 
 /// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
 const USAGE: u8 = 64;

@@ -3,9 +3,9 @@
 //!
 //! One event's way through the modules, in order:
 //!
-//! 1. [`rtnl`]: a multicast message pokes, and the kernel is asked.
+//! 1. [`fib`]: a multicast message pokes, and the kernel is asked.
 //! 2. [`advertise`]: the pure decision, with every candidate and every refusal.
-//! 3. [`agent_url`]: the callback URL that is built from it.
+//! 3. [`callback_url`]: the callback URL that is built from it.
 //! 4. [`ipa`] (IPA's configuration) or [`agent`] with [`ironic`] (lookup and heartbeats of our own).
 //! 5. [`probes`]: whether what was advertised worked, as the kernel saw it.
 //! 6. [`metrics`] and [`web`]: what people see of it.
@@ -15,13 +15,11 @@
 
 pub mod advertise;
 pub mod agent;
-pub mod agent_url;
-pub mod api_url;
-pub mod callback;
 pub mod cli;
 pub mod commands;
 mod connections;
 pub mod daemon;
+pub mod exchange;
 pub mod guard;
 pub mod ipa;
 pub mod ironic;
@@ -29,10 +27,11 @@ pub mod metrics;
 pub mod metrics_reference;
 pub mod notify;
 pub mod params;
+pub mod pin;
 pub mod probes;
-pub mod rtnl;
-pub mod secret;
-pub mod status;
+mod readiness;
+mod recent;
 mod system;
+mod view;
 pub mod watch;
 pub mod web;

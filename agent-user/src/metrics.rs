@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use text::labels;
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -13,13 +14,11 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::advertise::{Decision, Refusal};
-use crate::agent_url::Reason;
+use crate::advertise::{Decision, Family, Refusal};
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::params::Mode;
-use crate::probes::{Probe, Report};
-use crate::rtnl::ChangeKind;
-use crate::status::ConnectFailure;
+use callback_url::Reason;
+use fib::{Asked, ChangeKind, Heard, Subject};
 
 /// Upper bounds in seconds, from a cached FIB answer to a busy machine.
 const DECISION_BUCKETS: [f64; 10] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
@@ -29,109 +28,55 @@ const REQUEST_BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.
 /// Upper bounds in seconds, from a refusal on loopback to the kernel's own time-out (tcp_syn_retries 6: 127 s).
 const CONNECT_BUCKETS: [f64; 8] = [0.0001, 0.001, 0.01, 0.1, 1.0, 5.0, 30.0, 130.0];
 
-/// Who spoke to Ironic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
-    /// ironic-python-agent.
-    Ipa,
-    /// We ourselves.
-    Sidecar,
-}
-
-impl Sender {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Ipa, Self::Sidecar];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ipa => "ipa",
-            Self::Sidecar => "sidecar",
-        }
+labels! {
+    /// Who spoke to Ironic.
+    pub enum Sender {
+        /// ironic-python-agent.
+        Ipa = "ipa",
+        /// We ourselves.
+        Sidecar = "sidecar",
     }
 }
 
-/// Why a heartbeat of ours was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// The first after the lookup.
-    First,
-    /// Its time had come.
-    Interval,
-    /// The one before had failed.
-    Retry,
-    /// In the place of an IPA that never sent one.
-    StandIn,
-    /// The address had changed.
-    AddressChange,
-}
-
-impl Trigger {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::First, Self::Interval, Self::Retry, Self::StandIn, Self::AddressChange];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Interval => "interval",
-            Self::Retry => "retry",
-            Self::StandIn => "stand_in",
-            Self::AddressChange => "address_change",
-        }
+labels! {
+    /// Why a heartbeat of ours was sent.
+    pub enum Trigger {
+        /// The first after the lookup.
+        First = "first",
+        /// Its time had come.
+        Interval = "interval",
+        /// The one before had failed.
+        Retry = "retry",
+        /// In the place of an IPA that never sent one.
+        StandIn = "stand_in",
+        /// The address had changed.
+        AddressChange = "address_change",
     }
 }
 
-/// Where a bad callback URL was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UrlSource {
-    /// In a heartbeat of IPA's.
-    Ipa,
-    /// In one that we were about to send.
-    Sidecar,
-    /// In what Ironic has recorded.
-    Ironic,
-}
-
-impl UrlSource {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ipa, Self::Sidecar, Self::Ironic];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ipa => "ipa",
-            Self::Sidecar => "sidecar",
-            Self::Ironic => "ironic",
-        }
+labels! {
+    /// Where a bad callback URL was seen.
+    pub enum UrlSource {
+        /// In a heartbeat of IPA's.
+        Ipa = "ipa",
+        /// In one that we were about to send.
+        Sidecar = "sidecar",
+        /// In what Ironic has recorded.
+        Ironic = "ironic",
     }
 }
 
-/// What was done with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UrlAction {
-    /// The host was put right.
-    Repaired,
-    /// The request was not let through.
-    Held,
-    /// It went on as it was.
-    Forwarded,
-    /// Nothing could be done.
-    None,
-}
-
-impl UrlAction {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Repaired, Self::Held, Self::Forwarded, Self::None];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Repaired => "repaired",
-            Self::Held => "held",
-            Self::Forwarded => "forwarded",
-            Self::None => "none",
-        }
+labels! {
+    /// What was done with it.
+    pub enum UrlAction {
+        /// The host was put right.
+        Repaired = "repaired",
+        /// The request was not let through.
+        Held = "held",
+        /// It went on as it was.
+        Forwarded = "forwarded",
+        /// Nothing could be done.
+        None = "none",
     }
 }
 
@@ -158,8 +103,7 @@ pub struct Families {
     advertise_address_changes: IntCounter,
     advertise_address_last_change: Gauge,
     advertise_refusals: IntCounterVec,
-    /// `advertise_decision_seconds`.
-    pub advertise_decision: Histogram,
+    advertise_decision: Histogram,
     lookup_attempts: IntCounterVec,
     lookup_duration: Histogram,
     heartbeats: IntCounterVec,
@@ -167,33 +111,26 @@ pub struct Families {
     heartbeat_duration: Histogram,
     heartbeat_last_accepted: Gauge,
     heartbeat_first_accepted: Gauge,
-    /// `heartbeat_interval_seconds`.
-    pub heartbeat_interval: Gauge,
+    heartbeat_interval: Gauge,
     bad_agent_url: IntCounterVec,
     bad_agent_url_reasons: IntCounterVec,
-    /// `agent_url_pinned`.
-    pub agent_url_pinned: IntGauge,
-    /// `agent_url_stale`.
-    pub agent_url_stale: IntGauge,
+    agent_url_pinned: IntGauge,
+    agent_url_stale: IntGauge,
     netlink_messages: IntCounterVec,
     /// `netlink_overruns_total`.
     pub netlink_overruns: IntCounter,
-    /// `netlink_decode_errors_total`.
-    pub netlink_decode_errors: IntCounter,
+    netlink_decode_errors: IntCounter,
     netlink_queries: IntCounterVec,
-    /// `ipa_up`.
-    pub ipa_up: IntGauge,
+    ipa_up: IntGauge,
     dropin_writes: IntCounterVec,
     callback_connections: IntCounter,
-    /// `callback_refused_total`.
-    pub callback_refused: IntCounter,
+    callback_refused: IntCounter,
     callback_last_connection: Gauge,
     connect_failures: IntCounterVec,
     connect_failure_duration: Histogram,
     probe_attached: IntGaugeVec,
     probe_unavailable_info: GaugeVec,
-    /// `probe_events_lost_total`.
-    pub probe_events_lost: IntCounter,
+    probe_events_lost: IntCounter,
 }
 
 /// A family as it is declared, whether it has samples yet or not.
@@ -353,7 +290,7 @@ impl Families {
         }
         for result in ["ok", "error"] {
             self.dropin_writes.with_label_values(&[result]);
-            for query in ["route", "address", "link"] {
+            for query in Subject::NAMES {
                 self.netlink_queries.with_label_values(&[query, result]);
             }
         }
@@ -387,14 +324,21 @@ impl Families {
         self.advertise_refusals.with_label_values(&[refusal.as_str()]).inc();
     }
 
-    /// Counts a multicast message.
-    pub fn netlink_message(&self, kind: ChangeKind) {
-        self.netlink_messages.with_label_values(&[kind.as_str()]).inc();
+    /// Counts what a reading of the multicast socket heard.
+    pub fn netlink_heard(&self, heard: &Heard) {
+        for (kind, count) in heard.messages() {
+            self.netlink_messages.with_label_values(&[kind.as_str()]).inc_by(count);
+        }
+        self.netlink_overruns.inc_by(heard.overruns);
+        self.netlink_decode_errors.inc_by(heard.undecodable);
     }
 
-    /// Counts a question to the kernel.
-    pub fn netlink_query(&self, query: &'static str, ok: bool) {
-        self.netlink_queries.with_label_values(&[query, result(ok)]).inc();
+    /// Counts questions to the kernel.
+    pub fn netlink_asked(&self, asked: &Asked) {
+        for (subject, answered, failed) in asked.counts() {
+            self.netlink_queries.with_label_values(&[subject.as_str(), result(true)]).inc_by(answered);
+            self.netlink_queries.with_label_values(&[subject.as_str(), result(false)]).inc_by(failed);
+        }
     }
 
     /// Counts a lookup; one that was held has no duration.
@@ -405,29 +349,45 @@ impl Families {
         }
     }
 
-    /// The lookups that were counted, by sender and result.
-    pub fn lookups(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let senders = Sender::ALL.iter().map(|sender| sender.as_str());
-        let all =
-            senders.flat_map(|sender| LookupResult::ALL.iter().map(move |result| (sender, result.as_str())));
-        let counted = all.map(|(sender, result)| {
-            (sender, result, self.lookup_attempts.with_label_values(&[sender, result]).get())
-        });
-        counted.filter(|(_, _, count)| *count > 0).collect()
-    }
-
     /// Counts a heartbeat; one that was held has no duration.
     pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
         self.heartbeats.with_label_values(&[sender.as_str(), result.as_str()]).inc();
         if result != HeartbeatResult::Held {
             self.heartbeat_duration.observe(duration.as_secs_f64());
         }
-        if result == HeartbeatResult::Accepted {
-            self.heartbeat_last_accepted.set(unix_seconds());
-            if self.heartbeat_first_accepted.get() == 0.0 {
-                self.heartbeat_first_accepted.set(uptime_seconds());
-            }
+    }
+
+    /// Shows when Ironic accepted a heartbeat: now. `first`: never before.
+    pub fn heartbeat_accepted(&self, first: bool) {
+        self.heartbeat_last_accepted.set(unix_seconds());
+        if first {
+            self.heartbeat_first_accepted.set(uptime_seconds());
         }
+    }
+
+    /// Shows the heartbeat timeout that Ironic gave.
+    pub fn show_heartbeat_timeout(&self, timeout: Duration) {
+        self.heartbeat_interval.set(timeout.as_secs_f64());
+    }
+
+    /// Shows whether Ironic holds a callback URL of this node.
+    pub fn show_pinned(&self, pinned: bool) {
+        self.agent_url_pinned.set(pinned.into());
+    }
+
+    /// Shows whether Ironic holds a callback URL that is no longer ours.
+    pub fn show_stale(&self, stale: bool) {
+        self.agent_url_stale.set(stale.into());
+    }
+
+    /// Shows whether ironic-python-agent answers.
+    pub fn show_ipa(&self, up: bool) {
+        self.ipa_up.set(up.into());
+    }
+
+    /// Counts a decision that took so long.
+    pub fn decision(&self, duration: Duration) {
+        self.advertise_decision.observe(duration.as_secs_f64());
     }
 
     /// Counts a heartbeat of our own before it is sent.
@@ -448,37 +408,42 @@ impl Families {
         self.dropin_writes.with_label_values(&[result(ok)]).inc();
     }
 
-    /// Counts a connection from outside to the advertised port; true where it is the first.
-    pub fn callback_connection(&self) -> bool {
+    /// Counts a connection from outside to the advertised port.
+    pub fn callback_connection(&self) {
         self.callback_connections.inc();
         self.callback_last_connection.set(unix_seconds());
-        self.callback_connections.get() == 1
+    }
+
+    /// Counts one that was refused.
+    pub fn callback_refused(&self) {
+        self.callback_refused.inc();
+    }
+
+    /// Counts events of the probes that were lost.
+    pub fn probe_events_lost(&self, events: u64) {
+        self.probe_events_lost.inc_by(events);
     }
 
     /// Counts a failed connect.
-    pub fn connect_failure(&self, failure: &ConnectFailure) {
-        let family = if failure.peer.is_ipv4() { "inet" } else { "inet6" };
-        self.connect_failures.with_label_values(&[failure.target(), family, failure.errno]).inc();
-        self.connect_failure_duration.observe(failure.duration.as_secs_f64());
+    pub fn connect_failure(&self, target: &str, family: Family, errno: &str, duration: Duration) {
+        self.connect_failures.with_label_values(&[target, family.as_str(), errno]).inc();
+        self.connect_failure_duration.observe(duration.as_secs_f64());
     }
 
-    /// Shows which probes are attached, and why the others are not. Where failed connects are seen the usual ones
-    /// begin at 0; where they are not, there is no 0 that would say that all is well.
-    pub fn show_probes(&self, report: &Report) {
-        for (probe, outcome) in &report.probes {
-            let probe = probe.as_str();
-            self.probe_attached.with_label_values(&[probe]).set(outcome.is_ok().into());
-            if let Err(unavailable) = outcome {
-                let labels = [probe, unavailable.reason.as_str()];
-                self.probe_unavailable_info.with_label_values(&labels).set(1.0);
+    /// Begins the usual failures of connects at 0: only where they are seen, so that no 0 claims that all is well.
+    pub fn begin_connect_failures(&self, target: &str) {
+        for family in Family::NAMES {
+            for errno in ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "abandoned"] {
+                self.connect_failures.with_label_values(&[target, family, errno]);
             }
         }
-        if report.attached(Probe::Connect) {
-            for family in ["inet", "inet6"] {
-                for errno in ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "abandoned"] {
-                    self.connect_failures.with_label_values(&["ironic", family, errno]);
-                }
-            }
+    }
+
+    /// Shows whether a probe is attached; `missing` is the reason where it is not.
+    pub fn show_probe(&self, probe: &str, missing: Option<&str>) {
+        self.probe_attached.with_label_values(&[probe]).set(missing.is_none().into());
+        if let Some(reason) = missing {
+            self.probe_unavailable_info.with_label_values(&[probe, reason]).set(1.0);
         }
     }
 
@@ -537,7 +502,7 @@ mod tests {
         for mode in Mode::ALL {
             metrics.set_mode(mode);
         }
-        metrics.bad_agent_url(UrlSource::Ipa, UrlAction::Held, Reason::ALL);
+        metrics.bad_agent_url(UrlSource::Ipa, UrlAction::Held, &Reason::ALL);
         metrics.show_decision(&Decision::none(Refusal::NoRoute), true);
         let text = text(&metrics);
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
@@ -551,21 +516,20 @@ mod tests {
         );
         assert!(text.contains("\nprocess_open_fds ") && !text.contains("ipa_sidecar_process"));
     }
+
     #[test]
     fn the_first_accepted_heartbeat_is_timed_and_no_later_one() {
         let metrics = Metrics::new().unwrap();
         let first = || metrics.heartbeat_first_accepted.get();
-        metrics.heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
-        metrics.heartbeat(Sender::Ipa, HeartbeatResult::PinnedRefused, Duration::ZERO);
         assert_eq!(first(), 0.0);
         let before = uptime_seconds();
-        metrics.heartbeat(Sender::Sidecar, HeartbeatResult::Accepted, Duration::ZERO);
+        metrics.heartbeat_accepted(true);
         let accepted = first();
         assert!(before <= accepted && accepted <= uptime_seconds(), "{before} {accepted}");
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
         assert!((uptime - accepted).abs() < 5.0, "{uptime} {accepted}");
-        metrics.heartbeat(Sender::Sidecar, HeartbeatResult::Accepted, Duration::ZERO);
+        metrics.heartbeat_accepted(false);
         assert_eq!(first(), accepted);
     }
 }

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use prometheus::proto::MetricType;
 
 use crate::advertise::{Family, Origin, Refusal};
-use crate::agent_url::Reason;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
 use crate::probes::{self, Probe, errno};
-use crate::rtnl::ChangeKind;
+use callback_url::Reason;
+use fib::{ChangeKind, Subject};
 
 const INTRODUCTION: &str = "\
 # Metrics
@@ -99,34 +99,32 @@ fn unit(name: &str) -> &'static str {
 
 /// The values that a label of a family (named without our prefix) can have.
 pub fn values(family: &str, label: &str) -> Values {
-    fn all<T: Copy>(set: &[T], name: impl Fn(T) -> &'static str) -> Values {
-        Values::Closed(set.iter().map(|one| name(*one)).collect())
+    fn all(names: &[&'static str]) -> Values {
+        Values::Closed(names.to_vec())
     }
     match (family, label) {
         ("build_info", _) => Values::Open("of the build"),
         ("advertise_address_info", "address") => Values::Open("the address, or the operator's name"),
         ("advertise_address_info", "device") => Values::Open("the name of the device"),
         ("advertise_address_info", "family") => Values::Closed(vec!["", "inet", "inet6"]),
-        ("connect_failures_total", "family") => all(&[Family::Inet, Family::Inet6], Family::as_str),
-        (_, "origin") => {
-            all(&[Origin::Route, Origin::Operator, Origin::Pinned, Origin::Interface], Origin::as_str)
-        }
-        (_, "mode") => all(&Mode::ALL, Mode::as_str),
-        (_, "sender") => all(&Sender::ALL, Sender::as_str),
-        (_, "trigger") => all(&Trigger::ALL, Trigger::as_str),
-        (_, "source") => all(&UrlSource::ALL, UrlSource::as_str),
-        (_, "action") => all(&UrlAction::ALL, UrlAction::as_str),
-        (_, "type") => all(&ChangeKind::ALL, ChangeKind::as_str),
-        (_, "probe") => all(&Probe::ALL, Probe::as_str),
-        (_, "query") => Values::Closed(vec!["route", "address", "link"]),
+        ("connect_failures_total", "family") => all(&Family::NAMES),
+        (_, "origin") => all(&Origin::NAMES),
+        (_, "mode") => all(&Mode::NAMES),
+        (_, "sender") => all(&Sender::NAMES),
+        (_, "trigger") => all(&Trigger::NAMES),
+        (_, "source") => all(&UrlSource::NAMES),
+        (_, "action") => all(&UrlAction::NAMES),
+        (_, "type") => all(&ChangeKind::NAMES),
+        (_, "probe") => all(&Probe::NAMES),
+        (_, "query") => all(&Subject::NAMES),
         (_, "target") => Values::Closed(vec!["ironic", "other"]),
         (_, "errno") => Values::Closed(errno::labels().collect()),
-        ("lookup_attempts_total", "result") => all(LookupResult::ALL, LookupResult::as_str),
-        ("heartbeats_total", "result") => all(HeartbeatResult::ALL, HeartbeatResult::as_str),
+        ("lookup_attempts_total", "result") => all(&LookupResult::NAMES),
+        ("heartbeats_total", "result") => all(&HeartbeatResult::NAMES),
         (_, "result") => Values::Closed(vec!["ok", "error"]),
-        ("advertise_refusals_total", "reason") => all(Refusal::ALL, Refusal::as_str),
-        ("bad_agent_url_reasons_total", "reason") => all(Reason::ALL, Reason::as_str),
-        ("probe_unavailable_info", "reason") => all(&probes::Reason::ALL, probes::Reason::as_str),
+        ("advertise_refusals_total", "reason") => all(&Refusal::NAMES),
+        ("bad_agent_url_reasons_total", "reason") => all(&Reason::NAMES),
+        ("probe_unavailable_info", "reason") => all(&probes::Reason::NAMES),
         _ => Values::Closed(Vec::new()),
     }
 }

@@ -6,14 +6,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use tokio::io::unix::AsyncFd;
 
-use crate::rtnl::NetlinkSocket;
+use fib::Monitor;
 
 /// Types that own one descriptor: `as_raw_fd` gives the same one as long as the value lives, and nothing closes it
 /// earlier.
 pub trait OwnsDescriptor: AsRawFd {}
 
 impl OwnsDescriptor for OwnedFd {}
-impl OwnsDescriptor for NetlinkSocket {}
+impl OwnsDescriptor for Monitor {}
 
 /// Lets the runtime watch a descriptor.
 ///

@@ -12,8 +12,8 @@ mod params_setup;
 
 use std::time::Duration;
 
-use agent_user::api_url::{Host, Scheme};
 use agent_user::params::{ApiVersion, Mode, Parameters, ProblemKind, Source};
+use callback_url::{Host, Scheme};
 use params_setup::{Machine, entry};
 
 const SEED_CMDLINE: &str = include_str!("fixtures/params-seed-cmdline.txt");

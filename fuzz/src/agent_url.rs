@@ -2,10 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use agent_user::agent_url::{
-    Context, Judgement, Local, Reason, Verdict, build, host, judge, port, same_to_ironic,
-};
-use agent_user::api_url::{Host, Scheme};
+use callback_url::{Context, Judgement, Local, Reason, Verdict, build, host, judge, port, same_to_ironic};
+use callback_url::{Host, Scheme};
 
 /// A suggestion is judged good; what is judged good parses back to host and port; what we build of a usable address is
 /// good.

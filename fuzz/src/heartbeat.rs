@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use agent_user::agent_url::{Context, Local, Verdict, judge, same_to_ironic};
-use agent_user::api_url::Host;
-use agent_user::guard::policy::{HeartbeatAction, HeartbeatFacts, Pin, heartbeat as decide};
-use agent_user::guard::{Era, HeartbeatBody, Kind, classify, split_path};
+use agent_user::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat as decide};
+use agent_user::guard::{Era, HeartbeatBody, Kind, classify};
+use agent_user::ipa::redirect::split_path;
+use callback_url::Host;
+use callback_url::{Context, Local, Verdict, judge, same_to_ironic};
 use hyper::Method;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -28,26 +29,25 @@ pub fn heartbeat(data: &[u8]) {
     let local = Local { assigned, tentative: Vec::new(), decided: None };
     let local = (choice & 8 == 0).then_some(&local);
     let operator = choice & 16 != 0;
-    let pin = if choice & 32 == 0 { Pin::None } else { Pin::Held("http://172.25.134.128:9999".to_owned()) };
-    let facts = HeartbeatFacts { decided, operator, local, pin: &pin };
+    let held = (choice & 32 != 0).then_some("http://172.25.134.128:9999");
+    let facts = HeartbeatFacts { decided, operator, local, held };
     let (action, judgement) = decide(&read.url, read.certificate.as_deref(), &facts);
     assert_eq!(judgement.verdict == Verdict::Good, judgement.reasons.is_empty());
     match action {
         HeartbeatAction::Forward => {
-            assert!(judgement.verdict == Verdict::Good || pin != Pin::None, "a bad first URL went through");
+            assert!(judgement.verdict == Verdict::Good || held.is_some(), "a bad first URL went through");
         }
         HeartbeatAction::Hold(why) => {
-            assert!(pin == Pin::None, "held although Ironic holds a URL");
+            assert!(held.is_none(), "held although Ironic holds a URL");
             assert!(!why.chars().any(char::is_control), "{why:?}");
         }
         HeartbeatAction::Repair(url) => {
             assert_eq!(judge(&url, &Context::default()).reasons, [], "{url:?}");
             let repaired = read.with_url(&url);
             only_the_url_differs(body, &repaired, era.url_field(), &url);
-            if pin == Pin::None {
-                let held = Pin::Held(url.clone());
-                let (again, _) =
-                    decide(&read.url, read.certificate.as_deref(), &HeartbeatFacts { pin: &held, ..facts });
+            if held.is_none() {
+                let later = HeartbeatFacts { held: Some(&url), ..facts };
+                let (again, _) = decide(&read.url, read.certificate.as_deref(), &later);
                 let sent = match &again {
                     HeartbeatAction::Repair(again) => again,
                     HeartbeatAction::Forward => &read.url,

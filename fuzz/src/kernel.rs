@@ -2,13 +2,15 @@
 
 use agent_ebpf::{EVENT_LENGTH, Event};
 use agent_user::metrics::Metrics;
-use agent_user::params::Mode;
+use agent_user::probes::ProbesState;
 use agent_user::probes::btf::Btf;
+use agent_user::probes::callbacks::Callbacks;
 use agent_user::probes::format::field;
+use agent_user::probes::join::Join;
 use agent_user::probes::record::Recorder;
-use agent_user::rtnl::datagram;
-use agent_user::status::Status;
+use fib::datagram;
 use std::sync::OnceLock;
+use tokio::sync::watch;
 
 /// A datagram of netlink's: every message has a header of 16 bytes, so there cannot be more of them than fit.
 pub fn netlink(data: &[u8]) {
@@ -42,15 +44,14 @@ pub fn probe_format(data: &[u8]) {
 /// Events as they lie in the ring buffer: read, joined, counted, told.
 pub fn probe_event(data: &[u8]) {
     // One for all inputs: a registry for each would cost more than what is to be tested.
-    static SHARED: OnceLock<(Metrics, Status)> = OnceLock::new();
-    let (metrics, status) = SHARED.get_or_init(|| {
-        let metrics = Metrics::new().expect("the metrics");
-        (metrics, Status::new(Mode::Observe, Mode::Observe, None, Vec::new()))
-    });
-    let (_sender, targets) = tokio::sync::watch::channel(Vec::new());
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    let metrics = METRICS.get_or_init(|| Metrics::new().expect("the metrics"));
+    let (_sender, targets) = watch::channel(Vec::new());
+    let (state, seen) = watch::channel(ProbesState::default());
     for errors_are_reported in [false, true] {
-        let mut recorder =
-            Recorder::new(errors_are_reported, targets.clone(), metrics.clone(), status.clone());
+        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let join = Join::new(errors_are_reported);
+        let mut recorder = Recorder::new(join, targets.clone(), callbacks, metrics.clone(), state.clone());
         for bytes in data.chunks(EVENT_LENGTH) {
             let event = Event::read(bytes);
             assert_eq!(event.is_some(), bytes.len() == EVENT_LENGTH);
@@ -62,6 +63,6 @@ pub fn probe_event(data: &[u8]) {
         recorder.finish();
         assert!(!recorder.is_waiting());
     }
-    let probes = status.snapshot().probes;
-    assert!(probes.connect_failures.len() <= 10, "{} are kept", probes.connect_failures.len());
+    let kept = seen.borrow().connect_failures.iter().count();
+    assert!(kept <= 10, "{kept} are kept");
 }

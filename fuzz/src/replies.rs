@@ -1,8 +1,9 @@
 //! What Ironic, or whoever answers in its place, sends back.
 
+use agent_user::ironic::LookupReply;
 use agent_user::ironic::fault::{error_text, refusal};
 use agent_user::ironic::lookup::is_uuid;
-use agent_user::ironic::{LookupReply, foreign_text};
+use text::foreign_text;
 
 /// The reply to a lookup: what is taken out of it is sound, and no refusal quotes more than an identifier.
 pub fn ironic_lookup(data: &[u8]) {
@@ -13,7 +14,7 @@ pub fn ironic_lookup(data: &[u8]) {
             assert!(!(reply.token_masked && reply.agent_token.is_some()));
             if let Some(token) = &reply.agent_token {
                 assert!(!token.expose().is_empty());
-                assert_eq!(format!("{token}"), agent_user::secret::MASK);
+                assert_eq!(format!("{token}"), text::MASK);
             }
         }
         Err(problem) => assert!(is_plain(&problem), "{problem:?}"),

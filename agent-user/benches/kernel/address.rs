@@ -3,8 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use agent_user::metrics::Metrics;
-use agent_user::rtnl::{Kernel, NetlinkSocket};
+use fib::{Kernel, NetlinkSocket};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -32,7 +31,7 @@ impl Changer {
     pub fn new(netns: &Netns, device: &str) -> Self {
         netns
             .enter(|| {
-                let mut kernel = Kernel::open(Metrics::new().unwrap()).unwrap();
+                let mut kernel = Kernel::open().unwrap();
                 let device = kernel.link_named(device).unwrap().index;
                 Self { socket: NetlinkSocket::open(NETLINK_ROUTE).unwrap(), device }
             })

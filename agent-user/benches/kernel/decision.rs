@@ -4,11 +4,12 @@ use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use agent_user::api_url::ApiUrl;
 use agent_user::daemon::block_on;
 use agent_user::metrics::Metrics;
 use agent_user::params::Parameters;
+use agent_user::pin::Held;
 use agent_user::watch::{ResolvedTarget, WINDOW, Watch};
+use callback_url::ApiUrl;
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 
@@ -67,7 +68,7 @@ async fn run(decided: mpsc::Sender<Decided>, ended: oneshot::Receiver<()>) {
         addresses: Ok(vec!["10.0.0.1".parse().unwrap()]),
     };
     let (_targets, targets) = watch::channel(vec![target]);
-    let (_pinned, pinned) = watch::channel(None);
+    let (_pinned, pinned) = watch::channel(Held::default());
     let wanted = Parameters::default().advertise;
     let watch = Watch::begin(wanted, targets, pinned, Metrics::new().unwrap()).unwrap();
     let mut published = watch.subscribe();

@@ -3,8 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use agent_user::metrics::Metrics;
-use agent_user::rtnl::{Kernel, RouteQuestion};
+use fib::{Kernel, RouteQuestion};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -31,7 +30,7 @@ pub fn measure(rounds: usize) -> Times {
 }
 
 fn in_turns(rounds: usize) -> Times {
-    let mut kernel = Kernel::open(Metrics::new().unwrap()).unwrap();
+    let mut kernel = Kernel::open().unwrap();
     let question = RouteQuestion { destination: API.into(), port: PORT, source: None, device: None };
     let mut floor = Floor::new();
     let mut times = Times::new();

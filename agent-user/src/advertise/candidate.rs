@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::facts::{Candidate, Destination, RouteFailure};
 use super::{CandidateTrace, Origin, Refusal};
-use crate::agent_url::{Reason, address_class};
-use crate::rtnl::{Errno, Link};
+use callback_url::{Reason, address_class};
+use fib::{Errno, Link};
 
 /// Judges every candidate towards one address of the API.
 pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> Vec<CandidateTrace> {

@@ -2,21 +2,23 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use text::labels;
 
 use super::candidate::{judge_destination, prefer_lasting};
 use super::facts::{Facts, Pinned, Target};
 use super::{CandidateTrace, Refusal, TargetTrace, order};
-use crate::agent_url::{self, address_class};
-use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::params::{AdvertiseParameters, FamilyChoice};
+use callback_url::address_class;
+use callback_url::{ApiUrl, Host, Scheme};
 
-/// Address family, by the names that `ip` uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    Inet,
-    /// IPv6.
-    Inet6,
+labels! {
+    /// Address family, by the names that `ip` uses.
+    pub enum Family {
+        /// IPv4.
+        Inet = "inet",
+        /// IPv6.
+        Inet6 = "inet6",
+    }
 }
 
 impl Family {
@@ -24,38 +26,19 @@ impl Family {
     pub fn of(ip: IpAddr) -> Self {
         if ip.to_canonical().is_ipv4() { Self::Inet } else { Self::Inet6 }
     }
-
-    /// The name in JSON and in the metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inet => "inet",
-            Self::Inet6 => "inet6",
-        }
-    }
 }
 
-/// Where an address comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The kernel sends from it to the API.
-    Route,
-    /// The operator said so.
-    Operator,
-    /// Ironic holds it, and it is still ours.
-    Pinned,
-    /// It is on the device that the operator named; that device has no route to the API.
-    Interface,
-}
-
-impl Origin {
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Route => "route",
-            Self::Operator => "operator",
-            Self::Pinned => "pinned",
-            Self::Interface => "interface",
-        }
+labels! {
+    /// Where an address comes from.
+    pub enum Origin {
+        /// The kernel sends from it to the API.
+        Route = "route",
+        /// The operator said so.
+        Operator = "operator",
+        /// Ironic holds it, and it is still ours.
+        Pinned = "pinned",
+        /// It is on the device that the operator named; that device has no route to the API.
+        Interface = "interface",
     }
 }
 
@@ -196,7 +179,7 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
             Host::Name(_) => None,
         },
         origin: Some(Origin::Operator),
-        callback_url: Some(agent_url::build(wanted.protocol, &host, wanted.port)),
+        callback_url: Some(callback_url::build(wanted.protocol, &host, wanted.port)),
         address: Some(host),
         valid: true,
         refusal: None,
@@ -212,8 +195,8 @@ fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     // With auto TLS the URL of an IPA that was told http is https.
     let url = [wanted.protocol, Scheme::Https]
         .into_iter()
-        .map(|scheme| agent_url::build(scheme, &Host::Ip(ip), wanted.port))
-        .find(|url| agent_url::same_to_ironic(&pinned.url, url))?;
+        .map(|scheme| callback_url::build(scheme, &Host::Ip(ip), wanted.port))
+        .find(|url| callback_url::same_to_ironic(&pinned.url, url))?;
     if address.dad_failed || address.tentative || !link.up || address_class(ip).is_some() {
         return None;
     }
@@ -240,7 +223,7 @@ fn by_route(trace: &[TargetTrace], wanted: &AdvertiseParameters) -> Option<Decis
             family: Some(Family::of(source)),
             origin: Some(chosen.origin),
             api_url: Some(target.url.clone()),
-            callback_url: Some(agent_url::build(wanted.protocol, &host, wanted.port)),
+            callback_url: Some(callback_url::build(wanted.protocol, &host, wanted.port)),
             address: Some(host),
             valid: true,
             refusal: None,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Decision, Family, Refusal, TargetTrace};
-use crate::api_url::Host;
+use callback_url::Host;
 
 /// The shape is a contract: see the README.
 #[derive(Debug, Clone, Serialize)]
@@ -18,12 +18,8 @@ pub struct Explanation<'a> {
 
 impl<'a> From<&'a Decision> for Explanation<'a> {
     fn from(decision: &'a Decision) -> Self {
-        let address = decision.address.as_ref().map(|host| match host {
-            Host::Ip(ip) => ip.to_string(),
-            Host::Name(name) => name.clone(),
-        });
         Self {
-            address,
+            address: decision.address.as_ref().map(Host::bare),
             device: decision.device.as_deref(),
             family: decision.family.map(Family::as_str),
             callback_url: decision.callback_url.as_deref(),

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::api_url::ApiUrl;
-use crate::rtnl::{Address, Errno, Link, Route};
+use callback_url::ApiUrl;
+use fib::{Address, Errno, Link, Route};
 
 /// Everything that was asked.
 #[derive(Debug, Clone, Default)]

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::api_url::ApiUrl;
+use callback_url::ApiUrl;
 
 /// What became of one API URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::*;
-use crate::api_url::{Host, Scheme};
 use crate::params::{AdvertiseParameters, FamilyChoice, Parameters};
-use crate::rtnl::{Address, Errno, Link, Route};
+use callback_url::{Host, Scheme};
+use fib::{Address, Errno, Link, Route};
 
 mod properties;
 

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Agent, Session, told};
+use super::{Agent, AgentPhase, Session, told};
 use crate::advertise::{Decision, Origin};
-use crate::agent_url::{self, Context};
-use crate::api_url::Host;
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
 use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
-use crate::metrics::{Sender, Trigger, UrlAction, UrlSource};
-use crate::rtnl::listens;
-use crate::status::AgentPhase;
+use crate::metrics::{Trigger, UrlAction, UrlSource};
+use crate::pin::ReadBack;
+use crate::recent::Moment;
+use callback_url::Context;
+use callback_url::Host;
+use fib::listens;
 
 /// Ironic's conductor records a heartbeat after it was answered (ironic, `conductor/manager.py`, `heartbeat`, spawns a
 /// worker): before this pause nothing may be there to read back.
@@ -32,7 +33,6 @@ impl Agent {
     /// Sends heartbeats until Ironic refuses the token.
     pub(super) async fn send_heartbeats(&mut self, mut session: Session) {
         let mut trigger = Trigger::First;
-        let mut confirmed: Option<String> = None;
         let mut last_sent: Option<Instant> = None;
         loop {
             if let Some(at) = last_sent {
@@ -44,16 +44,13 @@ impl Agent {
                 self.sleep_while_url_is(Some(&url), session.heartbeat_timeout).await;
                 continue;
             }
-            self.metrics.heartbeat_sent(trigger);
             last_sent = Some(Instant::now());
-            let outcome = self.send(&decision, &url, &session).await;
+            let outcome = self.send(&decision, &url, &session, trigger).await;
             let accepted = outcome.is_ok();
             let next = self.after(outcome, &url, &mut session).await;
-            if accepted && confirmed.as_ref() != Some(&url) {
+            if accepted && !self.pin.held().confirmed {
                 sleep(READ_BACK_PAUSE).await;
-                if self.read_back(&url, &mut session).await {
-                    confirmed = Some(url.clone());
-                }
+                self.read_back(&url, &mut session).await;
             }
             match next {
                 Next::LookUp => {
@@ -102,19 +99,25 @@ impl Agent {
     /// The last look at a URL before it leaves. Ours are good by construction, and the operator's host is the
     /// operator's; anything else stays here.
     fn may_leave(&self, decision: &Decision, url: &str) -> bool {
-        let judgement = agent_url::judge(url, &Context::default());
+        let judgement = callback_url::judge(url, &Context::default());
         if judgement.reasons.is_empty() || decision.origin == Some(Origin::Operator) {
             return true;
         }
         let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
         let words = format!("not sending the bad callback URL {url:?}: {}", words.join("; "));
         tracing::error!("{words}");
-        self.callback.bad(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
-        self.agent_status(|agent| agent.last_failure = Some(words));
+        self.exchanges.bad_url(url, UrlSource::Sidecar, UrlAction::Held, &judgement.reasons);
+        self.failed(words);
         false
     }
 
-    async fn send(&mut self, decision: &Decision, url: &str, session: &Session) -> Result<(), IronicError> {
+    async fn send(
+        &self,
+        decision: &Decision,
+        url: &str,
+        session: &Session,
+        trigger: Trigger,
+    ) -> Result<(), IronicError> {
         let heartbeat = Heartbeat {
             uuid: session.uuid.clone(),
             callback_url: url.to_owned(),
@@ -124,41 +127,30 @@ impl Agent {
             agent_status: None,
             agent_status_message: None,
         };
-        let started = Instant::now();
-        let outcome = self.client.heartbeat(&decision.endpoints(), &heartbeat).await;
-        let result = match &outcome {
-            Ok(_) => HeartbeatResult::Accepted,
-            Err(error) => error.heartbeat_result(),
-        };
-        self.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
-        self.status.update(|status| status.push_heartbeat(url, result.as_str()));
-        outcome.map(drop)
+        self.exchanges.send(&self.client, &decision.endpoints(), &heartbeat, trigger).await
     }
 
     async fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &mut Session) -> Next {
         let interval = heartbeat_interval(session.heartbeat_timeout, &mut self.rng);
         let Err(error) = outcome else {
             tracing::info!(url, next_in = ?interval, "heartbeat accepted");
-            self.callback.pin(Some(url));
-            self.callback.set_stale(None);
-            self.agent_status(|agent| {
-                agent.last_accepted = Some(std::time::Instant::now());
-                agent.last_failure = None;
+            self.pin.accepted(url);
+            self.pin.set_stale(None);
+            self.state.send_modify(|state| {
+                state.last_accepted = Some(Moment::now());
+                state.last_failure = None;
             });
             return Next::After(interval, Trigger::Interval);
         };
         let words = told(&error, &self.decisions.borrow().decision);
         tracing::warn!(url, error = words, "heartbeat failed");
-        self.agent_status(|agent| agent.last_failure = Some(format!("heartbeat: {words}")));
+        self.failed(format!("heartbeat: {words}"));
         match error.heartbeat_result() {
             HeartbeatResult::PinnedRefused => {
                 if self.finds_another_pin(url, session).await {
                     return Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry);
                 }
-                self.callback.set_stale(Some(format!(
-                    "Ironic holds another callback URL and refuses {url}: power the node off or reboot it through \
-                     Ironic, which makes it forget the old one"
-                )));
+                self.pin.refused(url);
                 Next::After(interval, Trigger::Interval)
             }
             HeartbeatResult::TokenRefused => Next::LookUp,
@@ -169,19 +161,19 @@ impl Agent {
     /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the
     /// refusal, a lookup tells what Ironic holds, and the decision may return to it; true where it is news.
     async fn finds_another_pin(&mut self, url: &str, session: &mut Session) -> bool {
-        let known = self.callback.pinned();
-        if known.is_some_and(|pinned| !agent_url::same_to_ironic(&pinned, url)) {
+        let held = self.pin.held();
+        if held.url.is_some() && !held.is(url) {
             return false;
         }
         let Ok(recorded) = self.recorded_url(session).await else {
             return false;
         };
-        let news = recorded.as_ref().is_some_and(|recorded| !agent_url::same_to_ironic(recorded, url));
+        let news = recorded.as_ref().is_some_and(|recorded| !callback_url::same_to_ironic(recorded, url));
         if let (true, Some(recorded)) = (news, &recorded) {
             tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
-            self.callback.judge_recorded(recorded);
+            self.pin.judge(recorded);
         }
-        self.callback.pin(recorded.as_deref());
+        self.pin.take(recorded.as_deref());
         news
     }
 
@@ -195,28 +187,14 @@ impl Agent {
         Ok(reply.agent_url)
     }
 
-    /// 202 does not mean recorded: true where Ironic holds this URL.
-    async fn read_back(&mut self, url: &str, session: &mut Session) -> bool {
+    /// 202 does not mean recorded.
+    async fn read_back(&mut self, url: &str, session: &mut Session) {
         match self.recorded_url(session).await {
-            Ok(Some(recorded)) if agent_url::same_to_ironic(&recorded, url) => {
+            Ok(recorded) if self.pin.compare(recorded.as_deref()) == ReadBack::Confirmed => {
                 tracing::info!(url, "Ironic has recorded the callback URL");
-                true
             }
-            Ok(Some(recorded)) => {
-                self.callback.recorded_another(&recorded, url);
-                false
-            }
-            Ok(None) => {
-                tracing::warn!(
-                    url,
-                    "Ironic accepted the heartbeat and recorded nothing: is the node in a state that awaits its ramdisk?"
-                );
-                false
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the recorded callback URL could not be read back");
-                false
-            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the recorded callback URL could not be read back"),
         }
     }
 }

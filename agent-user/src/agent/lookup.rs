@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Agent, Session, nics, told};
+use super::{Agent, AgentPhase, Session, nics, told};
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
-use crate::metrics::Sender;
-use crate::rtnl::Kernel;
-use crate::status::AgentPhase;
+use fib::Kernel;
 
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
@@ -31,7 +29,7 @@ impl Agent {
                 Err(error) => {
                     let words = told(&error, &self.decisions.borrow().decision);
                     tracing::warn!(error = words, "lookup failed");
-                    self.agent_status(|agent| agent.last_failure = Some(format!("lookup: {words}")));
+                    self.failed(format!("lookup: {words}"));
                     if schedule.is_overdue(started.elapsed()) {
                         tracing::error!(?timeout, "no lookup has succeeded for so long; starting over");
                         schedule = LookupSchedule::new(interval, timeout);
@@ -48,44 +46,40 @@ impl Agent {
     /// One lookup, counted.
     pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
         let endpoints = self.decisions.borrow().decision.endpoints();
-        let addresses = Kernel::open(self.metrics.clone()).and_then(|mut kernel| nics::macs(&mut kernel));
+        let addresses = Kernel::open().and_then(|mut kernel| {
+            let macs = nics::macs(&mut kernel);
+            self.metrics.netlink_asked(&kernel.take_asked());
+            macs
+        });
         let addresses = addresses.unwrap_or_else(|error| {
             tracing::warn!(%error, "the NICs' MAC addresses cannot be asked for");
             Vec::new()
         });
-        let node_uuid = self.status.snapshot().agent.node_uuid;
-        let started = Instant::now();
-        let answer = self.client.lookup(&endpoints, &LookupQuery { addresses, node_uuid }).await;
-        let result = match &answer {
-            Ok(answer) => answer.value.result(),
-            Err(error) => error.lookup_result(),
-        };
-        self.metrics.lookup(Sender::Sidecar, result, started.elapsed());
-        answer.map(|answer| answer.value)
+        let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
+        self.exchanges.look_up(&self.client, &endpoints, &query, None).await
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.
     fn session(&mut self, reply: LookupReply) -> Option<Session> {
         let token = self.given_token.clone().or(reply.agent_token);
-        self.agent_status(|agent| agent.node_uuid = Some(reply.uuid.clone()));
+        self.node_uuid = Some(reply.uuid.clone());
+        self.state.send_modify(|state| state.node_uuid = Some(reply.uuid.clone()));
         if token.is_none() && (reply.token_masked || reply.agent_token_required) {
             let words = "Ironic has given this node's agent token to an earlier lookup, and heartbeats without it are \
                          refused: power-cycle the node through Ironic, or hand the token out with \
                          --ironic.agent-token-file or the kernel parameter ipa-agent-token";
             tracing::error!(node = reply.uuid, "{words}");
-            self.agent_status(|agent| {
-                agent.phase = AgentPhase::WithoutToken;
-                agent.last_failure = Some(words.to_owned());
-            });
+            self.phase(AgentPhase::WithoutToken);
+            self.failed(words.to_owned());
             return None;
         }
         tracing::info!(node = reply.uuid, heartbeat_timeout = ?reply.heartbeat_timeout, "looked up");
-        self.metrics.heartbeat_interval.set(reply.heartbeat_timeout.as_secs_f64());
-        self.agent_status(|agent| agent.last_failure = None);
+        self.metrics.show_heartbeat_timeout(reply.heartbeat_timeout);
+        self.state.send_modify(|state| state.last_failure = None);
         if let Some(url) = &reply.agent_url {
-            self.callback.judge_recorded(url);
+            self.pin.judge(url);
         }
-        self.callback.pin(reply.agent_url.as_deref());
+        self.pin.take(reply.agent_url.as_deref());
         Some(Session { uuid: reply.uuid, token, heartbeat_timeout: reply.heartbeat_timeout })
     }
 }

@@ -6,6 +6,9 @@
 mod heartbeat;
 mod lookup;
 pub mod nics;
+mod state;
+
+pub use state::{AgentPhase, AgentState};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +18,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::advertise::Decision;
-use crate::callback::Callback;
+use crate::exchange::Exchanges;
 use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::params::{LookupParameters, Parameters};
-use crate::secret::Secret;
-use crate::status::{AgentPhase, AgentStatus, Status};
+use crate::pin::Pin;
 use crate::watch::Published;
+use text::Secret;
 
 /// A change of address is answered no sooner than this after the last request of the same kind failed.
 const AT_LEAST: Duration = Duration::from_secs(1);
@@ -42,21 +45,23 @@ pub struct Agent {
     without_listener: bool,
     port: u16,
     decisions: watch::Receiver<Arc<Published>>,
-    callback: Callback,
-    status: Status,
+    pin: Pin,
+    exchanges: Exchanges,
     metrics: Metrics,
+    state: watch::Sender<AgentState>,
+    /// The node, once looked up.
+    node_uuid: Option<String>,
     rng: Rng,
 }
 
 impl Agent {
-    /// Reads what concerns it from the parameters. What Ironic holds is told to `callback`.
+    /// Reads what concerns it from the parameters. What it shows of itself appears in `state`.
     pub fn new(
         client: Client,
         parameters: &Parameters,
         decisions: watch::Receiver<Arc<Published>>,
-        callback: Callback,
-        status: Status,
-        metrics: Metrics,
+        (pin, exchanges, metrics): (Pin, Exchanges, Metrics),
+        state: watch::Sender<AgentState>,
     ) -> Self {
         Self {
             client,
@@ -65,9 +70,11 @@ impl Agent {
             without_listener: parameters.agent_without_listener,
             port: parameters.advertise.port,
             decisions,
-            callback,
-            status,
+            pin,
+            exchanges,
             metrics,
+            state,
+            node_uuid: None,
             rng: Rng::new(),
         }
     }
@@ -104,11 +111,12 @@ impl Agent {
     }
 
     fn phase(&self, phase: AgentPhase) {
-        self.agent_status(|agent| agent.phase = phase);
+        self.state.send_modify(|state| state.phase = phase);
     }
 
-    fn agent_status(&self, change: impl FnOnce(&mut AgentStatus)) {
-        self.status.update(|status| change(&mut status.agent));
+    /// Shows why the last request failed.
+    fn failed(&self, why: String) {
+        self.state.send_modify(|state| state.last_failure = Some(why));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::rtnl::{Kernel, Link, RtnlError};
+use fib::{Kernel, Link, RtnlError};
 
 /// The MACs of this node's NICs, lower case, in the order of the kernel.
 ///

@@ -4,11 +4,10 @@ use std::io::{self, BufRead, Write};
 
 use serde::Serialize;
 
-use crate::agent_url::{Context, Judgement, Local, Reason, Verdict, judge};
-use crate::metrics::Metrics;
 use crate::params::Parameters;
-use crate::rtnl::Kernel;
 use crate::watch::local_addresses;
+use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
+use fib::Kernel;
 
 use super::explain::{ExplainError, decide_once};
 
@@ -30,7 +29,7 @@ struct Entry<'a> {
 /// Where the kernel cannot be asked.
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
     let decided = decide_once(parameters).await?.address;
-    let mut kernel = Kernel::open(Metrics::new()?)?;
+    let mut kernel = Kernel::open()?;
     Ok(Local { decided, ..local_addresses(&mut kernel)? })
 }
 

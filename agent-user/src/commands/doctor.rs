@@ -8,14 +8,13 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::advertise::Decision;
-use crate::daemon::ipa_takes_no_list;
 use crate::ipa::status::IpaProbe;
+use crate::ipa::version::takes_no_list;
 use crate::ironic::Client;
-use crate::metrics::Metrics;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
-use crate::rtnl::{Kernel, Monitor, listens};
 use crate::web::{self, ConfigFile};
+use fib::{Kernel, Monitor, listens};
 
 use super::explain::{ExplainError, decide_once};
 
@@ -41,8 +40,7 @@ pub struct Check {
 pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     let parameters = &loaded.parameters;
     let mode = parameters.mode;
-    let metrics = Metrics::new()?;
-    let mut checks = vec![parameters_check(loaded), monitor(&metrics), questions(&metrics), ipv6()];
+    let mut checks = vec![parameters_check(loaded), monitor(), questions(), ipv6()];
     checks.push(address(&decide_once(parameters).await?));
     checks.push(web_port(parameters));
     checks.extend(parameters.web_config_file.clone().map(web_config));
@@ -141,14 +139,14 @@ fn parameters_check(loaded: &Loaded) -> Check {
     )
 }
 
-fn monitor(metrics: &Metrics) -> Check {
-    let outcome = Monitor::subscribe(metrics.clone());
+fn monitor() -> Check {
+    let outcome = Monitor::subscribe();
     let outcome = outcome.map(|_| "links, addresses, routes, rules and nexthops are announced".to_owned());
     check("netlink watch", true, outcome.map_err(|error| error.to_string()), "the daemon cannot start")
 }
 
-fn questions(metrics: &Metrics) -> Check {
-    let outcome = Kernel::open(metrics.clone()).and_then(|mut kernel| kernel.links());
+fn questions() -> Check {
+    let outcome = Kernel::open().and_then(|mut kernel| kernel.links());
     let outcome = outcome.map(|links| format!("the kernel answers; {} devices", links.len()));
     check("netlink questions", true, outcome.map_err(|error| error.to_string()), "the daemon cannot start")
 }
@@ -188,7 +186,7 @@ fn dropin(directory: &Path) -> Check {
 }
 
 fn guard_path(parameters: &Parameters) -> Check {
-    let outcome = match ipa_takes_no_list(parameters.ipa.api_url_list) {
+    let outcome = match takes_no_list(parameters.ipa.api_url_list) {
         None => Ok("ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
             .to_owned()),
         Some(why) => Err(format!("ironic-python-agent is not told of it: {why}")),

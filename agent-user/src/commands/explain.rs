@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use thiserror::Error;
 
 use crate::advertise::{Decision, Explanation, TargetTrace, decide};
-use crate::metrics::Metrics;
 use crate::params::Parameters;
-use crate::rtnl::{Kernel, RtnlError};
 use crate::watch::{Resolver, ask};
+use fib::{Kernel, RtnlError};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -16,9 +15,6 @@ pub enum ExplainError {
     /// The kernel cannot be asked.
     #[error("cannot ask the kernel: {0}")]
     Kernel(#[from] RtnlError),
-    /// The metrics cannot be made.
-    #[error("{0}")]
-    Metrics(#[from] prometheus::Error),
 }
 
 /// Resolves, asks and decides once.
@@ -27,7 +23,7 @@ pub enum ExplainError {
 /// Where the kernel cannot be asked.
 pub async fn decide_once(parameters: &Parameters) -> Result<Decision, ExplainError> {
     let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await;
-    let mut kernel = Kernel::open(Metrics::new()?)?;
+    let mut kernel = Kernel::open()?;
     let facts = ask(&mut kernel, &targets, None, parameters.advertise.interface.as_deref());
     Ok(decide(&facts, &parameters.advertise))
 }

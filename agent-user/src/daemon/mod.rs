@@ -15,20 +15,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::agent::Agent;
-use crate::callback::Callback;
-use crate::guard::{self, Guard, GuardError, Restarts};
-use crate::ipa::keeper::{self, Redirect};
-use crate::ipa::status::IpaProbe;
+use crate::agent::{Agent, AgentState};
+use crate::exchange::Exchanges;
+use crate::guard::{self, Guard, GuardError, GuardState, Restarts, Surroundings};
+use crate::ipa::keeper::{self, DropinPhase, DropinState, Redirect};
+use crate::ipa::status::{IpaProbe, IpaState};
 use crate::ipa::{dropin, status as ipa_status, version};
 use crate::ironic::{Client, IronicError};
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::params::{ApiUrlList, Loaded, Mode, Parameters, ProbeChoice};
-use crate::probes::{Probes, privileges};
-use crate::status::Status;
+use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
+use crate::pin::Pin;
+use crate::probes::{Probes, ProbesState, privileges};
+use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
-use crate::web::{self, ConfigFile, Sources, WebConfigError, WebError};
+use crate::web::{self, ConfigFile, Shown, WebConfigError, WebError};
 
 use acting::Acting;
 
@@ -115,11 +116,24 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
-    let status = Status::new(parameters.mode, mode, held_back, problems);
-    let (callback, pinned) = Callback::new(status.clone(), metrics.clone());
+    let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
+    let exchanges = Exchanges::new(metrics.clone());
+    let pin = Pin::new(exchanges.clone(), metrics.clone());
     let names = Names::new(parameters.ironic.api_urls.clone());
-    let watch = Watch::begin(parameters.advertise.clone(), names.subscribe(), pinned, metrics.clone())?;
-    let sources = Sources { decisions: watch.subscribe(), status, metrics };
+    let watch =
+        Watch::begin(parameters.advertise.clone(), names.subscribe(), pin.subscribe(), metrics.clone())?;
+    let own = Own::new(mode);
+    let sources = Sources {
+        duty,
+        decisions: watch.subscribe(),
+        held: pin.subscribe(),
+        exchanges: exchanges.subscribe(),
+        dropin: own.dropin.subscribe(),
+        ipa: own.ipa.subscribe(),
+        guard: own.guard.subscribe(),
+        agent: own.agent.subscribe(),
+        probes: own.probes.subscribe(),
+    };
     let listener = web::bind(parameters.web_listen_address)?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
@@ -128,8 +142,15 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
     let in_use = probes.report().any();
-    probes.start(names.subscribe(), &sources.metrics, &sources.status, &mut tasks);
-    start_mode(mode, client, &parameters, callback, &sources, &mut tasks).await?;
+    probes.start(names.subscribe(), &metrics, own.probes.clone(), &mut tasks);
+    let surroundings = Surroundings {
+        decisions: sources.decisions.clone(),
+        dropin: sources.dropin.clone(),
+        pin,
+        exchanges,
+        metrics: metrics.clone(),
+    };
+    start_mode(mode, client, &parameters, surroundings, &own, &mut tasks).await?;
     if in_use {
         // Everything is open that wants a privilege: the probes, the listeners, the watch.
         match privileges::drop_all() {
@@ -142,13 +163,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
-    tasks.spawn(ipa_status::follow(
-        parameters.ipa_settings.listen_port,
-        sources.status.clone(),
-        sources.metrics.clone(),
-    ));
-    tasks.spawn(web::serve(listener, sources.clone(), protection));
+    tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
+    tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
     tasks.spawn(readiness::tell_systemd(mode, parameters.advertise.wait, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
@@ -202,16 +219,38 @@ fn remove_dropin(parameters: &Parameters) {
     }
 }
 
+/// Where the tasks publish that only some modes have, whether they run or not.
+struct Own {
+    dropin: watch::Sender<DropinState>,
+    ipa: watch::Sender<IpaState>,
+    guard: watch::Sender<GuardState>,
+    agent: watch::Sender<AgentState>,
+    probes: watch::Sender<ProbesState>,
+}
+
+impl Own {
+    fn new(mode: Mode) -> Self {
+        let dropin = if writes_dropin(mode) { DropinPhase::Absent } else { DropinPhase::Off };
+        Self {
+            dropin: watch::Sender::new(DropinState::without(dropin)),
+            ipa: watch::Sender::default(),
+            guard: watch::Sender::default(),
+            agent: watch::Sender::default(),
+            probes: watch::Sender::default(),
+        }
+    }
+}
+
 /// Starts what the mode does beyond watching.
 async fn start_mode(
     mode: Mode,
     client: Option<Client>,
     parameters: &Parameters,
-    callback: Callback,
-    sources: &Sources,
+    surroundings: Surroundings,
+    own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), DaemonError> {
-    let Sources { decisions, status, metrics } = sources.clone();
+    let (decisions, metrics) = (surroundings.decisions.clone(), surroundings.metrics.clone());
     let redirect = match (mode, client) {
         (Mode::Observe, _) => {
             if writes_dropin(parameters.mode) {
@@ -220,63 +259,51 @@ async fn start_mode(
             return Ok(());
         }
         (Mode::Agent, Some(client)) => {
-            tasks.spawn(Agent::new(client, parameters, decisions, callback, status, metrics).run());
+            let Surroundings { decisions, pin, exchanges, metrics, .. } = surroundings;
+            let recorders = (pin, exchanges, metrics);
+            tasks.spawn(Agent::new(client, parameters, decisions, recorders, own.agent.clone()).run());
             return Ok(());
         }
-        (Mode::Guard, Some(client)) => start_guard(client, parameters, callback, sources, tasks).await?,
+        (Mode::Guard, Some(client)) => {
+            start_guard(client, parameters, surroundings, own.guard.clone(), tasks).await?
+        }
         _ => None,
     };
-    tasks.spawn(keeper::keep(parameters.ipa.config_dir.clone(), redirect, decisions, status, metrics));
+    let directory = parameters.ipa.config_dir.clone();
+    tasks.spawn(keeper::keep(directory, redirect, decisions, own.dropin.clone(), metrics));
     Ok(())
 }
 
-/// Starts the guard; gives what the drop-in tells IPA about it.
+/// Starts the guard; gives what the drop-in says about it.
 async fn start_guard(
     client: Client,
     parameters: &Parameters,
-    callback: Callback,
-    sources: &Sources,
+    surroundings: Surroundings,
+    state: watch::Sender<GuardState>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Redirect>, DaemonError> {
-    let Sources { decisions, status, metrics } = sources.clone();
     let listener = guard::bind(parameters.guard.listen_address).await?;
     let listens = listener.local_addr().unwrap_or(parameters.guard.listen_address);
-    let restarts = parameters.ipa.restart_unit.clone().map(Restarts::of);
-    let sender = restarts.as_ref().map(|restarts| restarts.sender.clone());
-    let guard = Guard::new(client, parameters, decisions, callback, sender, status.clone(), metrics);
-    tasks.spawn(guard::serve(listener, Arc::clone(&guard)));
-    tasks.spawn(Arc::clone(&guard).stand_in(parameters.ipa_settings.listen_port));
-    if let Some(restarts) = restarts {
-        tasks.spawn(restarts.run(guard));
-    }
-    let out_of_path = ipa_takes_no_list(parameters.ipa.api_url_list);
+    let out_of_path = version::takes_no_list(parameters.ipa.api_url_list);
     if let Some(why) = &out_of_path {
         tracing::warn!("the guard is not in IPA's path: {why}");
     }
     let redirect =
         out_of_path.is_none().then(|| Redirect { guard: listens, real: parameters.ironic.api_urls.clone() });
-    status.update(|status| {
-        status.guard.listening = Some(listens);
-        status.push_guard_event(format!("listening on {listens}"));
-        status.guard.out_of_path = out_of_path;
+    state.send_modify(|state| {
+        state.listening = Some(listens);
+        state.event(format!("listening on {listens}"));
+        state.out_of_path = out_of_path;
     });
-    Ok(redirect)
-}
-
-/// Why IPA cannot be given the guard with Ironic's own URLs behind it; `None` where it can.
-pub fn ipa_takes_no_list(choice: ApiUrlList) -> Option<String> {
-    match (choice, version::installed(Path::new("/"))) {
-        (ApiUrlList::Always, _) => None,
-        (ApiUrlList::Never, _) => Some("--ipa.api-url-list=never".to_owned()),
-        (ApiUrlList::Auto, Some(version)) if version::knows_lists(version) => None,
-        (ApiUrlList::Auto, Some((major, minor))) => {
-            Some(format!("ironic-python-agent {major}.{minor} knows one API URL only"))
-        }
-        (ApiUrlList::Auto, None) => Some(
-            "no installed ironic-python-agent was found, so it is not known to take a list of API URLs"
-                .to_owned(),
-        ),
+    let restarts = parameters.ipa.restart_unit.clone().map(Restarts::of);
+    let sender = restarts.as_ref().map(|restarts| restarts.sender.clone());
+    let guard = Guard::new(client, parameters, surroundings, sender, state);
+    tasks.spawn(guard::serve(listener, Arc::clone(&guard)));
+    tasks.spawn(Arc::clone(&guard).stand_in(parameters.ipa_settings.listen_port));
+    if let Some(restarts) = restarts {
+        tasks.spawn(restarts.run(guard));
     }
+    Ok(redirect)
 }
 
 async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::api_url::Host;
 use crate::ipa::restart::restart_unit;
 use crate::ironic::Connection;
 use crate::metrics::{UrlAction, UrlSource};
+use callback_url::{Host, Reason};
 
 use super::Guard;
 use super::memory::RestartState;
@@ -61,11 +61,9 @@ impl Restarts {
 impl Guard {
     /// A lookup is held: says so, and has IPA restarted where that is what is missing.
     pub(super) fn gate_holds(&self, why: &str, restart: bool) {
-        let is_new = self.status.snapshot().guard.gate.as_deref() != Some(why);
-        if is_new {
+        if self.show(|state| &mut state.gate, Some(why.to_owned())) {
             tracing::warn!("holding IPA's lookup: {why}");
             self.event(format!("lookup held: {why}"));
-            self.status.update(|status| status.guard.gate = Some(why.to_owned()));
         }
         let address = self.decision().address;
         if let (true, Some(restarts), Some(address)) = (restart, &self.restarts, address) {
@@ -78,7 +76,7 @@ impl Guard {
 
     /// No lookup is held any longer.
     pub(super) fn gate_opens(&self) {
-        self.status.update(|status| status.guard.gate = None);
+        self.show(|state| &mut state.gate, None);
     }
 
     /// The kernel's own choice of a source for a connection to Ironic, compared with the decision.
@@ -94,16 +92,11 @@ impl Guard {
         }
         let words =
             format!("the connection to {} came from {source}, and {decided} is advertised", connection.url);
-        if self.status.snapshot().guard.witness.as_deref() != Some(&words) {
+        if self.show(|state| &mut state.witness, Some(words.clone())) {
             tracing::error!("{words}");
             let url = decision.callback_url.unwrap_or_default();
-            self.callback.bad(
-                &url,
-                UrlSource::Sidecar,
-                UrlAction::None,
-                &[crate::agent_url::Reason::RouteMismatch],
-            );
-            self.status.update(|status| status.guard.witness = Some(words));
+            let reasons = [Reason::RouteMismatch];
+            self.exchanges().bad_url(&url, UrlSource::Sidecar, UrlAction::None, &reasons);
         }
     }
 }

@@ -9,23 +9,23 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
 use tokio::time::Instant;
 
-use crate::agent_url::{self, Judgement, Local};
-use crate::ironic::{HeartbeatResult, Refusal, fault, foreign_text};
-use crate::metrics::{Sender, UrlAction, UrlSource};
-use crate::rtnl::Kernel;
+use callback_url::{Judgement, Local};
+
+use crate::exchange::SeenBy;
+use crate::ironic::{HeartbeatResult, Refusal, fault};
+use crate::metrics::{UrlAction, UrlSource};
+use crate::pin::FORGET;
 use crate::watch::local_addresses;
+use fib::Kernel;
+use text::foreign_text;
 
 use super::Guard;
 use super::memory::Node;
-use super::policy::{HeartbeatAction, HeartbeatFacts, Pin, heartbeat};
+use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
 use super::proxy::{Answer, conflict};
 use super::relay::{AtEnd, full, passing};
 use super::request::{Era, HeartbeatBody};
 use super::upstream::{Patience, Silence, forward};
-
-/// What helps where Ironic holds what is no longer so.
-pub(super) const FORGET: &str =
-    "power the node off or reboot it through Ironic, which makes it forget the old one";
 
 /// Handles one heartbeat, whose body has come whole.
 ///
@@ -58,11 +58,8 @@ pub async fn handle(
         HeartbeatAction::Hold(why) => {
             told(guard, &read.url, UrlAction::Held, &judgement);
             tracing::error!("holding IPA's heartbeat: {why}");
-            guard.metrics.heartbeat(Sender::Ipa, HeartbeatResult::Held, Duration::ZERO);
-            guard.status.update(|status| {
-                status.guard.held_heartbeat = Some(why.clone());
-                status.push_heartbeat(&foreign_text(&read.url, None), HeartbeatResult::Held.as_str());
-            });
+            guard.exchanges().heartbeat(SeenBy::Guard, &read.url, HeartbeatResult::Held, Duration::ZERO);
+            guard.show(|state| &mut state.held_heartbeat, Some(why.clone()));
             return Ok(conflict(&why));
         }
     };
@@ -90,33 +87,34 @@ async fn meet(
                 Some(Node { uuid: node_uuid, token: None, token_required: true, heartbeat_timeout });
         }
         // Without a token in it this may be an IPA that still waits for its own.
-        !memory.pin_is_known && body.has_token && memory.may_read_back()
+        !guard.pin().held().known && body.has_token && memory.may_read_back()
     };
     if ask {
         // Half of the time is left for the heartbeat itself.
         let now = Instant::now();
-        let half = patience.end().saturating_duration_since(now) / 2;
-        guard.read_back(now + half).await;
+        guard.read_back(patience.end().saturating_duration_since(now) / 2).await;
     }
 }
 
 fn judge(guard: &Guard, body: &HeartbeatBody<'_>) -> (HeartbeatAction, Judgement) {
     let decided = guard.decision().address;
     let local = local(guard);
-    let pin = guard.memory().pin.clone();
+    let held = guard.pin().held().url;
     let facts = HeartbeatFacts {
         decided: decided.as_ref(),
         operator: guard.operator_host,
         local: local.as_ref(),
-        pin: &pin,
+        held: held.as_deref(),
     };
     heartbeat(&body.url, body.certificate.as_deref(), &facts)
 }
 
 /// This machine's addresses; not known where the kernel cannot be asked.
 fn local(guard: &Guard) -> Option<Local> {
-    let mut kernel = Kernel::open(guard.metrics.clone()).ok()?;
-    local_addresses(&mut kernel).ok()
+    let mut kernel = Kernel::open().ok()?;
+    let local = local_addresses(&mut kernel).ok();
+    guard.surroundings.metrics.netlink_asked(&kernel.take_asked());
+    local
 }
 
 fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
@@ -126,7 +124,7 @@ fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
     let url = &foreign_text(url, None);
     let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
     tracing::warn!(url, ?action, ?reasons, "IPA sent a bad callback URL");
-    guard.callback.bad(url, UrlSource::Ipa, action, &judgement.reasons);
+    guard.exchanges().bad_url(url, UrlSource::Ipa, action, &judgement.reasons);
 }
 
 /// Forwards it; `url` is the callback URL in it.
@@ -152,9 +150,8 @@ async fn send(
         }
         Err(silence) => {
             let result = silence.heartbeat_result();
-            guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
-            let url = foreign_text(&url.unwrap_or_default(), None);
-            guard.status.update(|status| status.push_heartbeat(&url, result.as_str()));
+            let url = url.unwrap_or_default();
+            guard.exchanges().heartbeat(SeenBy::Guard, &url, result, started.elapsed());
             Err(silence)
         }
     }
@@ -174,18 +171,13 @@ impl Guard {
             fault::refusal(status.as_u16(), &text)
         });
         let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
-        guard.metrics.heartbeat(Sender::Ipa, result, started.elapsed());
-        let shown = foreign_text(url.unwrap_or_default(), None);
-        guard.status.update(|status| {
-            status.guard.held_heartbeat = None;
-            status.push_heartbeat(&shown, result.as_str());
-        });
+        let sent = url.unwrap_or_default();
+        guard.exchanges().heartbeat(SeenBy::Guard, sent, result, started.elapsed());
+        guard.show(|state| &mut state.held_heartbeat, None);
         match (refusal, url) {
             (None, Some(url)) => guard.accepted(url),
-            (Some(Refusal::PinnedUrl), _) => guard.callback.set_stale(Some(format!(
-                "Ironic holds another callback URL and refuses {shown} of ironic-python-agent: {FORGET}"
-            ))),
-            (Some(Refusal::PinnedCertificate), _) => guard.callback.set_stale(Some(format!(
+            (Some(Refusal::PinnedUrl), _) => guard.pin().refused(sent),
+            (Some(Refusal::PinnedCertificate), _) => guard.pin().set_stale(Some(format!(
                 "Ironic holds another certificate than the one with which ironic-python-agent serves now (was it \
                  restarted?): {FORGET}"
             ))),
@@ -195,16 +187,9 @@ impl Guard {
     }
 
     fn accepted(&self, url: &str) {
-        let known = match &self.memory().pin {
-            Pin::Held(held) => agent_url::same_to_ironic(held, url),
-            Pin::None => false,
-        };
-        if !known {
-            let shown = foreign_text(url, None);
-            self.event(format!("Ironic accepted {shown}, and holds it from now on"));
-            self.memory().confirmed = false;
-            self.pin(Some(url));
+        if self.pin().accepted(url) {
+            self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
         }
-        self.callback.set_stale(self.lost_address());
+        self.pin().set_stale(self.lost_address());
     }
 }

@@ -8,10 +8,9 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tokio::time::Instant;
 
-use crate::api_url::Host;
+use crate::exchange::SeenBy;
 use crate::ironic::{LookupReply, LookupResult, fault};
-use crate::metrics::Sender;
-use crate::status::DropinStatus;
+use callback_url::Host;
 
 use super::Guard;
 use super::memory::{Node, RestartState};
@@ -35,7 +34,7 @@ pub async fn handle(
 ) -> Result<Answer, Silence> {
     match decide(guard, started_with.as_ref()) {
         LookupAction::Hold { why, restart } => {
-            guard.metrics.lookup(Sender::Ipa, LookupResult::Held, Duration::ZERO);
+            guard.exchanges().lookup(SeenBy::Guard, LookupResult::Held, Duration::ZERO);
             guard.gate_holds(&why, restart);
             Ok(conflict(&why))
         }
@@ -73,10 +72,7 @@ impl Drop for UnderWay {
 
 fn decide(guard: &Guard, started_with: Option<&Host>) -> LookupAction {
     let decided = guard.decision().address;
-    let on_disk = match guard.status.snapshot().dropin {
-        DropinStatus::Written(address) => Host::parse(&address),
-        _ => None,
-    };
+    let on_disk = guard.surroundings.dropin.borrow().address.clone();
     let mut memory = guard.memory();
     let facts = LookupFacts {
         decided: decided.as_ref(),
@@ -125,7 +121,7 @@ async fn pass(
             Ok(response.map(|body| passing(body, Some(at_end))))
         }
         Err(silence) => {
-            guard.metrics.lookup(Sender::Ipa, silence.lookup_result(), started.elapsed());
+            guard.exchanges().lookup(SeenBy::Guard, silence.lookup_result(), started.elapsed());
             under_way.spends_token = silence.may_have_been_served();
             Err(silence)
         }
@@ -154,20 +150,21 @@ fn learn(guard: &Guard, status: StatusCode, body: Option<&[u8]>, era: Era, start
             fault::refusal(status.as_u16(), &text).lookup_result()
         }
     };
-    guard.metrics.lookup(Sender::Ipa, result, started.elapsed());
+    guard.exchanges().lookup(SeenBy::Guard, result, started.elapsed());
     guard.event(format!("lookup: {}", result.as_str()));
 }
 
 fn remember(guard: &Guard, reply: LookupReply) {
-    if guard.memory().heartbeats_as_another(&reply.uuid) {
-        guard.event(format!("somebody looked up {}, which is another node", reply.uuid));
+    let holds_another = guard.pin().held().url.is_some() && guard.memory().heartbeats_as_another(&reply.uuid);
+    if holds_another {
+        guard.event(format!("a lookup of {}, which is another node", reply.uuid));
         return;
     }
-    guard.metrics.heartbeat_interval.set(reply.heartbeat_timeout.as_secs_f64());
+    guard.surroundings.metrics.show_heartbeat_timeout(reply.heartbeat_timeout);
     if let Some(url) = &reply.agent_url {
-        guard.callback.judge_recorded(url);
+        guard.pin().judge(url);
     }
-    guard.pin(reply.agent_url.as_deref());
+    guard.pin().take(reply.agent_url.as_deref());
     let mut memory = guard.memory();
     let known = memory.node.take().and_then(|node| node.token);
     memory.node = Some(Node {

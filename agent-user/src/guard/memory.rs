@@ -1,13 +1,11 @@
-//! What the guard has learned from what passed: the node, its token, what Ironic holds, how far the gate is.
+//! What the guard has learned from what passed: the node, its token, how far the gate is.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api_url::Host;
-use crate::secret::Secret;
-
-use super::policy::Pin;
+use callback_url::Host;
+use text::Secret;
 
 /// Ironic's default `[api]ramdisk_heartbeat_timeout`, until a lookup tells.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -44,14 +42,6 @@ pub struct Memory {
     pub looked_up_at: Option<Instant>,
     /// A heartbeat of IPA's has been seen.
     pub heartbeat_seen: bool,
-    /// What Ironic holds.
-    pub pin: Pin,
-    /// `pin` is what Ironic told, not only what we suppose at our start.
-    pub pin_is_known: bool,
-    /// What Ironic has recorded was compared with what it accepted.
-    pub confirmed: bool,
-    /// It was said that Ironic has recorded nothing.
-    pub unrecorded_is_said: bool,
     /// IPA speaks the vendor_passthru of its first releases: such an Ironic has no lookup of ours to be asked by.
     pub vendor_passthru: bool,
     /// When Ironic was last asked what it has recorded, or is going to be.
@@ -76,10 +66,9 @@ impl Memory {
         self.token_spent || self.lookups_under_way > 0
     }
 
-    /// Whether Ironic holds a URL for another node than this one, which IPA heartbeats for.
+    /// Whether IPA heartbeats for another node than this one.
     pub fn heartbeats_as_another(&self, uuid: &str) -> bool {
-        let is_pinned = self.heartbeat_seen && self.pin != Pin::None;
-        is_pinned && self.node.as_ref().is_some_and(|node| node.uuid != uuid)
+        self.heartbeat_seen && self.node.as_ref().is_some_and(|node| node.uuid != uuid)
     }
 
     /// How long Ironic waits for a heartbeat.

@@ -15,13 +15,14 @@ mod read_back;
 mod relay;
 mod request;
 mod stand_in;
+mod state;
 mod upstream;
 
 pub use gate::Restarts;
 pub use proxy::{GuardError, bind, serve};
-pub use request::guard_url;
 #[doc(hidden)] // For fuzzing.
-pub use request::{Era, HeartbeatBody, Kind, classify, split_path};
+pub use request::{Era, HeartbeatBody, Kind, classify};
+pub use state::{GuardEvent, GuardState};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,13 +30,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::advertise::Decision;
-use crate::api_url::Host;
-use crate::callback::Callback;
+use crate::exchange::Exchanges;
+use crate::ipa::keeper::DropinState;
+use crate::ipa::redirect::is_guard;
 use crate::ironic::Client;
 use crate::metrics::Metrics;
 use crate::params::Parameters;
-use crate::status::Status;
+use crate::pin::Pin;
 use crate::watch::Published;
+use callback_url::Host;
 
 use memory::Memory;
 use upstream::Patience;
@@ -45,7 +48,7 @@ use upstream::Patience;
 pub fn leave_itself_out(parameters: &mut Parameters) {
     let listen = parameters.guard.listen_address;
     parameters.ironic.api_urls.retain(|url| {
-        let is_own = request::is_guard(url, listen);
+        let is_own = is_guard(url, listen);
         if is_own {
             tracing::warn!(%url, "an API URL is the guard's own, and not Ironic's: left out");
         }
@@ -61,25 +64,35 @@ pub struct Guard {
     budget: Duration,
     operator_host: bool,
     stand_in: bool,
-    decisions: watch::Receiver<Arc<Published>>,
-    callback: Callback,
+    surroundings: Surroundings,
     restarts: Option<mpsc::Sender<Host>>,
     memory: Mutex<Memory>,
-    status: Status,
-    metrics: Metrics,
+    state: watch::Sender<GuardState>,
+}
+
+/// What the guard hears of, and where it records.
+pub struct Surroundings {
+    /// The decision.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// The drop-in.
+    pub dropin: watch::Receiver<DropinState>,
+    /// What Ironic holds.
+    pub pin: Pin,
+    /// The recorder.
+    pub exchanges: Exchanges,
+    /// The metrics.
+    pub metrics: Metrics,
 }
 
 impl Guard {
     /// Reads what concerns it from the parameters. `restarts` takes the address with which IPA is to be restarted;
-    /// without it nobody can.
+    /// without it nobody can. What it shows of itself appears in `state`.
     pub fn new(
         client: Client,
         parameters: &Parameters,
-        decisions: watch::Receiver<Arc<Published>>,
-        callback: Callback,
+        surroundings: Surroundings,
         restarts: Option<mpsc::Sender<Host>>,
-        status: Status,
-        metrics: Metrics,
+        state: watch::Sender<GuardState>,
     ) -> Arc<Self> {
         Arc::new(Self {
             client,
@@ -87,12 +100,10 @@ impl Guard {
             budget: upstream::budget(parameters.ironic.request_timeout),
             operator_host: parameters.advertise.host.is_some(),
             stand_in: parameters.guard.stand_in,
-            decisions,
-            callback,
+            surroundings,
             restarts,
             memory: Mutex::default(),
-            status,
-            metrics,
+            state,
         })
     }
 
@@ -104,7 +115,15 @@ impl Guard {
     }
 
     fn decision(&self) -> Decision {
-        self.decisions.borrow().decision.clone()
+        self.surroundings.decisions.borrow().decision.clone()
+    }
+
+    fn pin(&self) -> &Pin {
+        &self.surroundings.pin
+    }
+
+    fn exchanges(&self) -> &Exchanges {
+        &self.surroundings.exchanges
     }
 
     /// For one request that has come now.
@@ -117,19 +136,19 @@ impl Guard {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what Ironic holds, and lets the decision stay with it.
-    fn pin(&self, url: Option<&str>) {
-        {
-            let mut memory = self.memory();
-            memory.pin = url.map_or(policy::Pin::None, |url| policy::Pin::Held(url.to_owned()));
-            memory.pin_is_known = true;
-        }
-        self.callback.pin(url);
-    }
-
     /// A line for the log, the page and `/state`.
     fn event(&self, what: String) {
         tracing::info!("guard: {what}");
-        self.status.update(|status| status.push_guard_event(what));
+        self.state.send_modify(|state| state.event(what));
+    }
+
+    /// Sets a sentence of the state; true where it is another than before.
+    fn show(&self, field: fn(&mut GuardState) -> &mut Option<String>, sentence: Option<String>) -> bool {
+        self.state.send_if_modified(|state| {
+            let shown = field(state);
+            let changed = *shown != sentence;
+            *shown = sentence;
+            changed
+        })
     }
 }

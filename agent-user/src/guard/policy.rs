@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use crate::agent_url::{self, Context, Judgement, Local, Reason, Verdict, judge};
-use crate::api_url::{Host, Scheme};
-use crate::ironic::foreign_text;
+use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
+use callback_url::{Host, Scheme};
+use text::foreign_text;
 
 use super::certificate;
 
@@ -87,16 +87,6 @@ pub fn lookup(facts: &LookupFacts<'_>) -> LookupAction {
     }
 }
 
-/// What Ironic holds as the callback URL of this node.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Pin {
-    /// Nothing, as far as we know.
-    #[default]
-    None,
-    /// This URL.
-    Held(String),
-}
-
 /// What is known when a heartbeat arrives.
 #[derive(Debug, Clone)]
 pub struct HeartbeatFacts<'a> {
@@ -106,8 +96,8 @@ pub struct HeartbeatFacts<'a> {
     pub operator: bool,
     /// This machine's addresses.
     pub local: Option<&'a Local>,
-    /// What Ironic holds.
-    pub pin: &'a Pin,
+    /// The URL that Ironic holds.
+    pub held: Option<&'a str>,
 }
 
 /// What to do with a heartbeat.
@@ -129,10 +119,10 @@ pub fn heartbeat(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) -> (H
     if !judgement.reasons.is_empty() {
         judgement.verdict = Verdict::Bad;
     }
-    let action = match facts.pin {
-        Pin::Held(held) => after_acceptance(url, held, &judgement),
-        Pin::None if judgement.verdict == Verdict::Good => HeartbeatAction::Forward,
-        Pin::None => before_acceptance(url, pem, facts, &judgement),
+    let action = match facts.held {
+        Some(held) => after_acceptance(url, held, &judgement),
+        None if judgement.verdict == Verdict::Good => HeartbeatAction::Forward,
+        None => before_acceptance(url, pem, facts, &judgement),
     };
     (action, judgement)
 }
@@ -147,7 +137,7 @@ fn context(facts: &HeartbeatFacts<'_>) -> Context {
 }
 
 fn certificate_reason(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) -> Option<Reason> {
-    match (agent_url::host(url)?, pem?) {
+    match (callback_url::host(url)?, pem?) {
         (Host::Ip(ip), pem) => (certificate::is_for(pem, ip) == Some(false)).then_some(Reason::SanMismatch),
         (Host::Name(_), _) => (!facts.operator).then_some(Reason::HostnameWithTls),
     }
@@ -156,8 +146,8 @@ fn certificate_reason(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) 
 /// What Ironic sees never changes: a URL that was put right before is put right to the very same.
 fn after_acceptance(url: &str, held: &str, judgement: &Judgement) -> HeartbeatAction {
     let was_repaired = judgement.verdict == Verdict::Bad
-        && !agent_url::same_to_ironic(url, held)
-        && agent_url::host(held).and_then(|host| with_host(url, &host)).as_deref() == Some(held);
+        && !callback_url::same_to_ironic(url, held)
+        && callback_url::host(held).and_then(|host| with_host(url, &host)).as_deref() == Some(held);
     if was_repaired { HeartbeatAction::Repair(held.to_owned()) } else { HeartbeatAction::Forward }
 }
 
@@ -205,8 +195,8 @@ fn with_host(url: &str, host: &Host) -> Option<String> {
         let name = scheme.as_str();
         url.get(..name.len() + 3).is_some_and(|start| start.eq_ignore_ascii_case(&format!("{name}://")))
     })?;
-    let port = agent_url::port(url)?;
-    Some(agent_url::build(scheme, host, port))
+    let port = callback_url::port(url)?;
+    Some(callback_url::build(scheme, host, port))
 }
 
 #[cfg(test)]

@@ -86,9 +86,9 @@ fn pem(address: &str) -> String {
     rcgen::generate_simple_self_signed([address.to_owned()]).unwrap().cert.pem()
 }
 
-fn decide(url: &str, pem: Option<&str>, pin: Pin) -> (HeartbeatAction, Vec<Reason>) {
+fn decide(url: &str, pem: Option<&str>, held: Option<&str>) -> (HeartbeatAction, Vec<Reason>) {
     let (decided, local) = (host("10.77.0.2"), local());
-    let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), pin: &pin };
+    let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), held };
     let (action, judgement) = heartbeat(url, pem, &facts);
     (action, judgement.reasons)
 }
@@ -96,7 +96,7 @@ fn decide(url: &str, pem: Option<&str>, pin: Pin) -> (HeartbeatAction, Vec<Reaso
 #[test]
 fn before_the_first_acceptance() {
     let good = "http://10.77.0.2:9999".to_owned();
-    assert_eq!(decide(&good, None, Pin::None), (HeartbeatAction::Forward, vec![]));
+    assert_eq!(decide(&good, None, None), (HeartbeatAction::Forward, vec![]));
     for (url, reason) in [
         ("http://10.77.0.2 uid 0:9999", Reason::Whitespace),
         ("http://10.77.0.2%20uid%200:9999", Reason::PercentEncodedHost),
@@ -107,12 +107,12 @@ fn before_the_first_acceptance() {
         ("http://10.77.0.2:9999/", Reason::Path),
         ("http://fd00::1:9999", Reason::UnbracketedIpv6),
     ] {
-        let (action, reasons) = decide(url, None, Pin::None);
+        let (action, reasons) = decide(url, None, None);
         assert!(reasons.contains(&reason), "{url}: {reasons:?}");
         assert_eq!(action, HeartbeatAction::Repair(good.clone()), "{url}");
     }
     for url in ["", "nothttp://10.77.0.9:9999", "http://10.77.0.9:99999", "http://"] {
-        assert!(matches!(decide(url, None, Pin::None).0, HeartbeatAction::Hold(_)), "{url}");
+        assert!(matches!(decide(url, None, None).0, HeartbeatAction::Hold(_)), "{url}");
     }
 }
 
@@ -120,38 +120,35 @@ fn before_the_first_acceptance() {
 fn tls_is_repaired_only_where_the_certificate_allows() {
     let (right, wrong) = (pem("10.77.0.2"), pem("10.77.0.9"));
     let good = "https://10.77.0.2:9999";
-    assert_eq!(decide(good, Some(&right), Pin::None), (HeartbeatAction::Forward, vec![]));
-    let (action, reasons) = decide(good, Some(&wrong), Pin::None);
+    assert_eq!(decide(good, Some(&right), None), (HeartbeatAction::Forward, vec![]));
+    let (action, reasons) = decide(good, Some(&wrong), None);
     assert!(matches!(action, HeartbeatAction::Hold(_)));
     assert_eq!(reasons, [Reason::SanMismatch]);
     let bad = "https://10.77.0.5:9999";
-    assert_eq!(decide(bad, Some(&right), Pin::None).0, HeartbeatAction::Repair(good.to_owned()));
-    assert!(matches!(decide(bad, Some(&wrong), Pin::None).0, HeartbeatAction::Hold(_)));
-    assert!(matches!(decide(bad, None, Pin::None).0, HeartbeatAction::Hold(_)));
-    let (_, reasons) = decide("https://node7:9999", Some(&right), Pin::None);
+    assert_eq!(decide(bad, Some(&right), None).0, HeartbeatAction::Repair(good.to_owned()));
+    assert!(matches!(decide(bad, Some(&wrong), None).0, HeartbeatAction::Hold(_)));
+    assert!(matches!(decide(bad, None, None).0, HeartbeatAction::Hold(_)));
+    let (_, reasons) = decide("https://node7:9999", Some(&right), None);
     assert_eq!(reasons, [Reason::HostnameWithTls]);
 }
 
 #[test]
 fn after_the_first_acceptance_ironic_sees_no_change() {
-    let held = Pin::Held("http://10.77.0.2:9999".to_owned());
+    let held = Some("http://10.77.0.2:9999");
     let repaired = HeartbeatAction::Repair("http://10.77.0.2:9999".to_owned());
     assert_eq!(decide("http://10.77.0.2 uid 0:9999", None, held.clone()).0, repaired);
     assert_eq!(decide("http://10.77.0.2:9999", None, held).0, HeartbeatAction::Forward);
     // What Ironic holds is bad, and cannot be changed: it goes on as it is.
     let bad = "http://10.77.0.2 uid 0:9999";
-    assert_eq!(
-        decide(bad, None, Pin::Held(bad.to_owned())),
-        (HeartbeatAction::Forward, vec![Reason::Whitespace])
-    );
+    assert_eq!(decide(bad, None, Some(bad)), (HeartbeatAction::Forward, vec![Reason::Whitespace]));
     // A good URL that is not the pinned one: Ironic says what it thinks of it.
-    let other = Pin::Held("http://10.77.0.9:9999".to_owned());
+    let other = Some("http://10.77.0.9:9999");
     assert_eq!(decide("http://10.77.0.2:9999", None, other).0, HeartbeatAction::Forward);
 }
 
 #[test]
 fn without_a_decision_only_good_urls_pass() {
-    let facts = HeartbeatFacts { decided: None, operator: false, local: None, pin: &Pin::None };
+    let facts = HeartbeatFacts { decided: None, operator: false, local: None, held: None };
     assert_eq!(heartbeat("http://10.77.0.2:9999", None, &facts).0, HeartbeatAction::Forward);
     assert!(matches!(heartbeat("http://None:9999", None, &facts).0, HeartbeatAction::Hold(_)));
 }
@@ -164,7 +161,7 @@ proptest! {
     ) {
         let decided = host(if v6 { "fd77::2" } else { "10.77.0.2" });
         let local = local();
-        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), pin: &Pin::None };
+        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), held: None };
         let (action, judgement) = heartbeat(&url, None, &facts);
         if let HeartbeatAction::Forward = action {
             prop_assert!(judgement.reasons.is_empty(), "{} passed before the first acceptance", url);
@@ -172,23 +169,23 @@ proptest! {
         if let HeartbeatAction::Repair(repaired) = action {
             prop_assert_eq!(judge(&repaired, &context(&facts)).reasons, vec![]);
             // Accepted: every later beat of the same sender is seen by Ironic as the same URL.
-            let pin = Pin::Held(repaired.clone());
-            let later = HeartbeatFacts { pin: &pin, ..facts };
+            let pin = Some(repaired.as_str());
+            let later = HeartbeatFacts { held: pin, ..facts };
             // `...:9999#` needs no repair for that.
             let seen = match heartbeat(&url, None, &later).0 {
                 HeartbeatAction::Forward => url,
                 HeartbeatAction::Repair(again) => again,
                 HeartbeatAction::Hold(why) => return Err(TestCaseError::fail(why)),
             };
-            prop_assert!(agent_url::same_to_ironic(&seen, &repaired), "{} after {}", seen, repaired);
+            prop_assert!(callback_url::same_to_ironic(&seen, &repaired), "{} after {}", seen, repaired);
         }
     }
 
     #[test]
     fn after_acceptance_nothing_but_the_pinned_url_is_ever_put_in(url in ".{0,40}", held in ".{0,40}") {
-        let pin = Pin::Held(held.clone());
+        let pin = Some(held.as_str());
         let decided = host("10.77.0.2");
-        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: None, pin: &pin };
+        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: None, held: pin };
         match heartbeat(&url, None, &facts).0 {
             HeartbeatAction::Forward => {}
             HeartbeatAction::Repair(to) => prop_assert_eq!(to, held),

@@ -17,10 +17,11 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::relay::{AnyBody, full, passing, passing_up};
-use super::request::{Kind, classify, split_path};
+use super::request::{Kind, classify};
 use super::upstream::{Silence, forward};
 use super::{Guard, heartbeat, lookup};
 use crate::connections;
+use crate::ipa::redirect::split_path;
 
 /// Connections at one time; IPA keeps two.
 const CONNECTIONS: usize = 16;

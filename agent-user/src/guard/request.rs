@@ -5,12 +5,6 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use serde_json::value::RawValue;
 
-use crate::api_url::{ApiUrl, Host};
-
-/// The first segment of the API URL that our drop-in gives to IPA: what follows is the address that the same drop-in
-/// told it to advertise. So each request says which drop-in its sender started with.
-const STARTED_WITH: &str = "/advertise/";
-
 /// What a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -40,40 +34,6 @@ impl Era {
             Self::Current => "callback_url",
             Self::VendorPassthru => "agent_url",
         }
-    }
-}
-
-/// The API URL that IPA is given for the guard on `port`.
-pub fn guard_url(listen: std::net::SocketAddr, address: &Host) -> String {
-    let address = match address {
-        Host::Ip(ip) => ip.to_string(),
-        Host::Name(name) => name.clone(),
-    };
-    format!("http://{listen}{STARTED_WITH}{address}")
-}
-
-/// Whether an API URL leads to the guard that listens on this address.
-pub fn is_guard(url: &ApiUrl, listen: std::net::SocketAddr) -> bool {
-    let same_host = match &url.host {
-        Host::Ip(ip) => *ip == listen.ip(),
-        Host::Name(name) => name == "localhost" && listen.ip().is_loopback(),
-    };
-    same_host && url.port == listen.port()
-}
-
-/// Splits the path of a request to the guard: the address that the sender's drop-in had, if it came by our drop-in's
-/// URL, and the path for Ironic.
-pub fn split_path(path: &str) -> (Option<Host>, &str) {
-    let Some(rest) = path.strip_prefix(STARTED_WITH) else {
-        return (None, path);
-    };
-    let (address, rest) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, "/"),
-    };
-    match Host::parse(address) {
-        Some(host) => (Some(host), rest),
-        None => (None, path),
     }
 }
 
@@ -203,34 +163,6 @@ mod tests {
         ] {
             assert_eq!(post(path), None, "{path}");
         }
-    }
-
-    #[test]
-    fn its_own_url_is_known() {
-        let listen = "127.0.0.1:6385".parse().unwrap();
-        for (url, expected) in [
-            ("http://127.0.0.1:6385", true),
-            ("http://127.0.0.1:6385/advertise/10.0.0.1", true),
-            ("http://localhost:6385/", true),
-            ("http://127.0.0.1:6386", false),
-            ("http://127.0.0.2:6385", false),
-            ("http://10.77.0.1:6385", false),
-            ("http://ironic:6385", false),
-        ] {
-            assert_eq!(is_guard(&ApiUrl::parse(url).unwrap(), listen), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_path_tells_the_drop_in() {
-        let address = Host::parse("fd77::2").unwrap();
-        let url = guard_url("127.0.0.1:6385".parse().unwrap(), &address);
-        assert_eq!(url, "http://127.0.0.1:6385/advertise/fd77::2");
-        assert_eq!(split_path("/advertise/fd77::2/v1/lookup"), (Some(address.clone()), "/v1/lookup"));
-        assert_eq!(split_path("/advertise/fd77::2"), (Some(address.clone()), "/"));
-        assert_eq!(split_path("/advertise/fd77::2/"), (Some(address), "/"));
-        assert_eq!(split_path("/v1/lookup"), (None, "/v1/lookup"));
-        assert_eq!(split_path("/advertise//v1/lookup"), (None, "/advertise//v1/lookup"));
     }
 
     #[test]

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::agent_url::{self, Context};
 use crate::ipa::status::IpaProbe;
-use crate::ironic::{Heartbeat, HeartbeatResult};
-use crate::metrics::{Sender, Trigger};
+use crate::ironic::Heartbeat;
+use crate::metrics::Trigger;
+use callback_url::Context;
 
 use super::Guard;
 
@@ -35,15 +35,16 @@ async fn look(guard: &Guard, probe: &IpaProbe) -> bool {
         return true;
     }
     let due = guard.memory().looked_up_at.is_some_and(|at| at.elapsed() >= SILENCE);
-    if !due || !probe.ask().await.up {
+    if !due {
         return false;
     }
+    let ipa = probe.ask().await;
     // Asking took time: IPA's own goes first, however late.
-    guard.memory().heartbeat_seen || send(guard).await
+    ipa.up && (guard.memory().heartbeat_seen || send(guard, ipa.version).await)
 }
 
 /// Sends one heartbeat from the decision; true where Ironic accepted it.
-async fn send(guard: &Guard) -> bool {
+async fn send(guard: &Guard, version: Option<String>) -> bool {
     let (decision, node) = (guard.decision(), guard.memory().node.clone());
     let (Some(url), Some(node)) = (decision.callback_url.clone(), node) else {
         return false;
@@ -51,7 +52,7 @@ async fn send(guard: &Guard) -> bool {
     if node.token_required && node.token.is_none() {
         return false; // Ironic would refuse it: the lookup that got the token did not pass here.
     }
-    if url.starts_with("https:") || !agent_url::judge(&url, &Context::default()).reasons.is_empty() {
+    if url.starts_with("https:") || !callback_url::judge(&url, &Context::default()).reasons.is_empty() {
         return false; // With TLS the certificate would be missing: IPA makes it with its address.
     }
     tracing::warn!(
@@ -61,23 +62,18 @@ async fn send(guard: &Guard) -> bool {
     let heartbeat = Heartbeat {
         uuid: node.uuid,
         callback_url: url.clone(),
-        agent_version: guard.status.snapshot().ipa.version.unwrap_or_else(|| "unknown".to_owned()),
+        agent_version: version.unwrap_or_else(|| "unknown".to_owned()),
         agent_token: node.token,
         agent_verify_ca: None,
         agent_status: None,
         agent_status_message: None,
     };
-    guard.metrics.heartbeat_sent(Trigger::StandIn);
-    let started = Instant::now();
-    let outcome = guard.client.heartbeat(&decision.endpoints(), &heartbeat).await;
-    let result =
-        outcome.as_ref().map_or_else(|error| error.heartbeat_result(), |_| HeartbeatResult::Accepted);
-    guard.metrics.heartbeat(Sender::Sidecar, result, started.elapsed());
-    guard.status.update(|status| status.push_heartbeat(&url, result.as_str()));
+    let outcome =
+        guard.exchanges().send(&guard.client, &decision.endpoints(), &heartbeat, Trigger::StandIn).await;
     match outcome {
-        Ok(_) => {
+        Ok(()) => {
             guard.event(format!("first heartbeat sent for ironic-python-agent: {url}"));
-            guard.pin(Some(&url));
+            guard.pin().take(Some(&url));
             true
         }
         Err(error) => {

@@ -5,18 +5,20 @@ use std::net::TcpListener;
 
 use super::*;
 use crate::advertise::{CandidateTrace, Decision, Origin, TargetTrace};
-use crate::api_url::{ApiUrl, Host};
-use crate::callback::Callback;
+use crate::exchange::Exchanges;
 use crate::guard::memory::Node;
-use crate::guard::policy::Pin;
+use crate::guard::{GuardState, Surroundings};
+use crate::ipa::keeper::DropinState;
 use crate::ironic::Client;
 use crate::metrics::Metrics;
-use crate::params::{Mode, Parameters};
-use crate::secret::Secret;
-use crate::status::Status;
+use crate::params::Parameters;
+use crate::pin::Pin;
 use crate::watch::Published;
+use callback_url::{ApiUrl, Host};
 use testbed::stand_in::{Behaviour, StandIn};
+use text::Secret;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 const URL: &str = "http://10.77.0.2:9999";
 
@@ -55,10 +57,17 @@ impl Lab {
         let mut parameters = Parameters::default();
         parameters.ironic.api_urls = vec![api];
         let client = Client::new(&parameters.ironic).unwrap();
-        let (status, metrics) =
-            (Status::new(Mode::Guard, Mode::Guard, None, Vec::new()), Metrics::new().unwrap());
-        let (callback, _) = Callback::new(status.clone(), metrics.clone());
-        let guard = Guard::new(client, &parameters, receiver, callback, None, status, metrics);
+        let metrics = Metrics::new().unwrap();
+        let exchanges = Exchanges::new(metrics.clone());
+        let surroundings = Surroundings {
+            decisions: receiver,
+            dropin: watch::channel(DropinState::of(None)).1,
+            pin: Pin::new(exchanges.clone(), metrics.clone()),
+            exchanges,
+            metrics,
+        };
+        let guard =
+            Guard::new(client, &parameters, surroundings, None, watch::Sender::new(GuardState::default()));
         let token = first_lookup(&ironic);
         {
             let mut memory = guard.memory();
@@ -116,8 +125,8 @@ async fn it_is_sent_after_90_s_and_once() {
     assert!(lab.look().await, "done");
     assert_eq!(lab.ironic.agent_url().as_deref(), Some(URL));
     assert_eq!(lab.ironic.heartbeats(), 1);
-    assert_eq!(lab.guard.memory().pin, Pin::Held(URL.to_owned()));
-    let (text, _) = lab.guard.metrics.render().unwrap();
+    assert_eq!(lab.guard.pin().held().url.as_deref(), Some(URL));
+    let (text, _) = lab.guard.surroundings.metrics.render().unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("ipa_sidecar_heartbeats_sent_total{trigger=\"stand_in\"} 1"), "{text}");
 }

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::api_url::Host;
+use callback_url::Host;
 
-/// Sorts last: IPA reads the files of the directory in alphabetical order and the last one wins (oslo.config).
-pub const FILE_NAME: &str = "zz-ipa-sidecar.conf";
+use crate::params::DROPIN_NAME;
 
 /// Does not end in `.conf`, so that IPA never reads it.
 const TEMPORARY_NAME: &str = ".zz-ipa-sidecar.new";
@@ -47,10 +46,7 @@ pub enum Written {
 /// The content that makes IPA advertise `address`, and where there are `api_urls`, speak to these in this order. IPv6
 /// without brackets: IPA adds them itself.
 pub fn content(address: &Host, api_urls: &[String]) -> String {
-    let address = match address {
-        Host::Ip(ip) => ip.to_string(),
-        Host::Name(name) => name.clone(),
-    };
+    let address = address.bare();
     let mut content = format!(
         "# Written by ipa-sidecar: the address from which the kernel reaches the Ironic API.\n\
          # Without this file ironic-python-agent chooses for itself.\n\
@@ -69,7 +65,7 @@ pub fn content(address: &Host, api_urls: &[String]) -> String {
 /// # Errors
 /// What failed, where, and what would help. The old file is then still there.
 pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
-    let path = directory.join(FILE_NAME);
+    let path = directory.join(DROPIN_NAME);
     if fs::read(&path).is_ok_and(|old| old == content.as_bytes()) {
         return Ok(Written::Unchanged);
     }
@@ -91,7 +87,7 @@ pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
 /// Where it is there and cannot be removed.
 pub fn remove(directory: &Path) -> Result<Written, DropinError> {
     let mut written = Written::Unchanged;
-    for name in [TEMPORARY_NAME, FILE_NAME] {
+    for name in [TEMPORARY_NAME, DROPIN_NAME] {
         let path = directory.join(name);
         match fs::remove_file(&path) {
             Ok(()) => written = Written::Changed,
@@ -163,8 +159,8 @@ mod tests {
         assert_eq!(write(&directory.0, &one).unwrap(), Written::Changed);
         assert_eq!(write(&directory.0, &one).unwrap(), Written::Unchanged);
         assert_eq!(write(&directory.0, &other).unwrap(), Written::Changed);
-        assert_eq!(directory.names(), [FILE_NAME]);
-        assert_eq!(fs::read_to_string(directory.0.join(FILE_NAME)).unwrap(), other);
+        assert_eq!(directory.names(), [DROPIN_NAME]);
+        assert_eq!(fs::read_to_string(directory.0.join(DROPIN_NAME)).unwrap(), other);
         assert_eq!(remove(&directory.0).unwrap(), Written::Changed);
         assert_eq!(remove(&directory.0).unwrap(), Written::Unchanged);
         assert!(directory.names().is_empty());

@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::advertise::Decision;
-use crate::api_url::ApiUrl;
-use crate::guard::guard_url;
 use crate::metrics::Metrics;
-use crate::status::{DropinStatus, Status};
 use crate::watch::Published;
+use callback_url::{ApiUrl, Host};
+use serde::Serialize;
+use text::labels;
 
 use super::dropin;
+use super::redirect::guard_url;
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
@@ -39,12 +40,54 @@ impl Redirect {
     }
 }
 
+labels! {
+    /// How the drop-in stands.
+    pub enum DropinPhase {
+        /// This mode writes none.
+        Off = "off",
+        /// None is written, for want of an address.
+        Absent = "absent",
+        /// It is on disk.
+        Written = "written",
+        /// It should be, and is not.
+        Failed = "failed",
+    }
+}
+
+/// The drop-in, as the page and `/state` show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DropinState {
+    /// How it stands.
+    pub state: DropinPhase,
+    /// The address in it, where it is on disk.
+    pub address: Option<Host>,
+    /// Why it is not on disk as it should be.
+    pub error: Option<String>,
+}
+
+impl DropinState {
+    /// Nothing is on disk.
+    pub fn without(state: DropinPhase) -> Self {
+        Self { state, address: None, error: None }
+    }
+
+    /// On disk, with this address; none, for want of one.
+    pub fn of(address: Option<Host>) -> Self {
+        let state = if address.is_some() { DropinPhase::Written } else { DropinPhase::Absent };
+        Self { state, address, error: None }
+    }
+
+    fn failed(error: String) -> Self {
+        Self { error: Some(error), ..Self::without(DropinPhase::Failed) }
+    }
+}
+
 /// Writes it whenever the address changes; without an address there is none, as if we were absent.
 pub async fn keep(
     directory: PathBuf,
     redirect: Option<Redirect>,
     mut decisions: watch::Receiver<Arc<Published>>,
-    status: Status,
+    state: watch::Sender<DropinState>,
     metrics: Metrics,
 ) {
     loop {
@@ -52,12 +95,16 @@ pub async fn keep(
         let mut failed = false;
         if published.generation > 0 {
             let outcome = write(&directory, redirect.as_ref(), &published.decision, &metrics);
-            failed = matches!(outcome, DropinStatus::Failed(_));
-            let before = status.snapshot().dropin;
-            if let (true, DropinStatus::Failed(error)) = (before != outcome, &outcome) {
+            failed = outcome.state == DropinPhase::Failed;
+            let error = outcome.error.clone();
+            let changed = state.send_if_modified(|before| {
+                let changed = *before != outcome;
+                *before = outcome;
+                changed
+            });
+            if let (true, Some(error)) = (changed, error) {
                 tracing::error!(error, "IPA's drop-in is not as it should be; trying again every {RETRY:?}");
             }
-            status.update(|status| status.dropin = outcome);
         }
         tokio::select! {
             changed = decisions.changed() => if changed.is_err() { return },
@@ -71,8 +118,9 @@ fn write(
     redirect: Option<&Redirect>,
     decision: &Decision,
     metrics: &Metrics,
-) -> DropinStatus {
-    let outcome = match &decision.address {
+) -> DropinState {
+    let address = decision.address.clone();
+    let outcome = match &address {
         Some(address) => {
             let urls = redirect.and_then(|redirect| redirect.urls(decision)).unwrap_or_default();
             dropin::write(directory, &dropin::content(address, &urls))
@@ -82,16 +130,16 @@ fn write(
     };
     match outcome {
         Ok(written) => {
-            let address = decision.address.as_ref().map(ToString::to_string);
             if written == dropin::Written::Changed {
                 metrics.dropin_write(true);
+                let address = address.as_ref().map(Host::bare);
                 tracing::info!(?directory, address, "IPA's drop-in changed");
             }
-            address.map_or(DropinStatus::Absent, DropinStatus::Written)
+            DropinState::of(address)
         }
         Err(error) => {
             metrics.dropin_write(false);
-            DropinStatus::Failed(error.to_string())
+            DropinState::failed(error.to_string())
         }
     }
 }

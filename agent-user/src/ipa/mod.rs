@@ -2,6 +2,7 @@
 
 pub mod dropin;
 pub mod keeper;
+pub mod redirect;
 pub mod restart;
 pub mod status;
 pub mod version;

@@ -4,21 +4,30 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::ironic::{Connector, IronicError, get};
 use crate::metrics::Metrics;
 use crate::params::IronicParameters;
-use crate::rtnl::listens;
-use crate::status::{IpaStatus, Status};
+use callback_url::{ApiUrl, Host, Scheme};
+use fib::listens;
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often it is asked while the daemon runs.
 const POLL: Duration = Duration::from_secs(10);
+
+/// IPA, as far as its status URL shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IpaState {
+    /// It answers.
+    pub up: bool,
+    /// The version that it gives.
+    pub version: Option<String>,
+}
 
 /// Asks an IPA on loopback.
 pub struct IpaProbe {
@@ -54,9 +63,9 @@ impl IpaProbe {
 
     /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
     /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
-    pub async fn ask(&self) -> IpaStatus {
+    pub async fn ask(&self) -> IpaState {
         if listens(None, self.port).is_ok_and(|listening| !listening) {
-            return IpaStatus::default();
+            return IpaState::default();
         }
         let order = match self.is_plain.load(Ordering::Relaxed) {
             false => [Scheme::Https, Scheme::Http],
@@ -70,10 +79,10 @@ impl IpaProbe {
             );
             if let Some(version) = v4.or(v6) {
                 self.is_plain.store(scheme == Scheme::Http, Ordering::Relaxed);
-                return IpaStatus { up: true, version: Some(version) };
+                return IpaState { up: true, version: Some(version) };
             }
         }
-        IpaStatus::default()
+        IpaState::default()
     }
 
     async fn version(&self, scheme: Scheme, address: IpAddr) -> Option<String> {
@@ -88,15 +97,15 @@ fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
 }
 
 /// Asks again and again, for the pages and `ipa_up`.
-pub async fn follow(port: u16, status: Status, metrics: Metrics) {
+pub async fn follow(port: u16, state: watch::Sender<IpaState>, metrics: Metrics) {
     let Ok(probe) = IpaProbe::new(port).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
     else {
         return;
     };
     loop {
         let ipa = probe.ask().await;
-        metrics.ipa_up.set(ipa.up.into());
-        status.update(|status| status.ipa = ipa);
+        metrics.show_ipa(ipa.up);
+        state.send_replace(ipa);
         sleep(POLL).await;
     }
 }

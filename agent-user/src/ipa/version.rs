@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::params::ApiUrlList;
+
 /// The first version that was seen to understand a comma list of API URLs.
 const KNOWS_LISTS: (u32, u32) = (9, 11);
 
@@ -19,6 +21,22 @@ pub fn installed(root: &Path) -> Option<(u32, u32)> {
 /// Whether a version takes a list of API URLs.
 pub fn knows_lists(version: (u32, u32)) -> bool {
     version >= KNOWS_LISTS
+}
+
+/// Why IPA cannot be given the guard with Ironic's own URLs behind it; `None` where it can.
+pub fn takes_no_list(choice: ApiUrlList) -> Option<String> {
+    match (choice, installed(Path::new("/"))) {
+        (ApiUrlList::Always, _) => None,
+        (ApiUrlList::Never, _) => Some("--ipa.api-url-list=never".to_owned()),
+        (ApiUrlList::Auto, Some(version)) if knows_lists(version) => None,
+        (ApiUrlList::Auto, Some((major, minor))) => {
+            Some(format!("ironic-python-agent {major}.{minor} knows one API URL only"))
+        }
+        (ApiUrlList::Auto, None) => Some(
+            "no installed ironic-python-agent was found, so it is not known to take a list of API URLs"
+                .to_owned(),
+        ),
+    }
 }
 
 fn package_directories(prefix: &Path) -> Vec<PathBuf> {

@@ -10,9 +10,9 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request};
 use tokio::time::Instant;
 
-use crate::api_url::ApiUrl;
 use crate::params::{ApiVersion, IronicParameters};
-use crate::secret::Secret;
+use callback_url::ApiUrl;
+use text::Secret;
 
 use super::connect::{Connection, Connector, Stream};
 use super::error::{IronicError, Peer, Refusal};

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::api_url::{ApiUrl, Scheme};
 use crate::params::IronicParameters;
+use callback_url::{ApiUrl, Scheme};
 
 use super::error::{IronicError, Peer, Phase};
 use super::tls;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::api_url::{ApiUrl, Host};
 use crate::params::ApiVersion;
+use callback_url::{ApiUrl, Host};
 
 use super::results::{HeartbeatResult, LookupResult};
 use super::version::version_text;
@@ -202,6 +202,12 @@ pub enum IronicError {
         /// How long.
         after: Duration,
     },
+    /// No whole exchange within the time that its sender had.
+    #[error("Ironic did not answer within {after:?}")]
+    Late {
+        /// How long.
+        after: Duration,
+    },
     /// What came back is not HTTP/1.1, or its head is too large.
     #[error("{peer} did not answer with HTTP: {problem}")]
     NotHttp {
@@ -256,7 +262,7 @@ impl IronicError {
                 LookupResult::ConnectError
             }
             Self::TlsFile { .. } | Self::TlsConfig { .. } | Self::Tls { .. } => LookupResult::TlsError,
-            Self::Timeout { .. } => LookupResult::Timeout,
+            Self::Timeout { .. } | Self::Late { .. } => LookupResult::Timeout,
             Self::NotHttp { .. } | Self::InvalidResponse { .. } => LookupResult::InvalidResponse,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => LookupResult::ClientError,
             Self::Refused { refusal, .. } => refusal.lookup_result(),
@@ -270,7 +276,7 @@ impl IronicError {
                 HeartbeatResult::ConnectError
             }
             Self::TlsFile { .. } | Self::TlsConfig { .. } | Self::Tls { .. } => HeartbeatResult::TlsError,
-            Self::Timeout { .. } => HeartbeatResult::Timeout,
+            Self::Timeout { .. } | Self::Late { .. } => HeartbeatResult::Timeout,
             Self::NotHttp { .. } | Self::InvalidResponse { .. } => HeartbeatResult::ServerError,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => HeartbeatResult::ClientError,
             Self::Refused { refusal, .. } => refusal.heartbeat_result(),
@@ -301,7 +307,10 @@ impl IronicError {
     /// taken the token.
     pub fn may_have_been_served(&self) -> bool {
         match self {
-            Self::ConnectionLost { .. } | Self::InvalidResponse { .. } | Self::NotHttp { .. } => true,
+            Self::ConnectionLost { .. }
+            | Self::InvalidResponse { .. }
+            | Self::NotHttp { .. }
+            | Self::Late { .. } => true,
             Self::Timeout { phase, .. } => matches!(phase, Phase::Response | Phase::Body),
             _ => false,
         }

@@ -13,12 +13,12 @@ use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use crate::api_url::ApiUrl;
+use callback_url::ApiUrl;
 
 use super::connect::{Connector, Stream, rustls_error};
 use super::error::{IronicError, Peer, Phase};
-use super::redact::foreign_text;
 use super::tls;
+use text::foreign_text;
 
 /// The most that is read of an answer's body: a lookup of a large node has some 100 KiB.
 const BODY_BYTES: usize = 1 << 20;

@@ -3,11 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::secret::Secret;
+use text::Secret;
 
 use super::error::{IronicError, Peer, Refusal};
 use super::exchange::Reply;
-use super::redact::foreign_text;
+use text::foreign_text;
 
 /// The text for people in an error body; the body itself where it is not Ironic's; `None` for an empty one.
 pub fn error_text(body: &[u8]) -> Option<String> {

@@ -1,38 +1,29 @@
 //! The heartbeat: we are alive, and this is where the conductor reaches the agent.
 
 use serde::Serialize;
+use text::labels;
 use zeroize::Zeroizing;
 
 use crate::params::ApiVersion;
-use crate::secret::Secret;
+use text::Secret;
 
 use super::error::IronicError;
 use super::lookup::is_uuid;
-use super::redact::foreign_text;
 use super::version;
+use text::foreign_text;
 
 /// Room for a body with a certificate: one that has to grow leaves a piece of the token behind.
 const BODY_BYTES: usize = 16 * 1024;
 
-/// `agent_status` (`AGENT_VALID_STATES`, ironic/api/controllers/v1/ramdisk.py).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentStatus {
-    /// The deployment began.
-    Start,
-    /// It is done.
-    End,
-    /// It failed.
-    Error,
-}
-
-impl AgentStatus {
-    /// As it stands in the request.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::End => "end",
-            Self::Error => "error",
-        }
+labels! {
+    /// `agent_status` (`AGENT_VALID_STATES`, ironic/api/controllers/v1/ramdisk.py).
+    pub enum AgentStatus {
+        /// The deployment began.
+        Start = "start",
+        /// It is done.
+        End = "end",
+        /// It failed.
+        Error = "error",
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::secret::{MASK, Secret};
+use text::MASK;
+use text::Secret;
 
 use super::error::IronicError;
-use super::redact::foreign_text;
 use super::results::LookupResult;
+use text::foreign_text;
 
 /// Bounds of `config.heartbeat_timeout` in seconds; what lies outside is moved to the bound, since a refused answer
 /// would lose the token that came with it.

@@ -7,7 +7,7 @@
 //!    it reached, `exchange` sends the request and reads a bounded answer.
 //! 3. [`fault`] reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
 //!
-//! [`schedule`] (pure) says when to send the next one, [`mod@redact`] makes foreign text fit to be shown.
+//! [`schedule`] (pure) says when to send the next one.
 
 pub mod client;
 mod clock;
@@ -17,7 +17,6 @@ mod exchange;
 pub mod fault;
 pub mod heartbeat;
 pub mod lookup;
-pub mod redact;
 pub mod results;
 pub mod schedule;
 pub mod tls;
@@ -30,5 +29,4 @@ pub use error::{IronicError, Peer, Phase, Refusal};
 pub(crate) use exchange::get;
 pub use heartbeat::{AgentStatus, Heartbeat};
 pub use lookup::{LookupQuery, LookupReply};
-pub use redact::{foreign_text, is_direction_or_separator, redact};
 pub use results::{HeartbeatResult, LookupResult};

@@ -1,82 +1,62 @@
 //! The metric labels of lookups and heartbeats: closed sets, whatever Ironic or the network answers.
 
-macro_rules! labels {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident => $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The label.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
-            }
-        }
-    };
-}
+use text::labels;
 
 labels! {
     /// What became of a lookup: label `result` of `ipa_sidecar_lookup_attempts_total`.
-    LookupResult {
+    pub enum LookupResult {
         /// Found, with a token or on an API without tokens.
-        Ok => "ok",
+        Ok = "ok",
         /// Found, but the token was given to somebody before (or handed out by the operator).
-        MaskedToken => "masked_token",
+        MaskedToken = "masked_token",
         /// Answered by our guard, not by Ironic.
-        Held => "held",
+        Held = "held",
         /// 404: node unknown, or in a state that allows no lookup.
-        NotFound => "not_found",
+        NotFound = "not_found",
         /// 409: the node is locked.
-        Conflict => "conflict",
+        Conflict = "conflict",
         /// Any other 3xx or 4xx, or a request that could not be made for this server.
-        ClientError => "client_error",
+        ClientError = "client_error",
         /// 5xx.
-        ServerError => "server_error",
+        ServerError = "server_error",
         /// No answer in time.
-        Timeout => "timeout",
+        Timeout = "timeout",
         /// No connection, or lost before the answer.
-        ConnectError => "connect_error",
+        ConnectError = "connect_error",
         /// Connected, but no TLS.
-        TlsError => "tls_error",
+        TlsError = "tls_error",
         /// An answer that makes no sense.
-        InvalidResponse => "invalid_response",
+        InvalidResponse = "invalid_response",
     }
 }
 
 labels! {
     /// What became of a heartbeat: label `result` of `ipa_sidecar_heartbeats_total`.
-    HeartbeatResult {
+    pub enum HeartbeatResult {
         /// 202. Not proof that Ironic recorded it.
-        Accepted => "accepted",
+        Accepted = "accepted",
         /// Answered by our guard, not by Ironic.
-        Held => "held",
+        Held = "held",
         /// 400: Ironic holds another callback URL or certificate for this node.
-        PinnedRefused => "pinned_refused",
+        PinnedRefused = "pinned_refused",
         /// 400: token missing or wrong.
-        TokenRefused => "token_refused",
+        TokenRefused = "token_refused",
         /// 400: Ironic wants an https callback URL.
-        TlsRequired => "tls_required",
+        TlsRequired = "tls_required",
         /// 404: node unknown.
-        NotFound => "not_found",
+        NotFound = "not_found",
         /// 409: the node is locked.
-        Conflict => "conflict",
+        Conflict = "conflict",
         /// Any other 3xx or 4xx, or a request that could not be made for this server.
-        ClientError => "client_error",
+        ClientError = "client_error",
         /// 5xx, or an answer that makes no sense.
-        ServerError => "server_error",
+        ServerError = "server_error",
         /// No answer in time.
-        Timeout => "timeout",
+        Timeout = "timeout",
         /// No connection, or lost before the answer.
-        ConnectError => "connect_error",
+        ConnectError = "connect_error",
         /// Connected, but no TLS.
-        TlsError => "tls_error",
+        TlsError = "tls_error",
     }
 }
 

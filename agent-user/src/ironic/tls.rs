@@ -12,13 +12,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore};
 
-use crate::api_url::Host;
 use crate::params::IronicParameters;
+use callback_url::Host;
 
 use super::clock::utc;
 use super::error::IronicError;
-use super::redact::foreign_text;
 use super::verifier::{AnyServer, PinnedOrWebPki, is_ca_as_end_entity};
+use text::foreign_text;
 
 /// No PEM file of certificates is longer; the largest system stores have some 250 KiB.
 const PEM_BYTES: u64 = 4 << 20;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::params::ApiVersion;
 
-use super::redact::foreign_text;
+use text::foreign_text;
 
 const fn v1(minor: u16) -> ApiVersion {
     ApiVersion { major: 1, minor }

@@ -14,8 +14,12 @@ use std::path::Path;
 use super::files;
 use super::ipa_config;
 use super::layers::Given;
-use super::problem::{Problem, ProblemKind, Source, printable};
-use crate::ipa::dropin::FILE_NAME as OUR_DROPIN; // Never read as if it were the operator's.
+use super::problem::{Problem, ProblemKind, Source};
+use text::printable;
+
+/// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
+/// wins (oslo.config). It is never read as if it were the operator's.
+pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
 
 /// The parameter that problems of whole files are told under.
 const NAME: &str = "ipa.config-dir";
@@ -56,9 +60,9 @@ pub(super) fn read(
 ) -> BTreeMap<String, Given> {
     let mut plain = read_directory(&etc.join("ironic-python-agent"), problems);
     let mut drop_ins = read_directory(config_dir, problems);
-    drop_ins.remove(OsStr::new(OUR_DROPIN));
+    drop_ins.remove(OsStr::new(DROPIN_NAME));
     for file in medium {
-        if file.directory == Directory::DropIns && file.name == OUR_DROPIN {
+        if file.directory == Directory::DropIns && file.name == DROPIN_NAME {
             problems.push(overwrites_ours(&file.place));
             continue;
         }
@@ -76,7 +80,7 @@ pub(super) fn read(
     }
     for (name, found) in drop_ins {
         let names = take(&found, &mut options, problems);
-        if name.as_bytes() > OUR_DROPIN.as_bytes() {
+        if name.as_bytes() > DROPIN_NAME.as_bytes() {
             problems.extend(beats_ours(&found.place, &names, &options));
         }
     }
@@ -160,7 +164,7 @@ fn beats_ours(place: &str, names: &[String], options: &BTreeMap<String, Given>) 
         value: printable(options.get(*option).map_or("", |given| &given.text)),
         source: Source::IpaConfig,
         detail: format!("{place}: {option}"),
-        wanted: format!("this file sorts after {OUR_DROPIN}, so IPA takes its {option} and not ours"),
+        wanted: format!("this file sorts after {DROPIN_NAME}, so IPA takes its {option} and not ours"),
     })
     .collect()
 }
@@ -169,7 +173,7 @@ fn overwrites_ours(place: &str) -> Problem {
     Problem {
         kind: ProblemKind::Conflict,
         name: NAME.to_owned(),
-        value: OUR_DROPIN.to_owned(),
+        value: DROPIN_NAME.to_owned(),
         source: Source::IpaConfig,
         detail: place.to_owned(),
         wanted: "IPA copies this file over ours when it starts, and then does not see what we wrote"

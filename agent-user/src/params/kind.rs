@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::types::{ApiVersion, Parameters};
 use super::value::{self, Wanted};
-use crate::api_url::{ApiUrl, Host, Scheme};
-use crate::secret::{MASK, Secret};
+use callback_url::{ApiUrl, Host, Scheme};
+use text::MASK;
+use text::Secret;
 
 /// The field that takes the value.
 type Field<T> = fn(&mut Parameters) -> &mut T;

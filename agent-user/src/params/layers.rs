@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::kind::Rejected;
-use super::problem::{ParamsError, Problem, ProblemKind, Source, printable};
+use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::spec::{Givers, Parameter, TABLE};
 use super::types::Parameters;
-use crate::secret::MASK;
+use text::MASK;
+use text::printable;
 
 /// A value as it stands in a layer. No `Debug`: it may be the agent token.
 #[derive(Clone)]

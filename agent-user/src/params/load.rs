@@ -9,11 +9,13 @@ use clap::ArgMatches;
 use serde_json::Value;
 
 use super::layers::{Entry, Given, Layer, Merged, merge};
-use super::problem::{ParamsError, Problem, ProblemKind, Source, printable};
+use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
 use super::types::Parameters;
 use super::{cmdline, files, flags, ipa_files, own_file, value, vmedia};
-use crate::secret::{MASK, Secret};
+use text::MASK;
+use text::Secret;
+use text::printable;
 
 /// How long a virtual medium may take to appear.
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);

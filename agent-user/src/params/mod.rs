@@ -20,7 +20,8 @@ mod value;
 pub mod vmedia;
 
 pub use flags::{flags, mode_flag};
+pub use ipa_files::DROPIN_NAME;
 pub use layers::Entry;
 pub use load::{Loaded, Places, load, load_from, load_with_medium};
-pub use problem::{ParamsError, Problem, ProblemKind, Source, printable};
+pub use problem::{ParamsError, Problem, ProblemKind, Source};
 pub use types::*;

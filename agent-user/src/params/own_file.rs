@@ -8,8 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::kind::Kind;
 use super::layers::Given;
-use super::problem::{ParamsError, printable};
+use super::problem::ParamsError;
 use super::spec::{Givers, Parameter, TABLE};
+use text::printable;
 
 /// Reads the text of the file; `path` is only named.
 pub(super) fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Given>, ParamsError> {

@@ -1,6 +1,7 @@
 //! What is said about a value: where it came from, why it is no use, what would be right.
 
 use std::fmt;
+use text::labels;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -24,56 +25,43 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// A layer that parameters come from, highest precedence first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// A flag of ours.
-    Flag,
-    /// An `IPA_SIDECAR_` variable.
-    Environment,
-    /// Our own configuration file.
-    File,
-    /// IPA's configuration files, also those on a virtual medium that IPA copies when it starts.
-    IpaConfig,
-    /// `parameters.txt` on a virtual medium.
-    Vmedia,
-    /// The kernel command line.
-    Cmdline,
-    /// Built in.
-    Default,
+labels! {
+    /// A layer that parameters come from, highest precedence first.
+    pub enum Source {
+        /// A flag of ours.
+        Flag = "flag",
+        /// An `IPA_SIDECAR_` variable.
+        Environment = "environment",
+        /// Our own configuration file.
+        File = "file",
+        /// IPA's configuration files, also those on a virtual medium that IPA copies when it starts.
+        IpaConfig = "ipa-config",
+        /// `parameters.txt` on a virtual medium.
+        Vmedia = "vmedia",
+        /// The kernel command line.
+        Cmdline = "cmdline",
+        /// Built in.
+        Default = "default",
+    }
 }
 
 impl Source {
-    /// The name in `params --json`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::File => "file",
-            Self::IpaConfig => "ipa-config",
-            Self::Vmedia => "vmedia",
-            Self::Cmdline => "cmdline",
-            Self::Default => "default",
-        }
-    }
-
     /// Whether the operator of this daemon wrote it: then a bad value is an error, not only a problem.
     pub fn is_own(self) -> bool {
         matches!(self, Self::Flag | Self::Environment | Self::File)
     }
 }
 
-/// What a problem means for the values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProblemKind {
-    /// The value is no use and was passed over.
-    Unusable,
-    /// A file or medium could not be read, wholly or in part.
-    Unreadable,
-    /// The value is used by IPA in the place of what we write for it.
-    Conflict,
+labels! {
+    /// What a problem means for the values.
+    pub enum ProblemKind {
+        /// The value is no use and was passed over.
+        Unusable = "unusable",
+        /// A file or medium could not be read, wholly or in part.
+        Unreadable = "unreadable",
+        /// The value is used by IPA in the place of what we write for it.
+        Conflict = "conflict",
+    }
 }
 
 /// Something wrong in a layer that others wrote. The daemon runs all the same.

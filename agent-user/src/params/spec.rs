@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::kind::Kind;
-use super::types::{ApiUrlList, FamilyChoice, LogFormat, Mode, ProbeChoice};
+use super::types::{ApiUrlList, FamilyChoice, LogFormat, Mode, Parameters, ProbeChoice};
 use super::value;
 
 /// What every variable of ours begins with.
@@ -86,6 +86,9 @@ const WEB: &str = "Web";
 const LOG: &str = "Log";
 const SOURCES: &str = "Where parameters come from";
 
+/// The port of ironic-python-agent (`listen_port`, `advertise_port` in ironic_python_agent/config.py).
+const AGENT_PORT: &str = "9999";
+
 const AT_LEAST_1_MS: Duration = Duration::from_millis(1);
 /// Below this our lookups would be a storm.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
@@ -99,10 +102,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "MODE",
         default: Some("observe"),
         givers: Givers::OwnRunOnly,
-        kind: Kind::Choice(&["observe", "configure", "guard", "agent"], |p, place| {
-            p.mode = *Mode::ALL.get(place)?;
-            Some(())
-        }),
+        kind: Kind::Choice(&Mode::NAMES, |p, place| Some(p.mode = *Mode::ALL.get(place)?)),
         ..PLAIN
     },
     Parameter {
@@ -230,7 +230,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "PORT",
         ipa_option: Some("advertise_port"),
         kernel_names: &["ipa-advertise-port"],
-        default: Some("9999"),
+        default: Some(AGENT_PORT),
         kind: Kind::Port(|p| &mut p.advertise.port),
         ..PLAIN
     },
@@ -261,10 +261,8 @@ pub static TABLE: &[Parameter] = &[
         help: "Family of the address: auto, inet or inet6",
         value_name: "FAMILY",
         default: Some("auto"),
-        kind: Kind::Choice(&["auto", "inet", "inet6"], |p, place| {
-            let all = [FamilyChoice::Auto, FamilyChoice::Inet, FamilyChoice::Inet6];
-            p.advertise.family = *all.get(place)?;
-            Some(())
+        kind: Kind::Choice(&FamilyChoice::NAMES, |p, place| {
+            Some(p.advertise.family = *FamilyChoice::ALL.get(place)?)
         }),
         ..PLAIN
     },
@@ -322,10 +320,8 @@ pub static TABLE: &[Parameter] = &[
         help: "Whether IPA is given a list of API URLs: auto (where it understands lists), always or never",
         value_name: "WHEN",
         default: Some("auto"),
-        kind: Kind::Choice(&["auto", "always", "never"], |p, place| {
-            let all = [ApiUrlList::Auto, ApiUrlList::Always, ApiUrlList::Never];
-            p.ipa.api_url_list = *all.get(place)?;
-            Some(())
+        kind: Kind::Choice(&ApiUrlList::NAMES, |p, place| {
+            Some(p.ipa.api_url_list = *ApiUrlList::ALL.get(place)?)
         }),
         ..PLAIN
     },
@@ -346,7 +342,7 @@ pub static TABLE: &[Parameter] = &[
         help: "IPA's port; read to compare",
         ipa_option: Some("listen_port"),
         kernel_names: &["ipa-listen-port"],
-        default: Some("9999"),
+        default: Some(AGENT_PORT),
         givers: Givers::Foreign,
         kind: Kind::Port(|p| &mut p.ipa_settings.listen_port),
         ..PLAIN
@@ -404,10 +400,8 @@ pub static TABLE: &[Parameter] = &[
         help: "The eBPF probe of failed connects: auto, on or off",
         value_name: "WHEN",
         default: Some("auto"),
-        kind: Kind::Choice(&["auto", "on", "off"], |p, place| {
-            let all = [ProbeChoice::Auto, ProbeChoice::On, ProbeChoice::Off];
-            p.probe_connect = *all.get(place)?;
-            Some(())
+        kind: Kind::Choice(&ProbeChoice::NAMES, |p, place| {
+            Some(p.probe_connect = *ProbeChoice::ALL.get(place)?)
         }),
         ..PLAIN
     },
@@ -442,10 +436,7 @@ pub static TABLE: &[Parameter] = &[
         help: "Look of log lines: text or json",
         value_name: "FORMAT",
         default: Some("text"),
-        kind: Kind::Choice(&["text", "json"], |p, place| {
-            p.log_format = *[LogFormat::Text, LogFormat::Json].get(place)?;
-            Some(())
-        }),
+        kind: Kind::Choice(&LogFormat::NAMES, |p, place| Some(p.log_format = *LogFormat::ALL.get(place)?)),
         ..PLAIN
     },
     Parameter {
@@ -476,12 +467,24 @@ pub static TABLE: &[Parameter] = &[
     },
 ];
 
+impl Default for Parameters {
+    /// The defaults of the table, as if no layer said anything.
+    fn default() -> Self {
+        let mut parameters = Self::unset();
+        for row in TABLE {
+            if let Some(default) = row.default {
+                row.kind.read(default, false, &mut parameters);
+            }
+        }
+        parameters
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::params::Parameters;
 
     #[test]
     fn names_are_unique_in_every_layer() {
@@ -499,41 +502,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_of_the_table_are_those_of_the_type() {
-        let mut read = Parameters::default();
-        // Away from the defaults, so that each row has to bring its field back.
-        for (name, other) in [
-            ("mode", "agent"),
-            ("ironic.insecure", "true"),
-            ("ironic.request-timeout", "7"),
-            ("ironic.api-version", "1.1"),
-            ("advertise.port", "7"),
-            ("advertise.protocol", "https"),
-            ("advertise.family", "inet6"),
-            ("advertise.wait", "7"),
-            ("lookup.timeout", "7"),
-            ("lookup.interval", "7"),
-            ("ipa.config-dir", "/x"),
-            ("ipa.api-url-list", "never"),
-            ("ipa.listen-host", "h"),
-            ("ipa.listen-port", "7"),
-            ("ipa.ip-lookup-attempts", "7"),
-            ("ipa.ip-lookup-sleep", "7"),
-            ("guard.listen-address", "[::1]:7"),
-            ("guard.stand-in", "true"),
-            ("agent.without-listener", "true"),
-            ("probe.connect", "on"),
-            ("log.level", "warn"),
-            ("log.format", "json"),
-            ("cmdline.path", "/x"),
-            ("vmedia", "false"),
-        ] {
-            let row = TABLE.iter().find(|row| row.name == name).unwrap();
-            assert!(row.kind.read(other, false, &mut read).value.is_some(), "{name}");
-            let default = row.default.unwrap_or_else(|| panic!("{name} has no default"));
-            assert_ne!(format!("{read:?}"), format!("{:?}", Parameters::default()), "{name}");
-            assert!(row.kind.read(default, false, &mut read).value.is_some(), "{name}");
-            assert_eq!(format!("{read:?}"), format!("{:?}", Parameters::default()), "{name}");
+    fn every_default_can_be_read() {
+        for row in TABLE {
+            let mut parameters = Parameters::unset();
+            if let Some(default) = row.default {
+                assert!(row.kind.read(default, false, &mut parameters).value.is_some(), "{}", row.name);
+            }
         }
     }
 }

@@ -1,85 +1,71 @@
 //! The parameters as the rest of the daemon sees them: typed, with the layers already merged.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use text::labels;
 
-use crate::api_url::{ApiUrl, Host, Scheme};
-use crate::secret::Secret;
+use callback_url::{ApiUrl, Host, Scheme};
+use text::Secret;
 
-/// Which family the advertise address may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FamilyChoice {
-    /// Either; the order of RFC 6724 decides.
-    #[default]
-    Auto,
-    /// IPv4 only.
-    Inet,
-    /// IPv6 only.
-    Inet6,
-}
-
-/// How much the daemon touches (see the README's table of modes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// Watches and reports, writes nothing.
-    #[default]
-    Observe,
-    /// Writes IPA's configuration drop-in.
-    Configure,
-    /// Drop-in and loopback guard.
-    Guard,
-    /// Speaks to Ironic itself, in the place of IPA.
-    Agent,
-}
-
-impl Mode {
-    /// Every mode, in the order of the README.
-    pub const ALL: [Self; 4] = [Self::Observe, Self::Configure, Self::Guard, Self::Agent];
-
-    /// The name on the command line and in the metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Configure => "configure",
-            Self::Guard => "guard",
-            Self::Agent => "agent",
-        }
+labels! {
+    /// Which family the advertise address may have.
+    pub enum FamilyChoice {
+        /// Either; the order of RFC 6724 decides.
+        Auto = "auto",
+        /// IPv4 only.
+        Inet = "inet",
+        /// IPv6 only.
+        Inet6 = "inet6",
     }
 }
 
-/// Whether IPA is given a list of API URLs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ApiUrlList {
-    /// Where the installed IPA understands lists (9.11 and newer).
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+labels! {
+    /// How much the daemon touches (see the README's table of modes).
+    pub enum Mode {
+        /// Watches and reports, writes nothing.
+        Observe = "observe",
+        /// Writes IPA's configuration drop-in.
+        Configure = "configure",
+        /// Drop-in and loopback guard.
+        Guard = "guard",
+        /// Speaks to Ironic itself, in the place of IPA.
+        Agent = "agent",
+    }
 }
 
-/// Whether the eBPF probe of connects is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProbeChoice {
-    /// Where the kernel allows it.
-    #[default]
-    Auto,
-    /// Wanted: readiness says so where it cannot be had.
-    On,
-    /// Not wanted.
-    Off,
+labels! {
+    /// Whether IPA is given a list of API URLs.
+    pub enum ApiUrlList {
+        /// Where the installed IPA understands lists (9.11 and newer).
+        Auto = "auto",
+        /// Always.
+        Always = "always",
+        /// Never.
+        Never = "never",
+    }
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
+labels! {
+    /// Whether the eBPF probe of connects is wanted.
+    pub enum ProbeChoice {
+        /// Where the kernel allows it.
+        Auto = "auto",
+        /// Wanted: readiness says so where it cannot be had.
+        On = "on",
+        /// Not wanted.
+        Off = "off",
+    }
+}
+
+labels! {
+    /// How log lines look.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
 }
 
 /// An API version of Ironic, like 1.62.
@@ -221,49 +207,44 @@ pub struct Parameters {
     pub sources: SourceParameters,
 }
 
-impl Default for Parameters {
-    /// The built-in defaults, as if no layer said anything. A test keeps them equal to the table's.
-    fn default() -> Self {
+impl Parameters {
+    /// Nothing is set yet: the defaults stand in the table of parameters.
+    pub(super) fn unset() -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self {
-            mode: Mode::default(),
+            mode: Mode::Observe,
             web_listen_address: None,
             web_config_file: None,
-            ironic: IronicParameters {
-                request_timeout: Duration::from_secs(30),
-                ..IronicParameters::default()
-            },
+            ironic: IronicParameters::default(),
             advertise: AdvertiseParameters {
                 host: None,
-                port: 9999,
+                port: 0,
                 protocol: Scheme::Http,
                 interface: None,
-                family: FamilyChoice::default(),
-                wait: Duration::from_secs(300),
+                family: FamilyChoice::Auto,
+                wait: Duration::ZERO,
             },
-            lookup: LookupParameters { timeout: Duration::from_secs(600), interval: Duration::from_secs(1) },
+            lookup: LookupParameters { timeout: Duration::ZERO, interval: Duration::ZERO },
             ipa: IpaParameters {
-                config_dir: PathBuf::from("/etc/ironic-python-agent.d"),
+                config_dir: PathBuf::new(),
                 restart_unit: None,
-                api_url_list: ApiUrlList::default(),
+                api_url_list: ApiUrlList::Auto,
             },
-            guard: GuardParameters {
-                listen_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 6385)),
-                stand_in: false,
-            },
+            guard: GuardParameters { listen_address: nowhere, stand_in: false },
             agent_without_listener: false,
-            probe_connect: ProbeChoice::default(),
-            log_level: "info".to_owned(),
-            log_format: LogFormat::default(),
+            probe_connect: ProbeChoice::Auto,
+            log_level: String::new(),
+            log_format: LogFormat::Text,
             ipa_settings: IpaSettings {
-                listen_host: Host::Ip(Ipv6Addr::UNSPECIFIED.into()),
-                listen_port: 9999,
-                ip_lookup_attempts: 6,
-                ip_lookup_sleep: Duration::from_secs(10),
+                listen_host: Host::Ip(nowhere.ip()),
+                listen_port: 0,
+                ip_lookup_attempts: 0,
+                ip_lookup_sleep: Duration::ZERO,
             },
             sources: SourceParameters {
                 config_file: None,
-                cmdline_path: PathBuf::from("/proc/cmdline"),
-                vmedia: true,
+                cmdline_path: PathBuf::new(),
+                vmedia: false,
                 agent_token_file: None,
             },
         }

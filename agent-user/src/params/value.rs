@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing_subscriber::filter::Targets;
 
-use crate::api_url::{ApiUrl, Host, Scheme};
 use crate::params::ApiVersion;
+use callback_url::{ApiUrl, Host, Scheme};
 
 /// What would be right, in words that go behind "wanted".
 pub(super) type Wanted = Cow<'static, str>;
@@ -149,7 +149,7 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
     };
     let scheme = before.split_once("//").map_or("", |(scheme, _)| scheme);
     let slashes = if scheme.is_empty() { "" } else { "//" };
-    Cow::Owned(format!("{scheme}{slashes}{}@{behind}", crate::secret::MASK))
+    Cow::Owned(format!("{scheme}{slashes}{}@{behind}", text::MASK))
 }
 
 /// The name of a network device as the kernel allows it (`dev_valid_name` in net/core/dev.c).

@@ -1,22 +1,24 @@
 //! The conductor's call-back: the only proof that the advertised address was right.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Instant;
 
+use tokio::sync::watch;
+
+use super::state::ProbesState;
 use crate::metrics::Metrics;
-use crate::status::Status;
+use crate::recent::Moment;
 
 /// Counts connections to the advertised port that come from outside.
 #[derive(Debug, Clone)]
 pub struct Callbacks {
     metrics: Metrics,
-    status: Status,
+    state: watch::Sender<ProbesState>,
 }
 
 impl Callbacks {
     /// Nothing has come yet.
-    pub fn new(metrics: Metrics, status: Status) -> Self {
-        Self { metrics, status }
+    pub fn new(metrics: Metrics, state: watch::Sender<ProbesState>) -> Self {
+        Self { metrics, state }
     }
 
     /// One was established.
@@ -24,11 +26,12 @@ impl Callbacks {
         if !is_from_outside(local, peer) {
             return;
         }
-        let first = self.metrics.callback_connection();
-        self.status.update(|status| {
-            let callback = &mut status.probes.callback;
+        self.metrics.callback_connection();
+        let mut first = false;
+        self.state.send_modify(|ProbesState { callback, .. }| {
+            first = callback.connections == 0;
             callback.connections += 1;
-            callback.last = Some((Instant::now(), peer));
+            (callback.last_connection, callback.last_connection_peer) = (Some(Moment::now()), Some(peer));
         });
         if first {
             tracing::info!(%peer, %local, "the first connection from outside has reached the advertised port");
@@ -42,12 +45,12 @@ impl Callbacks {
         if !is_from_outside(local, peer) {
             return;
         }
-        self.metrics.callback_refused.inc();
-        let first = self.status.snapshot().probes.callback.last_refused.is_none();
-        self.status.update(|status| {
-            let callback = &mut status.probes.callback;
+        self.metrics.callback_refused();
+        let mut first = false;
+        self.state.send_modify(|ProbesState { callback, .. }| {
+            first = callback.refused == 0;
             callback.refused += 1;
-            callback.last_refused = Some((Instant::now(), peer));
+            (callback.last_refused, callback.last_refused_peer) = (Some(Moment::now()), Some(peer));
         });
         if first {
             tracing::warn!(%peer, %local, "a connection from outside to the advertised port was refused: nothing listens");
@@ -69,26 +72,25 @@ pub(super) fn is_here(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Mode;
 
     #[test]
     fn only_other_machines_count() {
         let metrics = Metrics::new().unwrap();
-        let status = Status::new(Mode::Observe, Mode::Observe, None, Vec::new());
-        let callbacks = Callbacks::new(metrics.clone(), status.clone());
+        let (state, seen) = watch::channel(ProbesState::default());
+        let callbacks = Callbacks::new(metrics.clone(), state);
         let local = "192.0.2.1:9999".parse().unwrap();
         for peer in ["127.0.0.1:5000", "[::1]:5000", "192.0.2.1:5000"] {
             callbacks.established(local, peer.parse().unwrap());
             callbacks.refused(local, peer.parse().unwrap());
         }
-        assert_eq!(status.snapshot().probes.callback.last, None);
+        assert_eq!(seen.borrow().callback.last_connection, None);
         let outside = "192.0.2.7:5000".parse().unwrap(); // RFC 5737: assigned nowhere.
         callbacks.established(local, outside);
         callbacks.refused(local, outside);
         callbacks.refused(local, outside);
-        let seen = status.snapshot().probes.callback;
+        let seen = seen.borrow().callback.clone();
         assert_eq!((seen.connections, seen.refused), (1, 2));
-        assert_eq!(seen.last.map(|(_, peer)| peer), Some(outside));
+        assert_eq!(seen.last_connection_peer, Some(outside));
         let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
         assert!(text.contains("ipa_sidecar_callback_connections_total 1\n"), "{text}");
         assert!(text.contains("ipa_sidecar_callback_refused_total 2\n"), "{text}");

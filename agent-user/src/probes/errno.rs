@@ -1,36 +1,11 @@
 //! The errors of connects by name: the label `errno` of `connect_failures_total`.
 
 use agent_ebpf::{Event, sureness};
-
-/// Names from include/uapi/asm-generic/errno-base.h and errno.h; those that connect(2) and tcp(7) can end with.
-const NAMES: [(u32, &str); 22] = [
-    (1, "EPERM"),
-    (11, "EAGAIN"),
-    (12, "ENOMEM"),
-    (13, "EACCES"),
-    (19, "ENODEV"),
-    (22, "EINVAL"),
-    (32, "EPIPE"),
-    (71, "EPROTO"),
-    (92, "ENOPROTOOPT"),
-    (97, "EAFNOSUPPORT"),
-    (98, "EADDRINUSE"),
-    (99, "EADDRNOTAVAIL"),
-    (100, "ENETDOWN"),
-    (101, "ENETUNREACH"),
-    (103, "ECONNABORTED"),
-    (104, "ECONNRESET"),
-    (105, "ENOBUFS"),
-    (110, "ETIMEDOUT"),
-    (111, "ECONNREFUSED"),
-    (112, "EHOSTDOWN"),
-    (113, "EHOSTUNREACH"),
-    (126, "ENOKEY"),
-];
+use fib::{ERRNO_NAMES, Errno};
 
 /// Every value of the label.
 pub fn labels() -> impl Iterator<Item = &'static str> {
-    NAMES.iter().map(|(_, name)| *name).chain(["abandoned", "other", "unknown"])
+    ERRNO_NAMES.into_iter().map(|(_, name)| name).chain(["abandoned", "other", "unknown"])
 }
 
 /// The name; `abandoned` where the caller gave up, `unknown` where no source told, `other` for what is not named here.
@@ -38,9 +13,7 @@ pub fn label(event: &Event) -> &'static str {
     match (event.sureness, event.errno) {
         (sureness::ABANDONED, _) => "abandoned",
         (_, 0) => "unknown",
-        (_, errno) => {
-            NAMES.iter().find_map(|(number, name)| (*number == errno).then_some(*name)).unwrap_or("other")
-        }
+        (_, errno) => i32::try_from(errno).ok().and_then(|errno| Errno(errno).name()).unwrap_or("other"),
     }
 }
 

@@ -20,16 +20,17 @@ pub mod poll;
 pub mod privileges;
 pub mod record;
 pub mod report;
+mod state;
 pub mod tracefs;
 
 pub use report::{Probe, Reason, Report, Unavailable};
+pub use state::{CallbackState, ConnectFailure, ProbesState, Target};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 use crate::params::{Parameters, ProbeChoice};
-use crate::status::Status;
 use crate::watch::ResolvedTarget;
 
 use callbacks::Callbacks;
@@ -77,36 +78,43 @@ impl Probes {
         &self.report
     }
 
-    /// Says how it went, and starts what follows the events.
+    /// Logs how it went, and starts what follows the events. What is seen appears in `state`.
     pub fn start(
         self,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
         metrics: &Metrics,
-        status: &Status,
+        state: watch::Sender<ProbesState>,
         tasks: &mut JoinSet<()>,
     ) {
         tell(&self.report);
-        metrics.show_probes(&self.report);
-        let source = if self.report.attached(Probe::Callback) {
-            "ebpf"
-        } else {
-            tasks.spawn(poll::follow(self.port, Callbacks::new(metrics.clone(), status.clone())));
-            "sock_diag"
-        };
-        let report = self.report.clone();
-        status.update(|status| {
-            status.probes.report = report;
-            status.probes.callback.source = source;
+        self.count(metrics);
+        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let ebpf = self.report.attached(Probe::Callback);
+        state.send_modify(|state| {
+            state.report = self.report.clone();
+            state.callback.source = if ebpf { "ebpf" } else { "sock_diag" };
         });
+        if !ebpf {
+            tasks.spawn(poll::follow(self.port, callbacks.clone()));
+        }
         #[cfg(feature = "ebpf")]
         if let Some(attached) = self.attached {
-            let errors_are_reported = self.report.attached(Probe::ErrorReport);
-            let recorder =
-                record::Recorder::new(errors_are_reported, targets, metrics.clone(), status.clone());
+            let join = join::Join::new(self.report.attached(Probe::ErrorReport));
+            let recorder = record::Recorder::new(join, targets, callbacks, metrics.clone(), state);
             tasks.spawn(drain::Drain::new(attached, recorder).run());
         }
         #[cfg(not(feature = "ebpf"))]
         drop(targets);
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        for (probe, outcome) in &self.report.probes {
+            let missing = outcome.as_ref().err().map(|missing| missing.reason.as_str());
+            metrics.show_probe(probe.as_str(), missing);
+        }
+        if self.report.attached(Probe::Connect) {
+            metrics.begin_connect_failures(Target::Ironic.as_str());
+        }
     }
 }
 

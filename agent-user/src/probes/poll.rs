@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::callbacks::Callbacks;
-use crate::rtnl::{RtnlError, connections};
+use fib::{RtnlError, connections};
 
 /// A connection that the conductor opens and closes stays in TIME_WAIT for 60 s where this side closes first; a short one
 /// that the other side closes first may be missed.

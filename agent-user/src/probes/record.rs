@@ -9,8 +9,10 @@ use tokio::sync::watch;
 use super::callbacks::{self, Callbacks};
 use super::errno;
 use super::join::Join;
+use super::state::{ConnectFailure, ProbesState, Target};
+use crate::advertise::Family;
 use crate::metrics::Metrics;
-use crate::status::{ConnectFailure, Status};
+use crate::recent::Moment;
 use crate::watch::ResolvedTarget;
 
 /// The log takes so many failed connects in one window; the others are counted.
@@ -24,36 +26,29 @@ pub struct Recorder {
     targets: watch::Receiver<Vec<ResolvedTarget>>,
     callbacks: Callbacks,
     metrics: Metrics,
-    status: Status,
+    state: watch::Sender<ProbesState>,
     lost: u64,
     lines: Lines,
 }
 
 impl Recorder {
-    /// `targets` are the API's addresses; `errors_are_reported` see [`Join::new`].
+    /// `targets` are the API's addresses.
     pub fn new(
-        errors_are_reported: bool,
+        join: Join,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
+        callbacks: Callbacks,
         metrics: Metrics,
-        status: Status,
+        state: watch::Sender<ProbesState>,
     ) -> Self {
-        Self {
-            join: Join::new(errors_are_reported),
-            targets,
-            callbacks: Callbacks::new(metrics.clone(), status.clone()),
-            metrics,
-            status,
-            lost: 0,
-            lines: Lines::default(),
-        }
+        Self { join, targets, callbacks, metrics, state, lost: 0, lines: Lines::default() }
     }
 
     /// Takes one event.
     pub fn record(&mut self, event: &Event) {
         if let Some(more) = event.lost.checked_sub(self.lost).filter(|more| *more > 0) {
             self.lost = event.lost;
-            self.metrics.probe_events_lost.inc_by(more);
-            self.status.update(|status| status.probes.lost = event.lost);
+            self.metrics.probe_events_lost(more);
+            self.state.send_modify(|state| state.events_lost = event.lost);
             tracing::warn!(more, all = event.lost, "events of the probes were lost: too many at once");
         }
         // Without BTF the programs cannot tell namespaces apart; the address does, as far as it goes.
@@ -75,9 +70,10 @@ impl Recorder {
 
     /// How often the kernel has skipped a program until now: what it would have told is unknown.
     pub fn skipped(&self, runs: u64) {
-        if self.status.snapshot().probes.skipped != runs {
+        let more =
+            self.state.send_if_modified(|state| std::mem::replace(&mut state.runs_skipped, runs) != runs);
+        if more {
             tracing::debug!(runs, "the kernel has skipped runs of the probes");
-            self.status.update(|status| status.probes.skipped = runs);
         }
     }
 
@@ -105,27 +101,28 @@ impl Recorder {
 
     fn failure(&mut self, event: &Event) {
         let failure = ConnectFailure {
-            at: Instant::now(),
-            ironic: self.is_api(peer(event)),
+            at: Moment::now(),
+            target: if self.is_api(peer(event)) { Target::Ironic } else { Target::Other },
             peer: peer(event),
             local: Some(local(event)).filter(|local| local.port() != 0),
             errno: errno::label(event),
-            sureness: errno::sureness_name(event),
+            errno_source: errno::sureness_name(event),
             duration: Duration::from_nanos(event.ended.saturating_sub(event.started)),
-            process: event.process,
+            pid: event.process,
             comm: comm(event),
-            user: event.user,
-            cgroup: event.cgroup,
-            network_namespace: event.network_namespace,
+            uid: event.user,
+            cgroup_id: event.cgroup,
+            network_namespace: Some(event.network_namespace).filter(|inode| *inode != 0),
         };
-        if failure.process == std::process::id() && !failure.ironic {
+        if failure.pid == std::process::id() && failure.target == Target::Other {
             return; // We look whether IPA is up.
         }
-        self.metrics.connect_failure(&failure);
+        let (target, family) = (failure.target.as_str(), Family::of(failure.peer.ip()));
+        self.metrics.connect_failure(target, family, failure.errno, failure.duration);
         if self.lines.may_tell() {
             tell(&failure);
         }
-        self.status.update(|status| status.push_connect_failure(failure));
+        self.state.send_modify(|state| state.connect_failures.push(failure));
     }
 
     /// Whether that is an address of the API in use.
@@ -138,9 +135,9 @@ impl Recorder {
 }
 
 fn tell(failure: &ConnectFailure) {
-    let ConnectFailure { comm, process, user, peer, errno, .. } = failure;
+    let ConnectFailure { comm, pid: process, uid: user, peer, errno, .. } = failure;
     let milliseconds = failure.duration.as_millis();
-    if failure.ironic {
+    if failure.target == Target::Ironic {
         tracing::warn!(?comm, process, user, %peer, errno, milliseconds, "a connect to the Ironic API failed");
     } else {
         tracing::info!(?comm, process, user, %peer, errno, milliseconds, "a connect failed");
@@ -203,20 +200,20 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_url::ApiUrl;
-    use crate::params::Mode;
     use agent_ebpf::sureness;
+    use callback_url::ApiUrl;
 
-    fn recorder() -> (Recorder, Metrics, Status, watch::Sender<Vec<ResolvedTarget>>) {
+    fn recorder() -> (Recorder, Metrics, watch::Receiver<ProbesState>, watch::Sender<Vec<ResolvedTarget>>) {
         let target = ResolvedTarget {
             url: ApiUrl::parse("http://ironic.example:6385").unwrap(),
             addresses: Ok(vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
         };
         let (sender, targets) = watch::channel(vec![target]);
         let metrics = Metrics::new().unwrap();
-        let status = Status::new(Mode::Observe, Mode::Observe, None, Vec::new());
-        let recorder = Recorder::new(false, targets, metrics.clone(), status.clone());
-        (recorder, metrics, status, sender)
+        let (state, seen) = watch::channel(ProbesState::default());
+        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let recorder = Recorder::new(Join::new(false), targets, callbacks, metrics.clone(), state);
+        (recorder, metrics, seen, sender)
     }
 
     fn failed(peer: &str, port: u16) -> Event {
@@ -240,7 +237,7 @@ mod tests {
 
     #[test]
     fn failures_are_classified_by_the_api_in_use() {
-        let (mut recorder, metrics, status, _targets) = recorder();
+        let (mut recorder, metrics, seen, _targets) = recorder();
         for (peer, port) in [("::ffff:10.0.0.1", 6385), ("fd00::1", 6385), ("fd00::1", 80), ("fd00::2", 6385)]
         {
             recorder.record(&failed(peer, port));
@@ -254,7 +251,7 @@ mod tests {
         assert!(text.contains(&line("ironic", "inet", 1)), "{text}");
         assert!(text.contains(&line("ironic", "inet6", 1)), "{text}");
         assert!(text.contains(&line("other", "inet6", 2)), "{text}");
-        let kept = status.snapshot().probes.connect_failures;
+        let kept: Vec<_> = seen.borrow().connect_failures.iter().cloned().collect();
         assert_eq!(kept.len(), 4);
         assert_eq!(kept[0].peer.to_string(), "10.0.0.1:6385");
         assert_eq!((kept[0].comm.as_str(), kept[0].duration), ("ironic-\u{fffd}", Duration::from_millis(2)));
@@ -262,23 +259,23 @@ mod tests {
 
     #[test]
     fn our_own_connects_count_towards_the_api_only() {
-        let (mut recorder, _metrics, status, _targets) = recorder();
+        let (mut recorder, _metrics, seen, _targets) = recorder();
         for port in [6385, 9999] {
             recorder.record(&Event { process: std::process::id(), ..failed("fd00::1", port) });
         }
-        let kept = status.snapshot().probes.connect_failures;
+        let kept = seen.borrow().connect_failures.clone();
         assert_eq!(kept.iter().map(|failure| failure.peer.port()).collect::<Vec<_>>(), [6385]);
     }
 
     #[test]
     fn losses_are_counted_once() {
-        let (mut recorder, metrics, status, _targets) = recorder();
+        let (mut recorder, metrics, seen, _targets) = recorder();
         for lost in [0, 7, 7, 9] {
             let event = Event { kind: kind::COUNTERS, lost, ..Event::default() };
             recorder.record(&event);
         }
-        assert_eq!(metrics.probe_events_lost.get(), 9);
-        assert_eq!(status.snapshot().probes.lost, 9);
+        assert!(text(&metrics).contains("ipa_sidecar_probe_events_lost_total 9\n"));
+        assert_eq!(seen.borrow().events_lost, 9);
     }
 
     #[test]

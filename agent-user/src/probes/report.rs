@@ -1,38 +1,26 @@
 //! Which probes there are, and why one of them is not there.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
+use text::labels;
 
-/// A probe: the label of `probe_attached`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// Connects that fail after their SYN was sent.
-    Connect,
-    /// Connects that fail before.
-    ConnectCall,
-    /// The errors of failed connects on kernels without BTF.
-    ErrorReport,
-    /// Connections to the advertised port.
-    Callback,
-    /// Connections to it that are refused.
-    CallbackRefused,
+labels! {
+    /// A probe: the label of `probe_attached`.
+    pub enum Probe {
+        /// Connects that fail after their SYN was sent.
+        Connect = "connect",
+        /// Connects that fail before.
+        ConnectCall = "connect_call",
+        /// The errors of failed connects on kernels without BTF.
+        ErrorReport = "error_report",
+        /// Connections to the advertised port.
+        Callback = "callback",
+        /// Connections to it that are refused.
+        CallbackRefused = "callback_refused",
+    }
 }
 
 impl Probe {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Connect, Self::ConnectCall, Self::ErrorReport, Self::Callback, Self::CallbackRefused];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectCall => "connect_call",
-            Self::ErrorReport => "error_report",
-            Self::Callback => "callback",
-            Self::CallbackRefused => "callback_refused",
-        }
-    }
-
     /// Its name in `doctor`.
     pub fn check_name(self) -> &'static str {
         match self {
@@ -60,60 +48,29 @@ impl Probe {
     }
 }
 
-/// Why a probe is not attached: a label of `probe_unavailable_info`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// `--probe.connect=off`.
-    SwitchedOff,
-    /// Built without the feature `ebpf`.
-    NotBuilt,
-    /// The kernel has no BPF, or too old a one.
-    NoBpf,
-    /// Refused for want of privilege, or by a seccomp filter.
-    NotPermitted,
-    /// Refused by kernel lockdown in mode confidentiality.
-    Lockdown,
-    /// tracefs is not mounted and cannot be.
-    NoTracefs,
-    /// The kernel lacks the tracepoint, or a field of it.
-    NoTracepoint,
-    /// The kernel does not tell its types.
-    NoBtf,
-    /// The verifier refuses the program.
-    Verifier,
-    /// Anything else.
-    Error,
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::SwitchedOff,
-        Self::NotBuilt,
-        Self::NoBpf,
-        Self::NotPermitted,
-        Self::Lockdown,
-        Self::NoTracefs,
-        Self::NoTracepoint,
-        Self::NoBtf,
-        Self::Verifier,
-        Self::Error,
-    ];
-
-    /// The metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SwitchedOff => "switched_off",
-            Self::NotBuilt => "not_built",
-            Self::NoBpf => "no_bpf",
-            Self::NotPermitted => "not_permitted",
-            Self::Lockdown => "lockdown",
-            Self::NoTracefs => "no_tracefs",
-            Self::NoTracepoint => "no_tracepoint",
-            Self::NoBtf => "no_btf",
-            Self::Verifier => "verifier",
-            Self::Error => "error",
-        }
+labels! {
+    /// Why a probe is not attached: a label of `probe_unavailable_info`.
+    pub enum Reason {
+        /// `--probe.connect=off`.
+        SwitchedOff = "switched_off",
+        /// Built without the feature `ebpf`.
+        NotBuilt = "not_built",
+        /// The kernel has no BPF, or too old a one.
+        NoBpf = "no_bpf",
+        /// Refused for want of privilege, or by a seccomp filter.
+        NotPermitted = "not_permitted",
+        /// Refused by kernel lockdown in mode confidentiality.
+        Lockdown = "lockdown",
+        /// tracefs is not mounted and cannot be.
+        NoTracefs = "no_tracefs",
+        /// The kernel lacks the tracepoint, or a field of it.
+        NoTracepoint = "no_tracepoint",
+        /// The kernel does not tell its types.
+        NoBtf = "no_btf",
+        /// The verifier refuses the program.
+        Verifier = "verifier",
+        /// Anything else.
+        Error = "error",
     }
 }
 
@@ -141,9 +98,10 @@ impl fmt::Display for Unavailable {
 }
 
 /// How it went with each probe. A probe that is not needed here is in neither state and has no entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// In the order of [`Probe::ALL`].
+    #[serde(rename = "list", serialize_with = "list")]
     pub probes: Vec<(Probe, Result<(), Unavailable>)>,
     /// What is told less well than it could be, a sentence each.
     pub notes: Vec<String>,
@@ -177,4 +135,27 @@ impl Report {
     pub fn any(&self) -> bool {
         self.probes.iter().any(|(_, outcome)| outcome.is_ok())
     }
+}
+
+/// One object a probe: whether it is attached, and why not.
+fn list<S: Serializer>(
+    probes: &[(Probe, Result<(), Unavailable>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        probe: Probe,
+        attached: bool,
+        reason: Option<Reason>,
+        detail: Option<&'a str>,
+    }
+    serializer.collect_seq(probes.iter().map(|(probe, outcome)| {
+        let missing = outcome.as_ref().err();
+        Entry {
+            probe: *probe,
+            attached: outcome.is_ok(),
+            reason: missing.map(|missing| missing.reason),
+            detail: missing.map(|missing| missing.detail.as_str()),
+        }
+    }))
 }

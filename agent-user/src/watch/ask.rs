@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
-use crate::agent_url::{self, Local, address_class};
-use crate::api_url::{ApiUrl, Host};
-use crate::rtnl::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
+use callback_url::{ApiUrl, Host};
+use callback_url::{Local, address_class};
+use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
 const ALTERNATIVES: usize = 8;
@@ -41,7 +41,7 @@ pub fn ask(
 }
 
 fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
-    let ip = agent_url::host(url).and_then(|host| match host {
+    let ip = callback_url::host(url).and_then(|host| match host {
         Host::Ip(ip) => Some(ip.to_canonical()),
         Host::Name(_) => None,
     });

@@ -6,10 +6,13 @@
 mod ask;
 mod files;
 mod names;
+mod subscription;
 
 pub use ask::{ResolvedTarget, ask, local_addresses};
 pub use files::{EtcWatch, Touched};
 pub use names::{Names, Resolver};
+
+use subscription::Subscription;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -23,7 +26,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::advertise::{Decision, Facts, Refusal, decide};
 use crate::metrics::Metrics;
 use crate::params::AdvertiseParameters;
-use crate::rtnl::{Kernel, Monitor, RtnlError};
+use crate::pin::Held;
+use fib::{Kernel, RtnlError};
 
 /// After a question, further events wait so long for the next one.
 pub const WINDOW: Duration = Duration::from_millis(50);
@@ -42,7 +46,7 @@ const REOPEN: Duration = Duration::from_secs(1);
 pub enum WatchError {
     /// The multicast subscription failed.
     #[error("cannot watch the kernel's network changes: {0}")]
-    Monitor(#[source] std::io::Error),
+    Subscription(#[source] std::io::Error),
     /// The question socket failed.
     #[error("cannot ask the kernel: {0}")]
     Kernel(#[from] RtnlError),
@@ -60,11 +64,11 @@ pub struct Published {
 /// What the watch depends on and where it publishes.
 #[derive(Debug)]
 pub struct Watch {
-    monitor: Monitor,
+    subscription: Subscription,
     kernel: Option<Kernel>,
     wanted: AdvertiseParameters,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
-    pinned: watch::Receiver<Option<String>>,
+    pinned: watch::Receiver<Held>,
     published: watch::Sender<Arc<Published>>,
     refused: HashSet<(Option<IpAddr>, Refusal)>,
     unanswered_since: Option<Instant>,
@@ -79,15 +83,15 @@ impl Watch {
     pub fn begin(
         wanted: AdvertiseParameters,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
-        pinned: watch::Receiver<Option<String>>,
+        pinned: watch::Receiver<Held>,
         metrics: Metrics,
     ) -> Result<Self, WatchError> {
-        let monitor = Monitor::subscribe(metrics.clone()).map_err(WatchError::Monitor)?;
-        let kernel = Some(Kernel::open(metrics.clone())?);
+        let subscription = Subscription::begin(None).map_err(WatchError::Subscription)?;
+        let kernel = Some(Kernel::open()?);
         let first = Published { decision: Decision::not_asked(), generation: 0 };
         let published = watch::Sender::new(Arc::new(first));
         Ok(Self {
-            monitor,
+            subscription,
             kernel,
             wanted,
             targets,
@@ -99,9 +103,13 @@ impl Watch {
         })
     }
 
-    /// Replaces the subscription: a smaller receive buffer makes overruns.
-    pub fn with_monitor(self, monitor: Monitor) -> Self {
-        Self { monitor, ..self }
+    /// Subscribes anew, with a receive buffer of so many bytes: a smaller one makes overruns.
+    ///
+    /// # Errors
+    /// Where the kernel has no netlink.
+    pub fn with_receive_buffer(self, bytes: usize) -> Result<Self, WatchError> {
+        let subscription = Subscription::begin(Some(bytes)).map_err(WatchError::Subscription)?;
+        Ok(Self { subscription, ..self })
     }
 
     /// Where decisions appear; generation 0 is none yet.
@@ -122,14 +130,14 @@ impl Watch {
                 tokio::select! {
                     biased;
                     () = sleep_until(window_end) => break,
-                    since = changed(&mut self.monitor, &self.metrics) => event = event.or(Some(since)),
+                    since = changed(&mut self.subscription, &self.metrics) => event = event.or(Some(since)),
                 }
             }
             if event.is_some() || !answered {
                 continue;
             }
             tokio::select! {
-                since = changed(&mut self.monitor, &self.metrics) => event = Some(since),
+                since = changed(&mut self.subscription, &self.metrics) => event = Some(since),
                 Ok(()) = self.targets.changed() => {}
                 Ok(()) = self.pinned.changed() => {}
                 () = sleep(REASK) => {}
@@ -140,11 +148,11 @@ impl Watch {
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
         let targets = self.targets.borrow_and_update().clone();
-        let pinned = self.pinned.borrow_and_update().clone();
+        let pinned = self.pinned.borrow_and_update().url.clone();
         let interface = self.wanted.interface.clone();
         let kernel = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
-            None => Kernel::open(self.metrics.clone()),
+            None => Kernel::open(),
         };
         let mut kernel = match kernel {
             Ok(kernel) => kernel,
@@ -158,15 +166,19 @@ impl Watch {
         // heartbeats and pages must not.
         let asked = tokio::task::spawn_blocking(move || {
             let facts = ask(&mut kernel, &targets, pinned.as_deref(), interface.as_deref());
-            (kernel, facts)
+            let asked = kernel.take_asked();
+            (kernel, facts, asked)
         });
         match asked.await {
-            Ok((_, facts)) if self.must_ask_again(&facts) => false,
-            Ok((kernel, facts)) => {
+            Ok((kernel, facts, asked)) => {
+                self.metrics.netlink_asked(&asked);
+                if self.must_ask_again(&facts) {
+                    return false;
+                }
                 self.kernel = Some(kernel);
                 let decision = decide(&facts, &self.wanted);
                 if let Some(event) = event {
-                    self.metrics.advertise_decision.observe(event.elapsed().as_secs_f64());
+                    self.metrics.decision(event.elapsed());
                 }
                 self.publish(decision);
                 true
@@ -227,16 +239,19 @@ impl Watch {
 }
 
 /// Waits for a change; a failed socket is replaced, and that is a change too.
-async fn changed(monitor: &mut Monitor, metrics: &Metrics) -> std::time::Instant {
+async fn changed(subscription: &mut Subscription, metrics: &Metrics) -> std::time::Instant {
     loop {
-        match monitor.changed().await {
-            Ok(change) => return change.since,
+        match subscription.changed().await {
+            Ok(change) => {
+                metrics.netlink_heard(&change.heard);
+                return change.since;
+            }
             Err(error) => tracing::error!(%error, "the netlink subscription failed; subscribing again"),
         }
         sleep(REOPEN).await;
-        match Monitor::subscribe(metrics.clone()) {
+        match Subscription::begin(None) {
             Ok(fresh) => {
-                *monitor = fresh;
+                *subscription = fresh;
                 return std::time::Instant::now();
             }
             Err(error) => tracing::error!(%error, "cannot subscribe; trying again"),

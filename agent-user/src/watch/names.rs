@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::ResolvedTarget;
-use crate::api_url::{ApiUrl, Host};
+use callback_url::{ApiUrl, Host};
 
 /// One name, all servers and tries included.
 const PATIENCE: Duration = Duration::from_secs(10);

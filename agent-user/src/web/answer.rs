@@ -8,7 +8,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{Sources, page, state};
+use super::{Shown, page, state};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -16,18 +16,18 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) type Answer = Response<Full<Bytes>>;
 
 /// The answer to a request of somebody who is let in.
-pub(super) fn to(request: &Request<Incoming>, sources: &Sources) -> Answer {
+pub(super) fn to(request: &Request<Incoming>, shown: &Shown) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
-        "/" => page(sources),
-        "/metrics" => metrics(sources),
-        "/state" => json(sources),
+        "/" => page(shown),
+        "/metrics" => metrics(shown),
+        "/state" => json(shown),
         "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
-        "/-/ready" => match sources.view().ready {
+        "/-/ready" => match shown.look().1 {
             Ok(words) => plain(StatusCode::OK, format!("ready: {words}\n")),
             Err(words) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {words}\n")),
         },
@@ -35,8 +35,9 @@ pub(super) fn to(request: &Request<Incoming>, sources: &Sources) -> Answer {
     }
 }
 
-fn page(sources: &Sources) -> Answer {
-    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page::render(&sources.view()));
+fn page(shown: &Shown) -> Answer {
+    let (view, ready) = shown.look();
+    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page::render(&view, &ready));
     // Nothing from outside, no script; what is shown comes in part from a foreign kernel command line.
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY.as_str()));
@@ -44,15 +45,16 @@ fn page(sources: &Sources) -> Answer {
     response
 }
 
-fn metrics(sources: &Sources) -> Answer {
-    match sources.metrics.render() {
+fn metrics(shown: &Shown) -> Answer {
+    match shown.metrics.render() {
         Ok((text, content_type)) => typed(StatusCode::OK, &content_type, text),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
-fn json(sources: &Sources) -> Answer {
-    match serde_json::to_vec_pretty(&state::State::of(&sources.view())) {
+fn json(shown: &Shown) -> Answer {
+    let (view, ready) = shown.look();
+    match serde_json::to_vec_pretty(&state::State::of(&view, &ready)) {
         Ok(text) => typed(StatusCode::OK, "application/json", text),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use text::Secret;
 
 /// So many logins that were right are remembered.
 const REMEMBERED: usize = 32;

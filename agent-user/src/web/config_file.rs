@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::config::{self, Clients, ConfigError, WebConfig};
 use super::tls::Pems;
-use crate::params::{files, printable};
+use crate::params::files;
+use text::printable;
 
 /// Why the file is no use.
 #[derive(Debug, Error)]

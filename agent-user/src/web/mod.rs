@@ -9,52 +9,29 @@ mod config_file;
 mod page;
 mod server;
 mod state;
-mod state_probes;
 mod tls;
 
 pub use config_file::{ConfigFile, WebConfigError};
 pub use server::{DEFAULT_PORT, WebError, bind, serve};
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
-
 use crate::metrics::Metrics;
-use crate::status::{Snapshot, Status};
-use crate::watch::Published;
+use crate::readiness::{Readiness, readiness};
+use crate::view::{Sources, View};
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
-pub struct Sources {
-    /// The decision.
-    pub decisions: watch::Receiver<Arc<Published>>,
-    /// What the tasks do.
-    pub status: Status,
+pub struct Shown {
+    /// What the tasks publish.
+    pub sources: Sources,
     /// The metrics.
     pub metrics: Metrics,
 }
 
-/// Everything at one moment.
-struct View {
-    published: Arc<Published>,
-    snapshot: Snapshot,
-    ready: Result<String, String>,
-    /// Lookups by sender and result, those that happened.
-    lookups: Vec<(&'static str, &'static str, u64)>,
-}
-
-impl Sources {
-    fn view(&self) -> View {
-        let published = Arc::clone(&self.decisions.borrow());
-        let snapshot = self.status.snapshot();
-        let ready = readiness(&published, &snapshot);
-        View { published, snapshot, ready, lookups: self.metrics.lookups() }
+impl Shown {
+    /// Everything at this moment, and whether the daemon is ready.
+    fn look(&self) -> (View, Readiness) {
+        let view = self.sources.view();
+        let ready = readiness(&view);
+        (view, ready)
     }
-}
-
-/// See [`Snapshot::readiness`].
-pub fn readiness(published: &Published, snapshot: &Snapshot) -> Result<String, String> {
-    let decision = &published.decision;
-    let no_address = decision.address.is_none().then(|| decision.to_string());
-    snapshot.readiness(published.generation > 0, no_address.as_deref())
 }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::Sources;
+use super::Shown;
 use super::answer::{self, Answer};
 use super::basic_auth::BasicAuth;
 use super::config_file::{ConfigFile, Transport};
@@ -83,8 +83,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves for ever. `protection` says who is let in, and whether over TLS.
-pub async fn serve(listener: TcpListener, sources: Sources, protection: Option<ConfigFile>) {
-    let site = Arc::new(Site { sources, protection, auth: BasicAuth::new() });
+pub async fn serve(listener: TcpListener, shown: Shown, protection: Option<ConfigFile>) {
+    let site = Arc::new(Site { shown, protection, auth: BasicAuth::new() });
     let serve = |stream| {
         let site = Arc::clone(&site);
         async move {
@@ -98,7 +98,7 @@ pub async fn serve(listener: TcpListener, sources: Sources, protection: Option<C
 
 /// What all connections share.
 struct Site {
-    sources: Sources,
+    shown: Shown,
     protection: Option<ConfigFile>,
     auth: BasicAuth,
 }
@@ -106,14 +106,14 @@ struct Site {
 impl Site {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let Some(protection) = &self.protection else {
-            return answer::to(&request, &self.sources);
+            return answer::to(&request, &self.shown);
         };
         let Some(config) = protection.config() else {
             return answer::configuration_broken();
         };
         let allowed = config.users.is_empty()
             || self.auth.allows(&config.users, request.headers().get(AUTHORIZATION)).await;
-        let mut answer = if allowed { answer::to(&request, &self.sources) } else { answer::login_wanted() };
+        let mut answer = if allowed { answer::to(&request, &self.shown) } else { answer::login_wanted() };
         for (name, value) in &config.headers {
             answer.headers_mut().insert(name, value.clone());
         }

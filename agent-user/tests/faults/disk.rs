@@ -17,7 +17,7 @@ pub fn config_dir(directory: &Path) -> String {
 
 /// The drop-in for an address, as a whole.
 pub fn whole(address: &str) -> String {
-    agent_user::ipa::dropin::content(&agent_user::api_url::Host::parse(address).unwrap(), &[])
+    agent_user::ipa::dropin::content(&callback_url::Host::parse(address).unwrap(), &[])
 }
 
 pub fn wait_drop_in(daemon: &Daemon, directory: &Path, address: &str) {

@@ -17,11 +17,11 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use agent_user::api_url::ApiUrl;
 use agent_user::ironic::{Answer, Client, Endpoint, Heartbeat, IronicError, LookupQuery, LookupReply};
 use agent_user::params::IronicParameters;
-use agent_user::secret::Secret;
+use callback_url::ApiUrl;
 use testbed::stand_in::{Behaviour, StandIn};
+use text::Secret;
 
 const UUID: &str = "1be26c0b-03f2-4d2e-ae87-c02d7f33c123";
 const URL: &str = "http://10.0.0.5:9999";

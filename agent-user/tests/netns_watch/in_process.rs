@@ -5,12 +5,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use agent_user::advertise::Decision;
-use agent_user::api_url::ApiUrl;
 use agent_user::daemon::block_on;
 use agent_user::metrics::Metrics;
 use agent_user::params::Parameters;
-use agent_user::rtnl::Monitor;
+use agent_user::pin::Held;
 use agent_user::watch::{Published, ResolvedTarget, Watch};
+use callback_url::ApiUrl;
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 
@@ -75,11 +75,12 @@ async fn run(setup: Setup, started: mpsc::Sender<Watched>, ended: oneshot::Recei
         addresses: Ok(vec!["203.0.113.1".parse().unwrap()]),
     };
     let (_targets, targets_seen) = watch::channel(vec![target]);
-    let (_pinned, pinned_seen) = watch::channel(setup.pinned.map(str::to_owned));
+    let (_pinned, pinned_seen) =
+        watch::channel(Held { url: setup.pinned.map(str::to_owned), ..Held::default() });
     let wanted = Parameters::default().advertise;
     let mut watch = Watch::begin(wanted, targets_seen, pinned_seen, metrics.clone()).unwrap();
     if let Some(bytes) = setup.receive_buffer {
-        watch = watch.with_monitor(Monitor::with_receive_buffer(metrics.clone(), bytes).unwrap());
+        watch = watch.with_receive_buffer(bytes).unwrap();
     }
     let published = watch.subscribe();
     started.send(Watched { metrics, published }).unwrap();

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent_url::{self, Context, Verdict, judge};
+use callback_url::{Context, Verdict, judge};
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
@@ -75,7 +75,7 @@ fn any_destinations() -> impl Strategy<Value = Vec<Destination>> {
 fn any_pinned() -> impl Strategy<Value = Option<Pinned>> {
     let one = (any_address(), any::<bool>(), 9998u16..10000, "(|/| uid 0)", any::<bool>());
     prop::option::of(one.prop_map(|(address, assigned, port, tail, carrier)| Pinned {
-        url: format!("{}{tail}", agent_url::build(Scheme::Http, &Host::Ip(address.ip), port)),
+        url: format!("{}{tail}", callback_url::build(Scheme::Http, &Host::Ip(address.ip), port)),
         ip: Some(address.ip),
         address: assigned.then_some(address),
         link: Some(Link { carrier, ..link("eth0") }),

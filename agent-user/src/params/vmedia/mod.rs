@@ -14,7 +14,8 @@ use self::mount::Mounted;
 use super::cmdline;
 use super::ipa_files::{Directory, MediumFile, is_config};
 use super::load::Places;
-use super::problem::{Problem, Source, printable};
+use super::problem::{Problem, Source};
+use text::printable;
 
 /// The label of the medium with the parameters.
 const PARAMETERS_LABELS: [&str; 1] = ["ir-vfd-dev"];

@@ -3,6 +3,8 @@
 //! Layouts: FAT (Microsoft's "FAT32 File System Specification" 1.03), ISO 9660 (ECMA-119, 8.4), ext2 to ext4
 //! (fs/ext4/ext4.h, `struct ext4_super_block`).
 
+use text::labels;
+
 /// The largest part of a FAT root directory that is looked through for the label, in bytes.
 const ROOT_DIRECTORY_MAX: u64 = 64 * 1024;
 
@@ -10,25 +12,15 @@ const ROOT_DIRECTORY_MAX: u64 = 64 * 1024;
 const ISO_DESCRIPTORS: u64 = 16 * ISO_SECTOR;
 const ISO_SECTOR: u64 = 2048;
 
-/// A file system that virtual media come with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileSystem {
-    /// FAT12, FAT16 or FAT32.
-    Vfat,
-    /// CD-ROM.
-    Iso9660,
-    /// ext2, ext3 or ext4.
-    Ext4,
-}
-
-impl FileSystem {
-    /// The kernel's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Vfat => "vfat",
-            Self::Iso9660 => "iso9660",
-            Self::Ext4 => "ext4",
-        }
+labels! {
+    /// A file system that virtual media come with.
+    pub enum FileSystem {
+        /// FAT12, FAT16 or FAT32.
+        Vfat = "vfat",
+        /// CD-ROM.
+        Iso9660 = "iso9660",
+        /// ext2, ext3 or ext4.
+        Ext4 = "ext4",
     }
 }
 

@@ -15,8 +15,8 @@ use bcrypt::HashParts;
 use hyper::header::{HeaderName, HeaderValue};
 use thiserror::Error;
 
-use crate::params::printable;
-use crate::secret::Secret;
+use text::Secret;
+use text::printable;
 use yaml::{Key, Node};
 
 /// The costs that a password's hash may have. 4 is bcrypt's least. Each step more doubles the work: 10 takes 0.1 s and 15

@@ -10,8 +10,8 @@ use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::ConfigError;
 use super::yaml::{Key, Node};
-use crate::params::printable;
-use crate::secret::Secret;
+use text::Secret;
+use text::printable;
 
 const FIELDS: [&str; 13] = [
     "cert",

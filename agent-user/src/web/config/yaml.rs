@@ -3,7 +3,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
 use super::ConfigError;
-use crate::params::printable;
+use text::printable;
 
 /// No web configuration is nested deeper (http_server_config, headers, a header).
 const DEPTH: usize = 8;

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use super::super::View;
+use crate::probes::Target;
+use crate::view::View;
+
 use super::html::{Row, ago, paragraph, table, times, took, warning};
 
 /// Call-backs and failed connects.
 pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
-    let probes = &view.snapshot.probes;
+    let probes = &view.probes;
     let callback = &probes.callback;
     html.push_str("<h2>Connections</h2>\n");
-    match callback.last {
+    match callback.last_connection.zip(callback.last_connection_peer) {
         Some((at, peer)) => paragraph(
             html,
             format!(
@@ -21,31 +23,34 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
         )?,
         None => paragraph(html, "Nobody from outside has reached the advertised port yet.")?,
     }
-    if let Some((at, peer)) = callback.last_refused {
+    if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
         let (often, when) = (times(callback.refused), ago(at));
         let what = "It refused somebody from outside, because nothing listened";
         warning(html, format!("{what}: {often}, last {peer} {when}."))?;
     }
-    if probes.connect_failures.is_empty() {
+    if probes.connect_failures.last().is_none() {
         return Ok(());
     }
     html.push_str("<h3>Connects from here that failed</h3>\n");
     let failures = probes.connect_failures.iter().rev();
-    let failures = failures.map(|failure| Row {
-        bad: failure.ironic,
-        cells: [
-            ago(failure.at),
-            format!("{}{}", failure.peer, if failure.ironic { " (Ironic)" } else { "" }),
-            format!("{} after {}", failure.errno, took(failure.duration)),
-            format!("{:?} (pid {}, user {})", failure.comm, failure.process, failure.user),
-        ],
+    let failures = failures.map(|failure| {
+        let ironic = failure.target == Target::Ironic;
+        Row {
+            bad: ironic,
+            cells: [
+                ago(failure.at),
+                format!("{}{}", failure.peer, if ironic { " (Ironic)" } else { "" }),
+                format!("{} after {}", failure.errno, took(failure.duration)),
+                format!("{:?} (pid {}, user {})", failure.comm, failure.pid, failure.uid),
+            ],
+        }
     });
     table(html, ["When", "To", "Error", "Process"], failures)
 }
 
 /// Which probes there are, and what the lack of one costs.
 pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
-    let probes = &view.snapshot.probes;
+    let probes = &view.probes;
     html.push_str("<h2>eBPF probes</h2>\n");
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
         bad: false,
@@ -58,12 +63,15 @@ pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
     for note in &probes.report.notes {
         paragraph(html, note)?;
     }
-    if probes.lost > 0 {
-        warning(html, format!("{} events were lost because too many came at once.", probes.lost))?;
+    if probes.events_lost > 0 {
+        warning(html, format!("{} events were lost because too many came at once.", probes.events_lost))?;
     }
-    if probes.skipped > 0 {
+    if probes.runs_skipped > 0 {
         let cause = "because they came in an interrupt of another one";
-        paragraph(html, format!("{} runs of a probe were skipped by the kernel, {cause}.", probes.skipped))?;
+        paragraph(
+            html,
+            format!("{} runs of a probe were skipped by the kernel, {cause}.", probes.runs_skipped),
+        )?;
     }
     Ok(())
 }

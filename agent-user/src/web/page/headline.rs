@@ -1,10 +1,10 @@
 //! The state in one sentence.
 
-use super::super::View;
 use super::html::ago;
-use crate::agent_url::same_to_ironic;
+use crate::ipa::keeper::DropinPhase;
 use crate::params::Mode;
-use crate::status::DropinStatus;
+use crate::readiness::Readiness;
+use crate::view::View;
 
 /// What stands on top.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl Headline {
     }
 
     /// Of one moment.
-    pub fn of(view: &View) -> Self {
-        let (decision, snapshot) = (&view.published.decision, &view.snapshot);
-        let words = match &view.ready {
+    pub fn of(view: &View, ready: &Readiness) -> Self {
+        let decision = &view.published.decision;
+        let words = match ready {
             Err(why) if is_starting(view) => {
                 return Self { word: "Starting", class: "wait", sentence: why.clone() };
             }
@@ -43,10 +43,10 @@ impl Headline {
         if !decision.valid {
             return Self::bad("Address not usable now", detail());
         }
-        let is_held = snapshot.pinned.as_ref().is_some_and(|pinned| same_to_ironic(pinned, url));
-        match (snapshot.mode, snapshot.probes.callback.last) {
+        let is_held = view.held.is(url);
+        match (view.duty.mode, view.probes.callback.last_connection) {
             (Mode::Observe, _) => Self::good("Watching", format!("this node would be called back at {url}")),
-            (_, Some((at, _))) if is_held => {
+            (_, Some(at)) if is_held => {
                 let when = ago(at);
                 Self::good("Healthy", format!("Ironic calls this node back at {url}, and did so {when}"))
             }
@@ -63,18 +63,18 @@ impl Headline {
 
 /// Nothing has gone wrong so far, it is only not done.
 fn is_starting(view: &View) -> bool {
-    let (published, snapshot) = (&view.published, &view.snapshot);
-    if snapshot.held_back.is_some() || snapshot.stale.is_some() {
+    let published = &view.published;
+    if view.duty.held_back.is_some() || view.held.stale.is_some() {
         return false;
     }
     if published.generation == 0 {
         return true;
     }
     let has_address = published.decision.address.is_some();
-    let agent = &snapshot.agent;
-    match snapshot.mode {
+    let agent = &view.agent;
+    match view.duty.mode {
         Mode::Observe => false,
-        Mode::Configure | Mode::Guard => has_address && snapshot.dropin == DropinStatus::Absent,
+        Mode::Configure | Mode::Guard => has_address && view.dropin.state == DropinPhase::Absent,
         Mode::Agent => has_address && agent.last_failure.is_none() && agent.last_accepted.is_none(),
     }
 }
@@ -82,14 +82,21 @@ fn is_starting(view: &View) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
 
     use super::*;
     use crate::advertise::{Decision, Refusal};
-    use crate::api_url::Host;
-    use crate::status::{AgentPhase, Snapshot, Status};
+    use crate::agent::{AgentPhase, AgentState};
+    use crate::exchange::Seen;
+    use crate::guard::GuardState;
+    use crate::ipa::keeper::DropinState;
+    use crate::ipa::status::IpaState;
+    use crate::pin::Held;
+    use crate::probes::ProbesState;
+    use crate::readiness::readiness;
+    use crate::recent::Moment;
+    use crate::view::Duty;
     use crate::watch::Published;
-    use crate::web::readiness;
+    use callback_url::Host;
 
     const URL: &str = "http://192.0.2.5:9999";
 
@@ -112,32 +119,38 @@ mod tests {
     }
 
     /// Word, class and sentence in a mode, with this decision, after this change of the state.
-    fn told(mode: Mode, decision: Decision, change: impl FnOnce(&mut Snapshot)) -> String {
+    fn told(mode: Mode, decision: Decision, change: impl FnOnce(&mut View)) -> String {
         let generation = u64::from(decision != Decision::not_asked());
-        let mut snapshot = Status::new(mode, mode, None, Vec::new()).snapshot();
-        change(&mut snapshot);
-        let published = Arc::new(Published { decision, generation });
-        let ready = readiness(&published, &snapshot);
-        let Headline { word, class, sentence } =
-            Headline::of(&View { published, snapshot, ready, lookups: Vec::new() });
+        let mut view = View {
+            duty: Arc::new(Duty { wanted: mode, mode, held_back: None, problems: Vec::new() }),
+            published: Arc::new(Published { decision, generation }),
+            held: Held::default(),
+            exchanges: Seen::default(),
+            dropin: DropinState::of(None),
+            ipa: IpaState::default(),
+            guard: GuardState::default(),
+            agent: AgentState::default(),
+            probes: ProbesState::default(),
+        };
+        change(&mut view);
+        let Headline { word, class, sentence } = Headline::of(&view, &readiness(&view));
         format!("{class}: {word}: {sentence}")
     }
 
-    fn written(snapshot: &mut Snapshot) {
-        snapshot.dropin = DropinStatus::Written("192.0.2.5".to_owned());
-        snapshot.guard.listening = Some(([127, 0, 0, 1], 6385).into());
+    fn written(view: &mut View) {
+        view.dropin = DropinState::of(Host::parse("192.0.2.5"));
+        view.guard.listening = Some(([127, 0, 0, 1], 6385).into());
     }
 
-    fn heartbeating(snapshot: &mut Snapshot) {
-        snapshot.agent.phase = AgentPhase::Heartbeating;
-        snapshot.agent.last_accepted = Some(Instant::now());
-        snapshot.pinned = Some(URL.to_owned());
+    fn heartbeating(view: &mut View) {
+        view.agent.phase = AgentPhase::Heartbeating;
+        view.agent.last_accepted = Some(Moment::now());
+        view.held.url = Some(URL.to_owned());
     }
 
     #[test]
     fn each_state_has_its_sentence() {
         use Mode::{Agent, Configure, Guard, Observe};
-        let peer = ([192, 0, 2, 1], 4000).into();
         let cases: [(String, &str); 14] = [
             (
                 told(Observe, Decision::not_asked(), |_| {}),
@@ -160,18 +173,18 @@ mod tests {
             ),
             (told(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
             (
-                told(Guard, there(), |snapshot| {
-                    written(snapshot);
-                    snapshot.stale = Some("power the node off".to_owned());
-                    snapshot.dropin = DropinStatus::Absent;
+                told(Guard, there(), |view| {
+                    written(view);
+                    view.held.stale = Some("power the node off".to_owned());
+                    view.dropin = DropinState::of(None);
                 }),
                 "bad: Not ready: no drop-in",
             ),
             (told(Agent, there(), |_| {}), "wait: Starting: the lookup has not begun yet"),
             (
-                told(Agent, there(), |snapshot| {
-                    snapshot.agent.phase = AgentPhase::LookingUp;
-                    snapshot.agent.last_failure = Some("lookup: no route".to_owned());
+                told(Agent, there(), |view| {
+                    view.agent.phase = AgentPhase::LookingUp;
+                    view.agent.last_failure = Some("lookup: no route".to_owned());
                 }),
                 "bad: Not ready: lookup: no route",
             ),
@@ -180,15 +193,15 @@ mod tests {
                 "good: Healthy: Ironic calls this node back at http://192.0.2.5:9999; it has not called yet",
             ),
             (
-                told(Agent, there(), |snapshot| {
-                    heartbeating(snapshot);
-                    snapshot.probes.callback.last = Some((Instant::now(), peer));
+                told(Agent, there(), |view| {
+                    heartbeating(view);
+                    view.probes.callback.last_connection = Some(Moment::now());
                 }),
                 "good: Healthy: Ironic calls this node back at http://192.0.2.5:9999, and did so 0 s ago",
             ),
             (
-                told(Guard, there(), |snapshot| {
-                    snapshot.held_back = Some("no API URL was given".to_owned());
+                told(Guard, there(), |view| {
+                    Arc::make_mut(&mut view.duty).held_back = Some("no API URL was given".to_owned());
                 }),
                 "bad: Not ready: mode guard acts as guard: no API URL was given",
             ),

@@ -1,9 +1,9 @@
 //! Writing HTML: whatever comes from outside is text and nothing else.
 
 use std::fmt::{self, Display, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::ironic::is_direction_or_separator;
+use crate::recent::Moment;
 
 /// Text that may stand in HTML, in an attribute with quotes too. Characters that are not seen, or turn the direction of
 /// others, are written out.
@@ -18,8 +18,7 @@ impl<T: Display> Display for Escaped<T> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                c if c.is_control() || is_direction_or_separator(c) => write!(f, "{}", c.escape_default())?,
-                other => f.write_char(other)?,
+                other => text::inert(other).try_for_each(|character| f.write_char(character))?,
             }
         }
         Ok(())
@@ -94,7 +93,7 @@ pub(super) fn times(count: u64) -> String {
 }
 
 /// How long ago, for people.
-pub(super) fn ago(at: Instant) -> String {
+pub(super) fn ago(at: Moment) -> String {
     format!("{} ago", duration(at.elapsed()))
 }
 
@@ -125,7 +124,7 @@ mod tests {
         let hostile = "</td><script>alert('x')</script>&amp;\"\u{202e}\u{0}\n";
         assert_eq!(
             Escaped(hostile).to_string(),
-            "&lt;/td&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;amp;&quot;\\u{202e}\\u{0}\\n"
+            "&lt;/td&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;amp;&quot;\\u{202e}\\0\\n"
         );
         let mut html = String::new();
         table(&mut html, ["A"], [Row::plain([hostile.to_owned()])].into_iter()).unwrap();

@@ -12,7 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-use super::View;
+use crate::readiness::Readiness;
+use crate::view::View;
 use headline::Headline;
 use html::Escaped;
 
@@ -30,15 +31,15 @@ pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The whole page.
-pub(super) fn render(view: &View) -> String {
+pub(super) fn render(view: &View, ready: &Readiness) -> String {
     let mut html = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut html, view);
+    let _ = write(&mut html, view, ready);
     html
 }
 
-fn write(html: &mut String, view: &View) -> fmt::Result {
-    let Headline { word, class, sentence } = Headline::of(view);
+fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {
+    let Headline { word, class, sentence } = Headline::of(view, ready);
     write!(
         html,
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n\

@@ -2,35 +2,37 @@
 
 use std::fmt::{self, Write};
 
-use super::super::View;
 use super::html::{Escaped, Row, ago, paragraph, table, times, warning};
 use crate::advertise::CandidateTrace;
-use crate::agent_url::Reason;
+use crate::ipa::keeper::DropinPhase;
+use crate::ironic::{HeartbeatResult, LookupResult};
+use crate::metrics::Sender;
 use crate::params::Mode;
-use crate::status::{AgentPhase, DropinStatus};
+use crate::view::View;
+use callback_url::Reason;
 
 /// What is asked first.
 pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
-    let (decision, snapshot) = (&view.published.decision, &view.snapshot);
+    let decision = &view.published.decision;
     let url = |url: &Option<String>, none: &str| url.clone().unwrap_or_else(|| none.to_owned());
-    let heartbeat = match snapshot.heartbeats.back() {
-        Some(last) => format!("{}, {}", last.result, ago(last.at)),
+    let heartbeat = match view.exchanges.heartbeats.last() {
+        Some(last) => format!("{}, {}", last.result.as_str(), ago(last.at)),
         None => "none seen".to_owned(),
     };
-    let callback = &snapshot.probes.callback;
-    let called = match callback.last {
+    let callback = &view.probes.callback;
+    let called = match callback.last_connection.zip(callback.last_connection_peer) {
         Some((at, peer)) => format!("{}, last {} from {peer}", times(callback.connections), ago(at)),
         None => "not yet".to_owned(),
     };
-    let mut mode = snapshot.mode.as_str().to_owned();
-    if let Some(why) = &snapshot.held_back {
-        mode = format!("{mode} (wanted: {}: {why})", snapshot.wanted_mode.as_str());
+    let mut mode = view.duty.mode.as_str().to_owned();
+    if let Some(why) = &view.duty.held_back {
+        mode = format!("{mode} (wanted: {}: {why})", view.duty.wanted.as_str());
     }
     super::html::facts(
         html,
         &[
             ("Callback URL", url(&decision.callback_url, "none")),
-            ("Ironic holds", url(&snapshot.pinned, "nothing that we know of")),
+            ("Ironic holds", url(&view.held.url, "nothing that we know of")),
             ("Last heartbeat", heartbeat),
             ("Called back", called),
             ("Mode", mode),
@@ -79,71 +81,69 @@ fn candidate(trace: &CandidateTrace) -> Row<5> {
 /// The agent on this machine.
 pub(super) fn agent(html: &mut String, view: &View) -> fmt::Result {
     html.push_str("<h2>ironic-python-agent</h2>\n");
-    let ipa = &view.snapshot.ipa;
+    let ipa = &view.ipa;
     match (&ipa.version, ipa.up) {
         (Some(version), _) => paragraph(html, format!("It answers on this machine; version {version}."))?,
         (None, true) => paragraph(html, "It answers on this machine.")?,
         (None, false) => paragraph(html, "It does not answer on this machine.")?,
     }
-    match &view.snapshot.dropin {
-        DropinStatus::Off => Ok(()),
-        DropinStatus::Absent => paragraph(html, "Its configuration drop-in is not written."),
-        DropinStatus::Written(address) => {
-            paragraph(html, format!("Its configuration drop-in tells it to advertise {address}."))
+    let dropin = &view.dropin;
+    match (dropin.state, &dropin.address) {
+        (DropinPhase::Off, _) => Ok(()),
+        (DropinPhase::Written, Some(address)) => {
+            let address = address.bare();
+            paragraph(html, format!("Its configuration drop-in makes it advertise {address}."))
         }
-        DropinStatus::Failed(error) => warning(html, format!("Its configuration drop-in: {error}")),
+        (DropinPhase::Failed, _) => {
+            let error = dropin.error.as_deref().unwrap_or_default();
+            warning(html, format!("Its configuration drop-in: {error}"))
+        }
+        _ => paragraph(html, "Its configuration drop-in is not written."),
     }
 }
 
 /// What was asked of Ironic, and what it holds.
 pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
-    let snapshot = &view.snapshot;
     html.push_str("<h2>Ironic</h2>\n");
-    if let Some(stale) = &snapshot.stale {
+    if let Some(stale) = &view.held.stale {
         warning(html, stale)?;
     }
-    if snapshot.mode == Mode::Agent {
-        let phase = match snapshot.agent.phase {
-            AgentPhase::Off | AgentPhase::AwaitingAddress => "waiting for an address",
-            AgentPhase::LookingUp => "looking the node up",
-            AgentPhase::WithoutToken => "without the agent token, which went to somebody else",
-            AgentPhase::AwaitingListener => "waiting for something to listen on the advertised port",
-            AgentPhase::Heartbeating => "sending heartbeats",
-        };
-        paragraph(html, format!("We speak to Ironic ourselves: {phase}."))?;
-        if let Some(uuid) = &snapshot.agent.node_uuid {
+    if view.duty.mode == Mode::Agent {
+        paragraph(html, format!("We speak to Ironic ourselves: {}.", view.agent.phase.words()))?;
+        if let Some(uuid) = &view.agent.node_uuid {
             paragraph(html, format!("This is node {uuid}."))?;
         }
-        if let Some(failure) = &snapshot.agent.last_failure {
+        if let Some(failure) = &view.agent.last_failure {
             warning(html, failure)?;
         }
     }
-    if view.lookups.is_empty() {
+    let seen = &view.exchanges;
+    if seen.lookups.is_empty() {
         paragraph(html, "No lookup seen.")?;
     } else {
         html.push_str("<h3>Lookups</h3>\n");
-        let lookups = view.lookups.iter().map(|(sender, result, count)| Row {
-            bad: !matches!(*result, "ok" | "masked_token"),
-            cells: [whose(sender).to_owned(), (*result).to_owned(), count.to_string()],
+        let lookups = seen.lookups.iter().map(|((sender, result), count)| Row {
+            bad: !matches!(result, LookupResult::Ok | LookupResult::MaskedToken),
+            cells: [whose(*sender).to_owned(), result.as_str().to_owned(), count.to_string()],
         });
         table(html, ["By", "Result", "How many"], lookups)?;
     }
-    if snapshot.heartbeats.is_empty() {
+    if seen.heartbeats.last().is_none() {
         return paragraph(html, "No heartbeat seen.");
     }
     html.push_str("<h3>Heartbeats</h3>\n");
-    let beats = snapshot.heartbeats.iter().rev();
+    let beats = seen.heartbeats.iter().rev();
     let beats = beats.map(|beat| Row {
-        bad: beat.result != "accepted",
-        cells: [ago(beat.at), beat.result.to_owned(), beat.callback_url.clone()],
+        bad: beat.result != HeartbeatResult::Accepted,
+        cells: [ago(beat.at), beat.result.as_str().to_owned(), beat.callback_url.clone()],
     });
     table(html, ["When", "Result", "Callback URL"], beats)
 }
 
 /// What the guard did, and the bad URLs of whoever sent them.
 pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
-    let (snapshot, guard) = (&view.snapshot, &view.snapshot.guard);
-    if snapshot.mode == Mode::Guard {
+    let guard = &view.guard;
+    if view.duty.mode == Mode::Guard {
         html.push_str("<h2>Guard</h2>\n");
         match guard.listening {
             Some(address) => paragraph(html, format!("It listens on {address}."))?,
@@ -163,11 +163,12 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
         let events = events.map(|event| Row::plain([ago(event.at), event.what.clone()]));
         table(html, ["When", "What it did"], events)?;
     }
-    if snapshot.bad_urls.is_empty() {
+    let bad_urls = &view.exchanges.bad_urls;
+    if bad_urls.last().is_none() {
         return Ok(());
     }
     html.push_str("<h2>Bad callback URLs seen</h2>\n");
-    let bad = snapshot.bad_urls.iter().rev();
+    let bad = bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
         cells: [ago(event.at), format!("\"{}\"", event.url), reasons(&event.reasons)],
@@ -177,7 +178,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
 
 /// What is wrong with parameters that others gave.
 pub(super) fn parameters(html: &mut String, view: &View) -> fmt::Result {
-    let problems = &view.snapshot.problems;
+    let problems = &view.duty.problems;
     if problems.is_empty() {
         return Ok(());
     }
@@ -189,12 +190,15 @@ pub(super) fn parameters(html: &mut String, view: &View) -> fmt::Result {
     Ok(())
 }
 
-/// Reasons in words, each with its metric label.
-fn reasons(labels: &[&str]) -> String {
-    let found = Reason::ALL.iter().filter(|reason| labels.contains(&reason.as_str()));
-    found.map(|reason| format!("{} [{}]", reason.words(), reason.as_str())).collect::<Vec<_>>().join("; ")
+/// Reasons for people, each with its metric label.
+fn reasons(found: &[Reason]) -> String {
+    let found = found.iter().map(|reason| format!("{} [{}]", reason.words(), reason.as_str()));
+    found.collect::<Vec<_>>().join("; ")
 }
 
-fn whose(sender: &str) -> &'static str {
-    if sender == "ipa" { "ironic-python-agent" } else { "ipa-sidecar" }
+fn whose(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Ipa => "ironic-python-agent",
+        Sender::Sidecar => "ipa-sidecar",
+    }
 }

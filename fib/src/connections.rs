@@ -8,8 +8,8 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, Stat
 use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use super::RtnlError;
-use super::question::{Extent, QuestionSocket};
+use crate::RtnlError;
+use crate::question::{Extent, QuestionSocket};
 
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

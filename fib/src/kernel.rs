@@ -8,11 +8,10 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
+use text::{labels, printable};
 
-use super::question::{Extent, QuestionSocket, Seen};
-use super::{Errno, RtnlError};
-use crate::metrics::Metrics;
-use crate::params::printable;
+use crate::question::{Extent, QuestionSocket, Seen};
+use crate::{Errno, RtnlError};
 
 /// `IPPROTO_TCP` (`include/uapi/linux/in.h`).
 const TCP: u8 = 6;
@@ -90,20 +89,55 @@ impl Link {
     }
 }
 
+labels! {
+    /// What a question is about: the label `query` of `netlink_queries_total`.
+    pub enum Subject {
+        /// A route.
+        Route = "route",
+        /// Addresses.
+        Address = "address",
+        /// Devices.
+        Link = "link",
+    }
+}
+
+/// How many questions were asked: answered ones and others, by subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked([(u64, u64); Subject::ALL.len()]);
+
+impl Asked {
+    /// By subject: how many were answered, and how many were not.
+    pub fn counts(&self) -> impl Iterator<Item = (Subject, u64, u64)> {
+        Subject::ALL.into_iter().zip(self.0).map(|(subject, (answered, failed))| (subject, answered, failed))
+    }
+
+    fn count(&mut self, subject: Subject, answered: bool) {
+        for (known, (yes, no)) in Subject::ALL.into_iter().zip(&mut self.0) {
+            *yes += u64::from(known == subject && answered);
+            *no += u64::from(known == subject && !answered);
+        }
+    }
+}
+
 /// The question socket.
 #[derive(Debug)]
 pub struct Kernel {
     socket: QuestionSocket,
-    metrics: Metrics,
+    asked: Asked,
 }
 
 impl Kernel {
     /// Opens the socket.
     ///
     /// # Errors
-    /// Where netlink cannot be had.
-    pub fn open(metrics: Metrics) -> Result<Self, RtnlError> {
-        Ok(Self { socket: QuestionSocket::open(NETLINK_ROUTE)?, metrics })
+    /// Where the kernel has no netlink.
+    pub fn open() -> Result<Self, RtnlError> {
+        Ok(Self { socket: QuestionSocket::open(NETLINK_ROUTE)?, asked: Asked::default() })
+    }
+
+    /// How many questions were asked since the last time.
+    pub fn take_asked(&mut self) -> Asked {
+        std::mem::take(&mut self.asked)
     }
 
     /// Asks which way a TCP connection would take (RTM_GETROUTE with uid 0, protocol and port, so that rules by uid
@@ -137,7 +171,7 @@ impl Kernel {
                 _ => None,
             });
         let answer = answer.and_then(|mut routes| routes.pop().ok_or_else(no_answer)).and_then(read_route);
-        self.metrics.netlink_query("route", answer.is_ok());
+        self.asked.count(Subject::Route, answer.is_ok());
         answer
     }
 
@@ -168,7 +202,7 @@ impl Kernel {
                 },
             );
         let complete = answer.as_ref().is_ok_and(|seen| seen.complete);
-        self.metrics.netlink_query("address", complete);
+        self.asked.count(Subject::Address, complete);
         // Kernels without strict checking (before 5.0) ignore the filter.
         answer.map(|mut seen| {
             seen.found.retain(|address| device.is_none_or(|device| device == address.device));
@@ -203,14 +237,14 @@ impl Kernel {
     pub fn links(&mut self) -> Result<Vec<Link>, RtnlError> {
         let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
         let answer = self.socket.ask(question, Extent::Dump, as_link);
-        self.metrics.netlink_query("link", answer.is_ok());
+        self.asked.count(Subject::Link, answer.is_ok());
         answer
     }
 
     fn one_link(&mut self, message: LinkMessage) -> Result<Link, RtnlError> {
         let answer = self.socket.ask(RouteNetlinkMessage::GetLink(message), Extent::One, as_link);
         let answer = answer.and_then(|mut links| links.pop().ok_or_else(no_answer));
-        self.metrics.netlink_query("link", answer.is_ok());
+        self.asked.count(Subject::Link, answer.is_ok());
         answer
     }
 }

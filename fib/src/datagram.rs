@@ -3,9 +3,9 @@
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_sock_diag::SockDiagMessage;
 
-use super::frames::frames;
-use super::kernel::{as_link, read_address, read_route};
-use super::question::{Answer, Extent};
+use crate::frames::frames;
+use crate::kernel::{as_link, read_address, read_route};
+use crate::question::{Answer, Extent};
 
 /// Reads it as multicast messages and as the answer to each kind of question; gives how many messages it has, the
 /// broken one at its end included.

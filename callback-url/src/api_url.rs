@@ -3,28 +3,22 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::Uri;
+use http::Uri;
 use serde::{Serialize, Serializer};
+use text::labels;
 use thiserror::Error;
 
-/// How a URL is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scheme {
-    /// Plain HTTP.
-    Http,
-    /// HTTP over TLS.
-    Https,
+labels! {
+    /// How a URL is reached.
+    pub enum Scheme {
+        /// Plain HTTP.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+    }
 }
 
 impl Scheme {
-    /// The scheme as it stands in a URL.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
     /// The port of a URL that names none (RFC 9110, 4.2).
     pub fn default_port(self) -> u16 {
         match self {
@@ -73,6 +67,22 @@ impl Host {
             return None;
         }
         Some(Self::Name(name.to_ascii_lowercase()))
+    }
+}
+
+impl Host {
+    /// As it stands outside of a URL: IPv6 without brackets.
+    pub fn bare(&self) -> String {
+        match self {
+            Self::Ip(ip) => ip.to_string(),
+            Self::Name(name) => name.clone(),
+        }
+    }
+}
+
+impl Serialize for Host {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.bare())
     }
 }
 

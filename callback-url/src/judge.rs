@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
-use super::{DEFAULT_PORT, Reason, build};
-use crate::api_url::{Host, Scheme};
+use crate::{DEFAULT_PORT, Host, Reason, Scheme, build};
 
 /// What is known beside the URL itself.
 #[derive(Debug, Clone, Default)]
@@ -244,7 +243,7 @@ fn host_class(host: &Host) -> Option<Reason> {
 }
 
 /// Why nobody else could connect to an address, by its class; an IPv4-mapped one is judged as its IPv4.
-pub(crate) fn address_class(ip: IpAddr) -> Option<Reason> {
+pub fn address_class(ip: IpAddr) -> Option<Reason> {
     let (unspecified, link_local, broadcast) = match ip.to_canonical() {
         // The whole of 0.0.0.0/8 is no destination (RFC 1122, 3.2.1.3).
         IpAddr::V4(ip) => (ip.octets()[0] == 0, ip.is_link_local(), ip == Ipv4Addr::BROADCAST),

@@ -1,9 +1,11 @@
 //! Text that others wrote, made fit for logs, errors and pages: no token, no control characters, not endless.
 
-use crate::secret::{MASK, Secret};
+use crate::{MASK, Secret};
 
-/// The most characters of foreign text that are shown.
-pub const SHOWN_CHARS: usize = 300;
+/// The most characters of an answer or an error that are shown.
+const ANSWER: usize = 300;
+/// The most characters of a name or a value that are shown.
+const VALUE: usize = 120;
 
 const NAME: &str = "agent_token";
 
@@ -31,24 +33,33 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
-/// Foreign text for people: `secret` (where one was sent along) and every `agent_token` masked, control and
-/// direction characters escaped, cut after [`SHOWN_CHARS`] characters.
+/// An answer or an error of others for people: `secret` (where one was sent along) and every `agent_token` masked, control
+/// and direction characters escaped, cut after 300 characters.
 pub fn foreign_text(text: &str, secret: Option<&Secret>) -> String {
     let masked = match secret {
         Some(secret) if !secret.expose().is_empty() => redact(&text.replace(secret.expose(), MASK)),
         _ => redact(text),
     };
-    let mut shown = String::new();
-    for (count, character) in masked.trim().chars().enumerate() {
-        if count == SHOWN_CHARS {
-            shown.push_str("...");
-            break;
-        }
-        if character.is_control() || is_direction_or_separator(character) {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
+    cut(masked.trim(), ANSWER)
+}
+
+/// A name or a value of others as it may stand in a message: control and direction characters escaped, cut after 120
+/// characters.
+pub fn printable(text: &str) -> String {
+    cut(text, VALUE)
+}
+
+/// A character as it may be shown: as it is, or its escape sequence where it is a control or direction character, or one
+/// that cannot be seen.
+pub fn inert(character: char) -> impl Iterator<Item = char> {
+    let plain = matches!(character, '\'' | '"' | '\\').then_some(character);
+    plain.is_none().then(|| character.escape_debug()).into_iter().flatten().chain(plain)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().take(most).flat_map(inert).collect();
+    if text.chars().nth(most).is_some() {
+        shown.push_str("...");
     }
     shown
 }
@@ -78,11 +89,6 @@ fn split_separator(text: &str) -> Option<(&str, &str)> {
 
 fn ends_value(c: char) -> bool {
     c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';' | '}' | ']' | ')' | '<' | '>' | '\\')
-}
-
-/// Whether a character turns the direction of the text around it, or separates lines.
-pub fn is_direction_or_separator(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -117,7 +123,9 @@ mod tests {
     #[test]
     fn foreign_text_is_short_and_plain() {
         assert_eq!(foreign_text(" a\x1b[31m\n\u{202e}b ", None), "a\\u{1b}[31m\\n\\u{202e}b");
-        assert_eq!(foreign_text(&"x".repeat(1000), None).len(), SHOWN_CHARS + 3);
+        assert_eq!(foreign_text(&"x".repeat(1000), None).len(), ANSWER + 3);
+        assert_eq!(printable("a\u{1b}[31m\n'x\""), "a\\u{1b}[31m\\n'x\"");
+        assert_eq!(printable(&"y".repeat(5000)), format!("{}...", "y".repeat(VALUE)));
         let secret = Secret::new("s3cret".to_owned());
         assert_eq!(foreign_text("echo s3cret", Some(&secret)), "echo ******");
         assert_eq!(foreign_text("echo", Some(&Secret::new(String::new()))), "echo");

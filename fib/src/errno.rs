@@ -6,6 +6,35 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
+/// The names of the errors that netlink answers with, and that connect(2) and tcp(7) can end with
+/// (include/uapi/asm-generic/errno-base.h and errno.h).
+pub const ERRNO_NAMES: [(i32, &str); 24] = [
+    (1, "EPERM"),
+    (11, "EAGAIN"),
+    (12, "ENOMEM"),
+    (13, "EACCES"),
+    (16, "EBUSY"),
+    (19, "ENODEV"),
+    (22, "EINVAL"),
+    (32, "EPIPE"),
+    (71, "EPROTO"),
+    (92, "ENOPROTOOPT"),
+    (95, "EOPNOTSUPP"),
+    (97, "EAFNOSUPPORT"),
+    (98, "EADDRINUSE"),
+    (99, "EADDRNOTAVAIL"),
+    (100, "ENETDOWN"),
+    (101, "ENETUNREACH"),
+    (103, "ECONNABORTED"),
+    (104, "ECONNRESET"),
+    (105, "ENOBUFS"),
+    (110, "ETIMEDOUT"),
+    (111, "ECONNREFUSED"),
+    (112, "EHOSTDOWN"),
+    (113, "EHOSTUNREACH"),
+    (126, "ENOKEY"),
+];
+
 impl Errno {
     /// The routing tables say `prohibit`.
     pub const ACCES: Self = Self(13);
@@ -24,25 +53,9 @@ impl Errno {
     /// The routing tables say `unreachable`.
     pub const HOSTUNREACH: Self = Self(113);
 
-    /// The C name, where it is one that netlink answers with.
+    /// The C name, where it is one of [`ERRNO_NAMES`].
     pub fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            1 => "EPERM",
-            11 => "EAGAIN",
-            12 => "ENOMEM",
-            13 => "EACCES",
-            16 => "EBUSY",
-            19 => "ENODEV",
-            22 => "EINVAL",
-            95 => "EOPNOTSUPP",
-            97 => "EAFNOSUPPORT",
-            99 => "EADDRNOTAVAIL",
-            100 => "ENETDOWN",
-            101 => "ENETUNREACH",
-            105 => "ENOBUFS",
-            113 => "EHOSTUNREACH",
-            _ => return None,
-        })
+        ERRNO_NAMES.iter().find_map(|(number, name)| (*number == self.0).then_some(*name))
     }
 }
 

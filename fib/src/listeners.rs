@@ -8,8 +8,8 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, Stat
 use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use super::RtnlError;
-use super::question::{Extent, QuestionSocket};
+use crate::RtnlError;
+use crate::question::{Extent, QuestionSocket};
 
 /// Whether something listens on `port` at `address` or at the unspecified address. `None` for the address asks for
 /// any. An IPv6 wildcard listener counts for IPv4 too: whether it is v6-only is not told without privilege, and IPA

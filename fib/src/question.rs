@@ -7,9 +7,9 @@ use netlink_packet_core::{
     NetlinkPayload, NetlinkSerializable,
 };
 
-use super::frames::{BrokenFrame, Frame, frames};
-use super::socket::{NetlinkSocket, Received};
-use super::{Errno, RtnlError};
+use crate::frames::{BrokenFrame, Frame, frames};
+use crate::socket::{NetlinkSocket, Received};
+use crate::{Errno, RtnlError};
 
 /// The kernel answers inside the call that asks; a longer wait means that the answer was lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,16 +1,15 @@
-//! The callback URL (`agent_url`, `callback_url`): built, judged, compared.
+//! The callback URL (`agent_url`, `callback_url`) of a node: built, judged, compared; and the URL of its Ironic API.
 //!
 //! A URL is judged as it stands. Nothing is normalised first: a WHATWG parser would turn `0x7f000001` into a good
 //! address, and Ironic would store the bad text.
 
+mod api_url;
 mod judge;
 mod reason;
 
-pub(crate) use judge::address_class;
-pub use judge::{Context, Judgement, Local, Verdict, host, judge, port};
+pub use api_url::{ApiUrl, ApiUrlError, Host, Scheme};
+pub use judge::{Context, Judgement, Local, Verdict, address_class, host, judge, port};
 pub use reason::Reason;
-
-use crate::api_url::{Host, Scheme};
 
 /// The port that IPA listens on by default (ironic-python-agent, `config.py`: `advertise_port`).
 pub const DEFAULT_PORT: u16 = 9999;

@@ -15,10 +15,10 @@ mod question;
 mod socket;
 
 pub use connections::{Connection, connections};
-pub use errno::Errno;
-pub use kernel::{Address, Kernel, Link, Route, RouteQuestion};
+pub use errno::{ERRNO_NAMES, Errno};
+pub use kernel::{Address, Asked, Kernel, Link, Route, RouteQuestion, Subject};
 pub use listeners::listens;
-pub use monitor::{Change, ChangeKind, Monitor};
+pub use monitor::{ChangeKind, Heard, Monitor};
 pub use question::Seen;
 pub use socket::NetlinkSocket;
 

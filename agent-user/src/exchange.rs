@@ -1,0 +1,178 @@
+//! The one recorder of lookups and heartbeats, whoever saw them, and of the bad callback URLs in them.
+//!
+//! An exchange that we make ourselves is made here too, so that none goes unrecorded.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use callback_url::Reason;
+use serde::Serialize;
+use text::{foreign_text, labels};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::ironic::{
+    Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply, LookupResult,
+};
+use crate::metrics::{Metrics, Sender, Trigger, UrlAction, UrlSource};
+use crate::recent::{Moment, Recent};
+
+labels! {
+    /// Who saw an exchange.
+    pub enum SeenBy {
+        /// The guard, between IPA and Ironic.
+        Guard = "guard",
+        /// We ourselves, who made it.
+        Own = "self",
+    }
+}
+
+impl SeenBy {
+    /// Who sent the request.
+    fn sender(self) -> Sender {
+        match self {
+            Self::Guard => Sender::Ipa,
+            Self::Own => Sender::Sidecar,
+        }
+    }
+}
+
+/// One heartbeat.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeartbeatSeen {
+    /// When it ended.
+    #[serde(rename = "seconds_ago")]
+    pub at: Moment,
+    /// The URL in it, fit to be shown.
+    pub callback_url: String,
+    /// Its end.
+    pub result: HeartbeatResult,
+}
+
+/// One bad callback URL.
+#[derive(Debug, Clone, Serialize)]
+pub struct BadUrl {
+    /// When it was seen.
+    #[serde(rename = "seconds_ago")]
+    pub at: Moment,
+    /// The URL, fit to be shown.
+    pub url: String,
+    /// What is wrong with it.
+    pub reasons: Vec<Reason>,
+}
+
+/// What was seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// How many lookups ended how.
+    pub lookups: BTreeMap<(Sender, LookupResult), u64>,
+    /// The last heartbeats.
+    pub heartbeats: Recent<HeartbeatSeen>,
+    /// The last bad URLs.
+    pub bad_urls: Recent<BadUrl>,
+    /// Ironic has accepted a heartbeat.
+    accepted: bool,
+}
+
+/// The recorder; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Exchanges {
+    seen: watch::Sender<Seen>,
+    metrics: Metrics,
+}
+
+impl Exchanges {
+    /// Nothing was seen yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { seen: watch::Sender::default(), metrics }
+    }
+
+    /// Where what was seen appears.
+    pub fn subscribe(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    /// Records a lookup.
+    pub fn lookup(&self, seen_by: SeenBy, result: LookupResult, duration: Duration) {
+        self.metrics.lookup(seen_by.sender(), result, duration);
+        self.seen.send_modify(|seen| *seen.lookups.entry((seen_by.sender(), result)).or_default() += 1);
+        tracing::debug!(seen_by = seen_by.as_str(), result = result.as_str(), ?duration, "lookup");
+    }
+
+    /// Records a heartbeat with this URL.
+    pub fn heartbeat(&self, seen_by: SeenBy, url: &str, result: HeartbeatResult, duration: Duration) {
+        let accepted = result == HeartbeatResult::Accepted;
+        let event = HeartbeatSeen { at: Moment::now(), callback_url: foreign_text(url, None), result };
+        tracing::debug!(
+            seen_by = seen_by.as_str(),
+            url = event.callback_url,
+            result = result.as_str(),
+            ?duration,
+            "heartbeat"
+        );
+        let mut first = false;
+        self.seen.send_modify(|seen| {
+            first = accepted && !seen.accepted;
+            seen.accepted |= accepted;
+            seen.heartbeats.push(event);
+        });
+        self.metrics.heartbeat(seen_by.sender(), result, duration);
+        if accepted {
+            self.metrics.heartbeat_accepted(first);
+        }
+    }
+
+    /// Records a bad callback URL.
+    pub fn bad_url(&self, url: &str, source: UrlSource, action: UrlAction, reasons: &[Reason]) {
+        self.metrics.bad_agent_url(source, action, reasons);
+        let event = BadUrl { at: Moment::now(), url: foreign_text(url, None), reasons: reasons.to_vec() };
+        self.seen.send_modify(|seen| seen.bad_urls.push(event));
+    }
+
+    /// Looks the node up, in our own name. `patience` bounds the whole exchange.
+    ///
+    /// # Errors
+    /// Of the client; `Late` where the patience has ended.
+    pub async fn look_up(
+        &self,
+        client: &Client,
+        endpoints: &[Endpoint],
+        query: &LookupQuery,
+        patience: Option<Duration>,
+    ) -> Result<LookupReply, IronicError> {
+        let started = Instant::now();
+        let asked = client.lookup(endpoints, query);
+        let answer = match patience {
+            Some(after) => timeout(after, asked).await.unwrap_or(Err(IronicError::Late { after })),
+            None => asked.await,
+        };
+        let result = match &answer {
+            Ok(answer) => answer.value.result(),
+            Err(error) => error.lookup_result(),
+        };
+        self.lookup(SeenBy::Own, result, started.elapsed());
+        answer.map(|answer| answer.value)
+    }
+
+    /// Sends a heartbeat in our own name.
+    ///
+    /// # Errors
+    /// Of the client.
+    pub async fn send(
+        &self,
+        client: &Client,
+        endpoints: &[Endpoint],
+        heartbeat: &Heartbeat,
+        trigger: Trigger,
+    ) -> Result<(), IronicError> {
+        self.metrics.heartbeat_sent(trigger);
+        let started = Instant::now();
+        let outcome = client.heartbeat(endpoints, heartbeat).await;
+        let result = match &outcome {
+            Ok(_) => HeartbeatResult::Accepted,
+            Err(error) => error.heartbeat_result(),
+        };
+        self.heartbeat(SeenBy::Own, &heartbeat.callback_url, result, started.elapsed());
+        outcome.map(drop)
+    }
+}

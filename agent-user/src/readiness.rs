@@ -1,0 +1,83 @@
+//! Whether the duty of the wanted mode can be done, or why not.
+
+use crate::agent::AgentPhase;
+use crate::ipa::keeper::DropinPhase;
+use crate::params::Mode;
+use crate::view::View;
+
+/// A sentence for people: `Ok` where the daemon is ready.
+pub type Readiness = Result<String, String>;
+
+/// Whether the duty can be done at this moment.
+pub fn readiness(view: &View) -> Readiness {
+    let duty = &view.duty;
+    if let Some(why) = &duty.held_back {
+        let (wanted, acting) = (duty.wanted.as_str(), duty.mode.as_str());
+        return Err(format!("mode {wanted} acts as {acting}: {why}"));
+    }
+    match duty.mode {
+        _ if view.published.generation == 0 => Err("the kernel has not been asked yet".to_owned()),
+        Mode::Observe => Ok(match duty.problems.first() {
+            None => "watching".to_owned(),
+            Some(problem) => format!("watching; {problem}"),
+        }),
+        Mode::Configure => dropin(view),
+        Mode::Guard => guard(view),
+        Mode::Agent => agent(view),
+    }
+}
+
+/// Why there is no address; `otherwise` where there is one.
+fn no_address(view: &View, otherwise: &str) -> String {
+    let decision = &view.published.decision;
+    if decision.address.is_none() { decision.to_string() } else { otherwise.to_owned() }
+}
+
+fn dropin(view: &View) -> Readiness {
+    let dropin = &view.dropin;
+    match (dropin.state, &dropin.address) {
+        (DropinPhase::Written, Some(address)) => Ok(format!("the drop-in says {}", address.bare())),
+        (DropinPhase::Failed, _) => Err(dropin.error.clone().unwrap_or_default()),
+        _ => Err(format!("no drop-in: {}", no_address(view, "not written yet"))),
+    }
+}
+
+fn guard(view: &View) -> Readiness {
+    let guard = &view.guard;
+    let dropin = dropin(view)?;
+    if let Some(stale) = &view.held.stale {
+        return Err(stale.clone());
+    }
+    if let Some(why) = &guard.held_heartbeat {
+        return Err(format!("IPA's heartbeat is held: {why}"));
+    }
+    if let Some(why) = &guard.gate {
+        return Err(format!("IPA's lookup is held: {why}"));
+    }
+    match (&guard.out_of_path, guard.listening) {
+        (Some(why), _) => Ok(format!("{dropin}; the guard is not in IPA's path: {why}")),
+        (None, Some(address)) => Ok(format!("the guard listens on {address}; {dropin}")),
+        (None, None) => Err("the guard does not listen yet".to_owned()),
+    }
+}
+
+fn agent(view: &View) -> Readiness {
+    let agent = &view.agent;
+    if let Some(stale) = &view.held.stale {
+        return Err(stale.clone());
+    }
+    // What is waited for now goes before what failed earlier.
+    match (agent.phase, &agent.last_failure) {
+        (AgentPhase::Off | AgentPhase::AwaitingAddress, _) => {
+            Err(no_address(view, "the lookup has not begun yet"))
+        }
+        (AgentPhase::AwaitingListener, _) => Err("nothing listens on the advertised port".to_owned()),
+        (_, Some(failure)) => Err(failure.clone()),
+        (AgentPhase::LookingUp, None) => Err("the node is not looked up yet".to_owned()),
+        (AgentPhase::WithoutToken, None) => Err("the agent token went to another sender".to_owned()),
+        (AgentPhase::Heartbeating, None) => match agent.last_accepted {
+            Some(at) => Ok(format!("last heartbeat accepted {:.1} s ago", at.elapsed().as_secs_f64())),
+            None => Err("no heartbeat sent yet".to_owned()),
+        },
+    }
+}

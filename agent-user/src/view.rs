@@ -1,0 +1,92 @@
+//! Everything that the tasks publish, at one moment. The pages, the metrics' neighbours and readiness read it; no task
+//! decides by it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::agent::AgentState;
+use crate::exchange::Seen;
+use crate::guard::GuardState;
+use crate::ipa::keeper::DropinState;
+use crate::ipa::status::IpaState;
+use crate::params::Mode;
+use crate::pin::Held;
+use crate::probes::ProbesState;
+use crate::watch::Published;
+
+/// What the daemon is to do, and what keeps it from it. It stays the same for the whole run.
+#[derive(Debug, Clone)]
+pub struct Duty {
+    /// The mode that the operator wants.
+    pub wanted: Mode,
+    /// The mode that it runs in: observe where there is no API URL to work with.
+    pub mode: Mode,
+    /// Why it runs in another mode than the wanted one.
+    pub held_back: Option<String>,
+    /// What is wrong with parameters that others gave, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Where each task publishes.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// What the daemon is to do.
+    pub duty: Arc<Duty>,
+    /// The decision.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// What Ironic holds.
+    pub held: watch::Receiver<Held>,
+    /// Lookups, heartbeats and bad URLs.
+    pub exchanges: watch::Receiver<Seen>,
+    /// The drop-in.
+    pub dropin: watch::Receiver<DropinState>,
+    /// IPA.
+    pub ipa: watch::Receiver<IpaState>,
+    /// The guard.
+    pub guard: watch::Receiver<GuardState>,
+    /// Agent mode.
+    pub agent: watch::Receiver<AgentState>,
+    /// The probes.
+    pub probes: watch::Receiver<ProbesState>,
+}
+
+/// See [`Sources`].
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What the daemon is to do.
+    pub duty: Arc<Duty>,
+    /// The decision.
+    pub published: Arc<Published>,
+    /// What Ironic holds.
+    pub held: Held,
+    /// Lookups, heartbeats and bad URLs.
+    pub exchanges: Seen,
+    /// The drop-in.
+    pub dropin: DropinState,
+    /// IPA.
+    pub ipa: IpaState,
+    /// The guard.
+    pub guard: GuardState,
+    /// Agent mode.
+    pub agent: AgentState,
+    /// The probes.
+    pub probes: ProbesState,
+}
+
+impl Sources {
+    /// As of now.
+    pub fn view(&self) -> View {
+        View {
+            duty: Arc::clone(&self.duty),
+            published: Arc::clone(&self.decisions.borrow()),
+            held: self.held.borrow().clone(),
+            exchanges: self.exchanges.borrow().clone(),
+            dropin: self.dropin.borrow().clone(),
+            ipa: self.ipa.borrow().clone(),
+            guard: self.guard.borrow().clone(),
+            agent: self.agent.borrow().clone(),
+            probes: self.probes.borrow().clone(),
+        }
+    }
+}
