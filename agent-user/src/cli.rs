@@ -8,7 +8,8 @@ use thiserror::Error;
 
 use crate::commands::{check_url, doctor, explain, params};
 use crate::daemon::{self, DaemonError};
-use crate::params::{Loaded, LogFormat, Parameters, ParamsError, flags, load, load_with_medium, mode_flag};
+use crate::logging;
+use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
 use callback_url::Context;
 
@@ -114,7 +115,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     let loaded = load(matches)?;
-    start_log(&loaded.parameters, name == "run");
+    // The commands that answer one question log only what went wrong.
+    let wanted = if name == "run" { loaded.parameters.log_level.as_str() } else { "warn" };
+    logging::start(
+        logging::filter(wanted).unwrap_or_default(),
+        loaded.parameters.log_format == LogFormat::Json,
+    );
     let json = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
     let mut out = stdout().lock();
     match name {
@@ -175,23 +181,4 @@ fn tell_problems(loaded: &Loaded) {
     for problem in &loaded.problems {
         let _ = writeln!(io::stderr(), "{problem}");
     }
-}
-
-/// Logs go to stderr. The commands that answer one question say only what went wrong.
-fn start_log(parameters: &Parameters, daemon: bool) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::prelude::*;
-    let level = if daemon { parameters.log_level.as_str() } else { "warn" };
-    let filter = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        // Its words on a log that cannot be written go to stderr too, and panic where that is the trouble.
-        .log_internal_errors(false)
-        .with_target(false);
-    let log = tracing_subscriber::registry().with(filter);
-    // Fails only where a log is there already, as in tests.
-    let _ = match parameters.log_format {
-        LogFormat::Text => log.with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init(),
-        LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
-    };
 }

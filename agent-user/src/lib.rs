@@ -23,6 +23,7 @@ pub mod exchange;
 pub mod guard;
 pub mod ipa;
 pub mod ironic;
+mod logging;
 pub mod metrics;
 pub mod metrics_reference;
 pub mod notify;

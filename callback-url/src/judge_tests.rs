@@ -165,7 +165,7 @@ proptest! {
         }
         if judgement.verdict == Verdict::Good {
             // Good means: hyper's strict parser agrees, and nothing but scheme, host and port is there.
-            let uri: hyper::Uri = url.parse().unwrap();
+            let uri: http::Uri = url.parse().unwrap();
             prop_assert!(uri.port_u16().is_some() && uri.query().is_none() && uri.path() == "/");
         }
     }

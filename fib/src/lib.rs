@@ -3,6 +3,8 @@
 //! [`Monitor`] hears that something changed; [`Kernel`] is asked what is true now. They have a socket each, so that a
 //! storm of changes cannot delay an answer. No route is ever kept here.
 
+#[cfg(test)]
+mod captured;
 mod connections;
 #[doc(hidden)]
 pub mod datagram;

@@ -84,6 +84,14 @@ impl Heard {
         }
     }
 
+    /// What one datagram says.
+    #[cfg(test)]
+    pub(crate) fn of(received: &Received<'_>) -> Self {
+        let mut heard = Self::default();
+        heard.count(received);
+        heard
+    }
+
     /// Whatever it is, it counts.
     fn count(&mut self, received: &Received<'_>) {
         match received {

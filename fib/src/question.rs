@@ -126,7 +126,7 @@ impl QuestionSocket {
 pub struct Answer<T> {
     sequence: u32,
     extent: Extent,
-    seen: Seen<T>,
+    pub(crate) seen: Seen<T>,
 }
 
 impl<T> Answer<T> {
