@@ -8,7 +8,7 @@ use crate::advertise::{Family, Origin, Refusal};
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
-use crate::probes::{self, Probe, errno};
+use crate::probes::{self, Probe, Target, outcome};
 use callback_url::Reason;
 use fib::{ChangeKind, Subject};
 
@@ -117,8 +117,8 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "type") => all(&ChangeKind::NAMES),
         (_, "probe") => all(&Probe::NAMES),
         (_, "query") => all(&Subject::NAMES),
-        (_, "target") => Values::Closed(vec!["ironic", "other"]),
-        (_, "errno") => Values::Closed(errno::labels().collect()),
+        (_, "target") => all(&Target::NAMES),
+        (_, "errno") => Values::Closed(outcome::labels().collect()),
         ("lookup_attempts_total", "result") => all(&LookupResult::NAMES),
         ("heartbeats_total", "result") => all(&HeartbeatResult::NAMES),
         (_, "result") => Values::Closed(vec!["ok", "error"]),

@@ -31,6 +31,7 @@ macro_rules! labels {
             $($(#[$doc])* $variant,)+
         }
 
+        #[allow(dead_code)] // A private set uses a part of it.
         impl $name {
             /// Every value, in order.
             pub const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];

@@ -2,7 +2,7 @@
 
 mod acting;
 mod console;
-mod readiness;
+mod systemd;
 
 use std::future::Future;
 use std::path::Path;
@@ -166,7 +166,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
-    tasks.spawn(readiness::tell_systemd(mode, parameters.advertise.wait, sources));
+    tasks.spawn(systemd::tell(mode, parameters.advertise.wait, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
     let ended = loop {

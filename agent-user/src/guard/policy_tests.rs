@@ -136,7 +136,7 @@ fn tls_is_repaired_only_where_the_certificate_allows() {
 fn after_the_first_acceptance_ironic_sees_no_change() {
     let held = Some("http://10.77.0.2:9999");
     let repaired = HeartbeatAction::Repair("http://10.77.0.2:9999".to_owned());
-    assert_eq!(decide("http://10.77.0.2 uid 0:9999", None, held.clone()).0, repaired);
+    assert_eq!(decide("http://10.77.0.2 uid 0:9999", None, held).0, repaired);
     assert_eq!(decide("http://10.77.0.2:9999", None, held).0, HeartbeatAction::Forward);
     // What Ironic holds is bad, and cannot be changed: it goes on as it is.
     let bad = "http://10.77.0.2 uid 0:9999";

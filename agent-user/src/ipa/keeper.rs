@@ -143,3 +143,17 @@ fn write(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_shows_every_address_without_brackets() {
+        let shown = |state: &DropinState| serde_json::to_value(state).unwrap();
+        let written = shown(&DropinState::of(Host::parse("fd77::5")));
+        assert_eq!(written, serde_json::json!({"state": "written", "address": "fd77::5", "error": null}));
+        let failed = shown(&DropinState::failed("no room".to_owned()));
+        assert_eq!(failed, serde_json::json!({"state": "failed", "address": null, "error": "no room"}));
+    }
+}

@@ -102,7 +102,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "MODE",
         default: Some("observe"),
         givers: Givers::OwnRunOnly,
-        kind: Kind::Choice(&Mode::NAMES, |p, place| Some(p.mode = *Mode::ALL.get(place)?)),
+        kind: Kind::Choice(&Mode::NAMES, |p, place| Mode::ALL.get(place).map(|one| p.mode = *one)),
         ..PLAIN
     },
     Parameter {
@@ -262,7 +262,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "FAMILY",
         default: Some("auto"),
         kind: Kind::Choice(&FamilyChoice::NAMES, |p, place| {
-            Some(p.advertise.family = *FamilyChoice::ALL.get(place)?)
+            FamilyChoice::ALL.get(place).map(|one| p.advertise.family = *one)
         }),
         ..PLAIN
     },
@@ -321,7 +321,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "WHEN",
         default: Some("auto"),
         kind: Kind::Choice(&ApiUrlList::NAMES, |p, place| {
-            Some(p.ipa.api_url_list = *ApiUrlList::ALL.get(place)?)
+            ApiUrlList::ALL.get(place).map(|one| p.ipa.api_url_list = *one)
         }),
         ..PLAIN
     },
@@ -401,7 +401,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "WHEN",
         default: Some("auto"),
         kind: Kind::Choice(&ProbeChoice::NAMES, |p, place| {
-            Some(p.probe_connect = *ProbeChoice::ALL.get(place)?)
+            ProbeChoice::ALL.get(place).map(|one| p.probe_connect = *one)
         }),
         ..PLAIN
     },
@@ -436,7 +436,9 @@ pub static TABLE: &[Parameter] = &[
         help: "Look of log lines: text or json",
         value_name: "FORMAT",
         default: Some("text"),
-        kind: Kind::Choice(&LogFormat::NAMES, |p, place| Some(p.log_format = *LogFormat::ALL.get(place)?)),
+        kind: Kind::Choice(&LogFormat::NAMES, |p, place| {
+            LogFormat::ALL.get(place).map(|one| p.log_format = *one)
+        }),
         ..PLAIN
     },
     Parameter {

@@ -10,12 +10,12 @@ pub mod btf;
 pub mod callbacks;
 #[cfg(feature = "ebpf")]
 pub mod drain;
-pub mod errno;
 pub mod format;
 pub mod join;
 #[cfg(feature = "ebpf")]
 pub mod load;
 pub mod offsets;
+pub mod outcome;
 pub mod poll;
 pub mod privileges;
 pub mod record;

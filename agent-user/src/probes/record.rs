@@ -7,8 +7,8 @@ use agent_ebpf::{Event, kind};
 use tokio::sync::watch;
 
 use super::callbacks::{self, Callbacks};
-use super::errno;
 use super::join::Join;
+use super::outcome;
 use super::state::{ConnectFailure, ProbesState, Target};
 use crate::advertise::Family;
 use crate::metrics::Metrics;
@@ -105,8 +105,8 @@ impl Recorder {
             target: if self.is_api(peer(event)) { Target::Ironic } else { Target::Other },
             peer: peer(event),
             local: Some(local(event)).filter(|local| local.port() != 0),
-            errno: errno::label(event),
-            errno_source: errno::sureness_name(event),
+            errno: outcome::label(event),
+            errno_source: outcome::sureness_name(event),
             duration: Duration::from_nanos(event.ended.saturating_sub(event.started)),
             pid: event.process,
             comm: comm(event),

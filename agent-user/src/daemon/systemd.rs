@@ -14,7 +14,7 @@ use crate::view::Sources;
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
 /// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`.
-pub async fn tell_systemd(mode: Mode, wait: Duration, sources: Sources) {
+pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     let Sources { mut decisions, mut dropin, .. } = sources;
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
