@@ -8,7 +8,6 @@ use std::process::Command;
 use anyhow::Context;
 use testbed::cache;
 
-use super::toolchain::{output, say};
 use crate::prerequisites::refresh_apt_lists;
 use crate::process;
 
@@ -42,9 +41,7 @@ pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
     }
     let _lock = cache::lock("rustc-web")?;
     if !rustc.is_file() {
-        say(&format!(
-            "fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB"
-        ))?;
+        println!("fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB");
         fetch(&root).with_context(|| root.display().to_string())?;
     }
     Ok(Some(rustc))
@@ -98,7 +95,7 @@ fn all_packages() -> Vec<String> {
     let mut looked = 0;
     while let Some(name) = names.get(looked).cloned() {
         looked += 1;
-        let depends = output(Command::new("apt-cache").args(["depends", &name])).unwrap_or_default();
+        let depends = process::output(Command::new("apt-cache").args(["depends", &name])).unwrap_or_default();
         for needed in depended(&depends) {
             if !names.contains(&needed) {
                 names.push(needed);
@@ -116,7 +113,8 @@ fn depended(text: &str) -> Vec<String> {
 
 /// The version that apt would install; `None` where it knows none.
 fn candidate(package: &str) -> Option<String> {
-    let policy = output(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package]))?;
+    let policy =
+        process::output(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package])).ok()?;
     let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
     (version != "(none)").then(|| version.to_owned())
 }
