@@ -1,4 +1,4 @@
-// A board of ours with the data of a Prometheus, drawn with Grafana's own UI components. Parameters of the page's URL:
+// One of our boards with the data of a Prometheus, drawn with Grafana's own UI components. Parameters of the page's URL:
 // prometheus (its URL), board (fleet or node), instance (a node), since (seconds).
 // Bar charts and state timelines are parts of Grafana itself and not of this library: their panels stay empty.
 

@@ -9,6 +9,7 @@ mod ironic;
 mod owned;
 mod pages;
 mod ramdisk;
+mod routes;
 mod soak;
 mod usage;
 

@@ -17,7 +17,7 @@ use testbed::stand_in::{Behaviour, StandIn};
 use xtask::{build, prerequisites};
 
 use crate::owned::Scratch;
-use crate::usage;
+use crate::{routes, usage};
 
 /// One step of the trouble, and one scrape.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 const AWAY: u64 = 4;
 const RESTART: u64 = 30;
 /// Routes in one burst.
-const ROUTES: u32 = 2_000;
+const ROUTES: usize = 2_000;
 /// How much resident memory may move between the first and the last part: pages of the allocator.
 const FLAT_KIB: u64 = 1_024;
 /// How long the right decision may take once all is quiet.
@@ -126,11 +126,7 @@ impl Node {
         netns.ip(&format!("addr add {net}.5/24 dev eth0.77"))?;
         let batches = ["add", "del"].map(|verb| directory.join(format!("{name}-{verb}")));
         for (path, verb) in batches.iter().zip(["add", "del"]) {
-            let mut lines = String::new();
-            for n in 0..ROUTES {
-                writeln!(lines, "route {verb} 198.18.{}.{}/32 dev lo", n >> 8, n & 255)?;
-            }
-            std::fs::write(path, lines)?;
+            routes::write(path, routes::lines(verb, ROUTES, "lo"))?;
         }
         let ironic = Some(ironic(conductor, &net)?);
         let api = format!("--ironic.api-url=http://{net}.1:6385");

@@ -98,7 +98,11 @@ pub fn descriptors(pid: u32) -> anyhow::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-fn field(status: &str, name: &str) -> anyhow::Result<u64> {
+/// The number behind a name in a file of /proc.
+///
+/// # Errors
+/// Where it has no such line.
+pub fn field(status: &str, name: &str) -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     number.with_context(|| format!("no {name}"))

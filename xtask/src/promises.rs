@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsafe_code_is_told_from_the_word() {
+    fn unsafe_code_is_distinguished_from_the_word() {
         for line in ["    let x = unsafe { y() };", "#[unsafe(no_mangle)]", "pub unsafe fn x() {"] {
             assert!(is_unsafe(line), "{line}");
         }

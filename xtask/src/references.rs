@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_is_told_from_another_function() {
+    fn a_test_is_distinguished_from_another_function() {
         let text = "fn helper() {}\n#[test]\n#[ignore]\nfn real() {\n}\nfn real_not() {}\n";
         assert!(is_in(text, "real") && !is_in(text, "helper") && !is_in(text, "rea"));
         assert!(is_module(Path::new("src/agent_url/judge_tests.rs"), "judge"));

@@ -1,4 +1,4 @@
-//! Measured values and what is told of them: the median, its quartiles, the 99th percentile.
+//! Measured values and what is reported of them: the median, its quartiles, the 99th percentile.
 
 /// Values of one kind, sorted.
 #[derive(Debug, Clone, Default)]

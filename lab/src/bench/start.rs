@@ -13,6 +13,7 @@ use super::report::Figure;
 use super::samples::{Samples, microseconds};
 use super::{Bench, PATIENCE};
 use crate::owned::{Killed, Scratch};
+use crate::routes;
 
 /// Of the crowded machine.
 const ADDRESSES: usize = 10_000;
@@ -79,11 +80,10 @@ fn machine() -> anyhow::Result<Netns> {
 }
 
 fn crowd(bench: &Bench, netns: &Netns, directory: &Path) -> anyhow::Result<()> {
-    let host = |n: usize| format!("{}.{}.{}", 18 + (n >> 16), (n >> 8) & 255, n & 255);
-    let addresses = (0..bench.rounds(ADDRESSES)).map(|n| format!("addr add 172.{}/32 dev n0\n", host(n)));
-    let routes = (0..bench.rounds(ROUTES)).map(|n| format!("route add 198.{}/32 dev n0\n", host(n)));
+    let address = |n| format!("addr add {}/32 dev n0", routes::host(172, n));
     let batch = directory.join("batch");
-    std::fs::write(&batch, addresses.chain(routes).collect::<String>())?;
+    let addresses = (0..bench.rounds(ADDRESSES)).map(address);
+    routes::write(&batch, addresses.chain(routes::lines("add", bench.rounds(ROUTES), "n0")))?;
     netns.ip(&format!("-batch {}", batch.display()))?;
     Ok(())
 }

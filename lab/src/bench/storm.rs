@@ -1,6 +1,6 @@
 //! A million route changes as fast as `ip -batch` makes them.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::report::{Aim, Figure};
 use super::samples::{Samples, microseconds, time};
 use super::{Bench, PATIENCE};
 use crate::owned::{Killed, Scratch};
+use crate::routes;
 use crate::usage::{Usage, mebibytes, resident};
 
 /// Added, then deleted.
@@ -52,7 +53,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     netns.ip_lines(MACHINE)?;
     let directory = Scratch::new("storm")?;
     let batch = directory.path().join("batch");
-    write_batch(&batch, routes)?;
+    // Every route added, every route deleted, and then the way to the API moved to the other NIC.
+    let lines = ["add", "del"].into_iter().flat_map(|verb| routes::lines(verb, routes, "n0"));
+    let move_the_way = "route replace 203.0.113.0/24 via 10.1.0.1 dev m0".to_owned();
+    routes::write(&batch, lines.chain([move_the_way]))?;
     let api = "--ironic.api-url=http://203.0.113.1:6385";
     let daemon = Daemon::start(&bench.binary, &netns, &[api])?;
     daemon.wait_address(Some(HERE), PATIENCE)?;
@@ -65,19 +69,6 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     }
     let lost = monitor.end()?;
     Ok(figure(routes, seen, lost))
-}
-
-/// Every route added, every route deleted, and then the way to the API moved to the other NIC.
-fn write_batch(path: &Path, routes: usize) -> anyhow::Result<()> {
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    for verb in ["add", "del"] {
-        for n in 0..routes {
-            let (a, b, c) = (18 + (n >> 16), (n >> 8) & 255, n & 255);
-            writeln!(file, "route {verb} 198.{a}.{b}.{c}/32 dev n0")?;
-        }
-    }
-    writeln!(file, "route replace 203.0.113.0/24 via 10.1.0.1 dev m0")?;
-    Ok(file.flush()?)
 }
 
 fn round(
@@ -155,7 +146,7 @@ fn figure(routes: usize, seen: Seen, lost: usize) -> Figure {
         "overruns of the daemon's socket, each answered by a question",
         samples(seen.overruns).spread(count),
     );
-    figure.row("overruns that `ip monitor` told, each with events lost", format!("{lost} in all"));
+    figure.row("overruns that `ip monitor` reported, each with events lost", format!("{lost} in all"));
     figure.row("memory of the daemon, before and after each", memory(&seen.memory));
     figure.row("memory of `ip monitor`, before and after each", memory(&seen.their_memory));
     figure

@@ -44,7 +44,7 @@ impl Node {
     /// Makes the namespace, its two wires, Ironic and the agent's port.
     ///
     /// # Errors
-    /// Where a namespace, a device or a port cannot be had.
+    /// Where a namespace, a device or a port cannot be made.
     pub fn new(place: &Place, hub: &Arc<Netns>, scratch: &Scratch) -> anyhow::Result<Self> {
         let number = place.number;
         let netns = Arc::new(Netns::new()?);

@@ -152,7 +152,7 @@ fn encoded(text: &str) -> String {
 /// Passes connections on from a loopback port of this machine to Prometheus in its namespace, until this process ends.
 ///
 /// # Errors
-/// Where no port can be had.
+/// Where no port is free.
 pub fn forward(netns: &Arc<Netns>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;

@@ -7,11 +7,12 @@ use testbed::http::Http;
 use testbed::stand_in::{Behaviour, Fault, Path};
 
 use super::node::Node;
+use crate::routes;
 
 /// The token that the operator hands out, where one does.
 pub const TOKEN: &str = "handed-out-0123456789-abcdefghijklmnopqrstu";
 /// More route messages than the daemon's netlink buffer takes: 1 MiB, which the kernel doubles, at some 700 bytes each.
-const ROUTES: u32 = 8_000;
+const ROUTES: usize = 8_000;
 
 /// Who is on the node beside the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,8 +209,7 @@ fn ironic_gets_into_trouble(node: &mut Node) -> anyhow::Result<()> {
 /// The daemon stands still while routes change: its buffer runs full.
 fn overrun(node: &mut Node) -> anyhow::Result<()> {
     let batch = node.directory.join("routes");
-    let lines = (0..ROUTES).map(|n| format!("route add 198.18.{}.{}/32 dev eth0.77\n", n >> 8, n & 255));
-    std::fs::write(&batch, lines.collect::<String>())?;
+    routes::write(&batch, routes::lines("add", ROUTES, "eth0.77"))?;
     let pid = node.daemon.as_ref().and_then(|daemon| i32::try_from(daemon.pid()).ok());
     let pid = pid.and_then(Pid::from_raw).context("no daemon")?;
     kill_process(pid, Signal::STOP)?;

@@ -10,6 +10,8 @@ use testbed::guest::Machine;
 use testbed::http::Http;
 use testbed::netns::Netns;
 
+use crate::usage;
+
 /// The host's port that leads to the daemon's web server in the guest.
 pub const FORWARDED: u16 = 20099;
 /// The most that the daemon may take of the guest's memory, in KiB.
@@ -115,25 +117,14 @@ impl Guest {
         let text = self.run(
             "pid=$(pidof ipa-sidecar); cat /proc/$pid/status; grep -E '^(Rss|Anonymous)' /proc/$pid/smaps_rollup; echo Descriptors: $(ls /proc/$pid/fd | wc -l)",
         )?;
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(str::trim).with_context(|| format!("no {name} in {text}"))
-        };
-        ensure!(field("CapEff")?.trim_start_matches('0').is_empty(), "capabilities are left: {text}");
-        let number = |name: &str| -> anyhow::Result<u64> {
-            let words = field(name)?;
-            words
-                .split_whitespace()
-                .next()
-                .and_then(|word| word.parse().ok())
-                .with_context(|| format!("{name}: {words}"))
-        };
+        let number = |name: &str| usage::field(&text, name).with_context(|| text.clone());
+        ensure!(number("CapEff").is_ok_and(|bits| bits == 0), "capabilities are left: {text}");
         let resident = number("Rss")?;
         ensure!(resident <= RESIDENT_LIMIT, "{resident} KiB resident, more than {RESIDENT_LIMIT}: {text}");
         Ok(Cost { resident, anonymous: number("Anonymous")?, descriptors: number("Descriptors")? })
     }
 
-    /// The daemon's log, as far as it can be had.
+    /// The daemon's log, or why it is missing.
     pub fn log(&self) -> String {
         let text = self
             .run("tail -n 60 /run/ipa-sidecar.log")

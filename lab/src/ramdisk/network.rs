@@ -31,7 +31,7 @@ impl Network {
     /// Starts it.
     ///
     /// # Errors
-    /// Where the network or Ironic cannot be had.
+    /// Where the network or Ironic does not start.
     pub fn new() -> anyhow::Result<Self> {
         let netns = Arc::new(Netns::new()?);
         netns.ip_lines(&format!(

@@ -58,7 +58,7 @@ impl SystemdRoot {
     /// With the real agent, the kernel's modules and our release.
     ///
     /// # Errors
-    /// Where Debian's packages cannot be had.
+    /// Where Debian's packages cannot be fetched.
     pub fn new(release: &Release, kernel: &Kernel) -> anyhow::Result<Self> {
         let base = base()?;
         let made = Self { scratch: Scratch::new("systemd")? };

@@ -1,12 +1,14 @@
 //! Debian's compiler for its browsers, which comes with `core` for BPF: unpacked into the cache, not installed.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use testbed::cache;
+use testbed::debian::unpack;
 
 use crate::prerequisites::refresh_apt_lists;
 use crate::process;
@@ -42,7 +44,7 @@ pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
     let _lock = cache::lock("rustc-web")?;
     if !rustc.is_file() {
         println!("fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB");
-        fetch(&root).with_context(|| root.display().to_string())?;
+        unpack(&all_packages(), &root, link_libraries).with_context(|| root.display().to_string())?;
     }
     Ok(Some(rustc))
 }
@@ -56,37 +58,18 @@ fn already_there() -> Option<PathBuf> {
     compilers.find(|rustc| rustc.is_file())
 }
 
-/// Unpacks beside the place and renames, so that what is there is whole.
-fn fetch(root: &Path) -> anyhow::Result<()> {
-    let unpacked = root.with_extension("part");
-    if unpacked.exists() {
-        fs::remove_dir_all(&unpacked)?;
-    }
-    let packages = unpacked.join("packages");
-    fs::create_dir_all(&packages)?;
-    let mut command = Command::new("apt-get");
-    // As root apt would drop its rights, and could not write here then.
-    command
-        .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
-        .args(all_packages())
-        .current_dir(&packages);
-    process::run(&mut command)?;
-    for package in fs::read_dir(&packages)? {
-        process::run(Command::new("dpkg-deb").arg("-x").arg(package?.path()).arg(&unpacked))?;
-    }
-    fs::remove_dir_all(&packages)?;
-    // rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
-    for directory in fs::read_dir(unpacked.join("usr/lib"))? {
+/// rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
+fn link_libraries(root: &Path) -> io::Result<()> {
+    for directory in fs::read_dir(root.join("usr/lib"))? {
         let directory = directory?;
         if !directory.file_name().to_string_lossy().ends_with("-linux-gnu") {
             continue;
         }
         for library in fs::read_dir(directory.path())? {
             let name = library?.file_name();
-            symlink(Path::new(&directory.file_name()).join(&name), unpacked.join("usr/lib").join(&name))?;
+            symlink(Path::new(&directory.file_name()).join(&name), root.join("usr/lib").join(&name))?;
         }
     }
-    fs::rename(&unpacked, root)?;
     Ok(())
 }
 

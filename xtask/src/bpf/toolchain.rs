@@ -68,7 +68,7 @@ impl Toolchain {
             command = Command::new(beside);
             command.args(["-Z", "build-std=core"]);
         }
-        // What aya-ebpf uses of inline assembly is unstable: a stable compiler has to be told.
+        // aya-ebpf uses unstable inline assembly, which a stable compiler accepts only with this.
         command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &self.rustc);
         for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
             command.env_remove(name);
@@ -106,7 +106,7 @@ fn of(rustc: &Path, build_std: bool) -> Option<Toolchain> {
     Some(Toolchain { rustc: rustc.to_owned(), libraries, build_std })
 }
 
-/// What a rustc answers. Debian's, unpacked, finds its libraries only when it is told where they are.
+/// What a rustc answers. Debian's, unpacked, finds its libraries only through this variable.
 fn asked(rustc: &Path, words: &[&str]) -> Option<String> {
     let mut command = Command::new(rustc);
     if let Some(libraries) = rustc.parent().and_then(Path::parent).map(|root| root.join("lib")) {
