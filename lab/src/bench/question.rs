@@ -11,7 +11,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "Which source address reaches the API?",
         format!(
-            "{} rounds; in each a batch of 500 questions of ours (`rtnl::Kernel::route`, which writes the question, reads \
+            "{} rounds; in each a batch of 500 of our questions (`rtnl::Kernel::route`, which writes the question, reads \
              the answer into types and counts it), one of 500 that send the same bytes made once and do not look at the \
              answer (the floor), and 5 runs of `ip route get`, started from Rust (IPA starts it from Python, which takes \
              longer) and searched for one word. One IPv4 default route.",
