@@ -27,9 +27,14 @@ pub fn become_command(name: &str, flags: &[OsString]) -> anyhow::Result<()> {
 /// # Errors
 /// What the lab reports; [`Missing`] where it reports that something is missing.
 pub fn stage(name: &str) -> anyhow::Result<String> {
-    let (output, input) = pipe()?;
     let mut command = command();
-    command.arg(name).stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
+    command.arg(name);
+    outcome(name, command)
+}
+
+fn outcome(name: &str, mut command: Command) -> anyhow::Result<String> {
+    let (output, input) = pipe()?;
+    command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let mut child = command.spawn().context("cargo")?;
     drop(command); // The last other holder of the pipe's end.
     let (mut last, mut complaint) = (String::new(), None);
@@ -44,5 +49,25 @@ pub fn stage(name: &str) -> anyhow::Result<String> {
         Some(0) => Ok(last),
         Some(69) => Err(Missing(complaint).into()),
         _ => Err(anyhow!(complaint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_the_complaint_and_what_is_missing_come_back() {
+        let run = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]);
+            outcome("soak", command)
+        };
+        assert_eq!(run("echo early; echo; echo the note; echo").unwrap(), "the note");
+        let error = run("echo early; echo 'lab: broken' >&2; exit 1").unwrap_err();
+        assert!(!error.is::<Missing>() && error.to_string() == "broken", "{error}");
+        assert!(run("echo 'lab: no strace' >&2; exit 69").unwrap_err().is::<Missing>());
+        let error = run("exit 64").unwrap_err().to_string();
+        assert_eq!(error, "cargo lab soak ended with exit status: 64");
     }
 }
