@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod chromium;
 pub mod daemon;
+pub mod debian;
 pub mod dib;
 pub mod grafana;
 mod guardian;

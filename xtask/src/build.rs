@@ -1,39 +1,44 @@
 //! `cargo xtask build`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 
 use crate::bpf::Object;
-use crate::{prerequisites, process};
+use crate::prerequisites::{self, Purpose};
+use crate::process;
+use crate::workspace::{PACKAGE, target_directory};
 
-/// The command that builds it, with the BPF programs in it.
-///
-/// # Errors
-/// Where the BPF programs cannot be built.
-pub fn command() -> anyhow::Result<Command> {
-    Ok(command_with(&Object::build()?))
-}
-
-/// The same with BPF programs that are built already.
-pub fn command_with(object: &Object) -> Command {
+/// The command that builds the release binary with these BPF programs in it.
+pub fn command(object: &Object) -> Command {
     let mut command = process::cargo();
-    command.args(["build", "--release", "--package", "agent-user"]);
+    command.args(["build", "--release", "--package", PACKAGE]);
     object.embed(&mut command);
     command
 }
 
 /// Where it then is.
 pub fn binary() -> PathBuf {
-    let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    Path::new(&directory).join("release/ipa-sidecar")
+    target_directory().join("release/ipa-sidecar")
 }
 
-/// Builds the release binary and says where it is.
+/// Builds it, and gives its absolute path.
+///
+/// # Errors
+/// Where something that a build needs is missing, or the build fails.
+pub fn release() -> anyhow::Result<PathBuf> {
+    prerequisites::ensure(Purpose::Build)?;
+    process::run(&mut command(&Object::build()?))?;
+    Ok(std::path::absolute(binary())?)
+}
+
+/// Builds it, and prints where it is and its size.
+///
+/// # Errors
+/// As [`release`].
 pub fn run() -> anyhow::Result<()> {
-    prerequisites::ensure_to_build()?;
-    process::run(&mut command()?)?;
+    release()?;
     let binary = binary();
     let size = std::fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();
     println!("{}: {} KiB", binary.display(), size / 1024);

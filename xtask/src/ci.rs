@@ -1,12 +1,16 @@
 //! `cargo xtask ci`: everything that must hold before a change is taken.
 
+use xtask::prerequisites::{self, Purpose};
+use xtask::workspace::PACKAGE;
+use xtask::{dashboards, process};
+
 use crate::stages::Stages;
-use crate::{dashboards, deny, fuzz, prerequisites, process, promises, test};
+use crate::{deny, fuzz, imports, lab, promises, test};
 
 /// Runs all of it, also after a failure, and ends with a table.
 pub fn run() -> anyhow::Result<()> {
     let mut stages = Stages::default();
-    if !stages.run("prerequisites", prerequisites::ensure) {
+    if !stages.run("prerequisites", || prerequisites::ensure(Purpose::Test)) {
         return stages.finish();
     }
     let Some(object) = test::bpf_stage(&mut stages) else {
@@ -20,7 +24,9 @@ pub fn run() -> anyhow::Result<()> {
         process::run(command.args(["--", "-D", "warnings"]))?;
         Ok(String::new())
     });
-    stages.run("clippy without probes", || cargo("clippy --package agent-user --lib --bins -- -D warnings"));
+    stages.run("clippy without probes", || {
+        cargo(&format!("clippy --package {PACKAGE} --lib --bins -- -D warnings"))
+    });
     stages.run("doc", || {
         let mut command = process::cargo();
         command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
@@ -29,14 +35,15 @@ pub fn run() -> anyhow::Result<()> {
         Ok(String::new())
     });
     stages.run("deny", deny::run);
+    stages.run("imports", imports::run);
     stages.run("dashboards", dashboards::run);
     stages.run("dashboards with data", || match testbed::is_root() {
-        true => dashboards::live::run(&object, dashboards::live::Then::End),
+        true => lab::stage("dashboards"),
         false => Ok("left: needs root".to_owned()),
     });
     stages.run("promises", promises::run);
     stages.run("fuzz", || fuzz::stage(fuzz::CI_SECONDS));
-    test::run_stages(&mut stages, &object, &[]);
+    test::run_stages(&mut stages, &object, None);
     stages.finish()
 }
 

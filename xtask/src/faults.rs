@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 
-use crate::bpf::Object;
+use xtask::bpf::Object;
+use xtask::prerequisites::{self, Purpose};
+use xtask::process;
+
 use crate::references::{Reference, named, rows};
-use crate::{Missing, prerequisites, process};
 
 /// One line of the matrix.
 struct Fault {
@@ -19,12 +21,10 @@ struct Fault {
 /// Runs them all, and prints the matrix.
 ///
 /// # Errors
-/// [`Missing`] without root; where a test is missing or fails.
+/// [`xtask::Missing`] without root; where a test is missing or fails.
 pub fn run() -> anyhow::Result<()> {
-    if !testbed::is_root() {
-        return Err(Missing("faults makes network namespaces, which needs root".to_owned()).into());
-    }
-    prerequisites::ensure()?;
+    prerequisites::ensure_root("faults")?;
+    prerequisites::ensure(Purpose::Test)?;
     let matrix = matrix()?;
     let object = Object::build()?;
     let mut by_program: BTreeMap<&str, Vec<&Reference>> = BTreeMap::new();
@@ -38,7 +38,7 @@ pub fn run() -> anyhow::Result<()> {
         let Some(first) = tests.first() else { continue };
         let (package, words) = first.target();
         let mut command = process::cargo();
-        command.args(["test", "--package", package]).args(words);
+        command.args(["test", "--package", &package]).args(words);
         object.embed(&mut command);
         command.args(["--", "--exact", "--show-output"]);
         command.args(tests.iter().map(|test| test.test.as_str()));

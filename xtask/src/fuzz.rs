@@ -4,14 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use testbed::cache;
-
-use crate::{WrongUsage, prerequisites, process};
+use xtask::prerequisites::{self, Purpose};
+use xtask::{process, tool};
 
 /// cargo-fuzz of a version that Rust 1.88 can build.
 const VERSION: &str = "0.13.1";
-/// Seconds for each target where none are given.
-const SECONDS: u64 = 60;
 /// Seconds for each target in CI.
 pub const CI_SECONDS: u64 = 10;
 /// The largest input that is tried, in bytes: larger ones find nothing more, only slower.
@@ -20,16 +17,9 @@ const LENGTH: usize = 4096;
 /// Runs them all; prints how many inputs each has tried.
 ///
 /// # Errors
-/// [`crate::Missing`] without a C++ compiler, which builds the loop around the targets; where an input broke a target.
-pub fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let seconds = match arguments {
-        [] => SECONDS,
-        [text] => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
-            WrongUsage(format!("fuzz takes the seconds for each target, like 60, and got {text:?}"))
-        })?,
-        _ => return Err(WrongUsage("fuzz takes one number of seconds".to_owned()).into()),
-    };
-    prerequisites::ensure_to_fuzz()?;
+/// [`xtask::Missing`] without a C++ compiler, which builds the loop around the targets; where an input broke a target.
+pub fn run(seconds: u64) -> anyhow::Result<()> {
+    prerequisites::ensure(Purpose::Fuzz)?;
     println!("{}", stage(seconds)?);
     Ok(())
 }
@@ -39,10 +29,10 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn stage(seconds: u64) -> anyhow::Result<String> {
-    let fuzzer = program()?;
+    let fuzzer = tool::find("cargo-fuzz", VERSION, "about a minute")?;
     let targets = targets()?;
     // No sanitizer: it wants a nightly compiler, slows everything down, and looks for faults that only unsafe code has,
-    // of which the parsers have none. Overflows and indexes are checked all the same.
+    // of which the parsers have none. Overflows and indexes are checked without one.
     let mut command = Command::new(fuzzer);
     command.args(["build", "--sanitizer", "none", "--debug-assertions"]).env("PATH", process::search_path());
     command.env_remove("CARGO_TARGET_DIR");
@@ -97,17 +87,12 @@ fn fuzz(target: &str, seconds: u64) -> anyhow::Result<Outcome> {
     if output.status.success() && executions == 0 {
         bail!("{target} tried nothing:\n{said}");
     }
-    Ok(Outcome { executions, found: (!output.status.success()).then(|| last_lines(&said, 40)) })
+    Ok(Outcome { executions, found: (!output.status.success()).then(|| process::last_lines(&said, 40)) })
 }
 
 /// `stat::number_of_executed_units: N` (libFuzzer, `-print_final_stats=1`).
 fn executions(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")?.trim().parse().ok())
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let skip = text.lines().count().saturating_sub(count);
-    text.lines().skip(skip).collect::<Vec<_>>().join("\n")
 }
 
 /// The names, as the files are called.
@@ -133,21 +118,6 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
     std::fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
-/// cargo-fuzz of our version, from the cache.
-fn program() -> anyhow::Result<PathBuf> {
-    let root = cache::directory()?.join(format!("cargo-fuzz-{VERSION}"));
-    let cached = root.join("bin/cargo-fuzz");
-    let _lock = cache::lock("cargo-fuzz")?;
-    if !cached.is_file() {
-        println!("installing cargo-fuzz {VERSION} into {}, once: about a minute", root.display());
-        let mut command = process::cargo();
-        command.args(["install", "cargo-fuzz", "--version", VERSION, "--locked", "--debug", "--force"]);
-        command.arg("--root").arg(&root).env_remove("CARGO_TARGET_DIR");
-        process::run(&mut command)?;
-    }
-    Ok(cached)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +127,5 @@ mod tests {
         let said = "INFO: Seed: 1\nstat::number_of_executed_units: 1234\nstat::peak_rss_mb:    40\n";
         assert_eq!(executions(said), Some(1234));
         assert_eq!(executions("stat::peak_rss_mb: 40"), None);
-        assert_eq!(last_lines("a\nb\nc", 2), "b\nc");
     }
 }

@@ -7,9 +7,34 @@ use std::process::{Command, Stdio};
 use testbed::venv::{HEADERS_CHECK, PYTHON_CHECK};
 
 use crate::{Missing, process};
+use Check::{Programs, Python};
+use Purpose::{Bench, Build, Fuzz, Ramdisk, Test};
 
-/// Something that is needed: how it shows that it is there, and the packages that bring it.
+/// What something is needed for. Each of the first three takes all before it; the last two take the first three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub enum Purpose {
+    /// Building, and the demo.
+    Build,
+    /// The fuzz targets.
+    Fuzz,
+    /// Every test, the small ramdisk too.
+    Test,
+    /// The larger ramdisks.
+    Ramdisk,
+    /// What the daemon is measured beside.
+    Bench,
+}
+
+impl Purpose {
+    /// Whether this one takes what is needed for the other.
+    fn includes(self, other: Self) -> bool {
+        other == self || (other < self && other <= Self::Test)
+    }
+}
+
+/// Something that is needed: for what, how it shows that it is there, and the packages that bring it.
 struct Need {
+    purpose: Purpose,
     what: &'static str,
     check: Check,
     packages: &'static [&'static str],
@@ -22,151 +47,77 @@ enum Check {
     Python(&'static str),
 }
 
-/// The first so many of [`NEEDS`] are enough to build, and for the demo.
-const NEEDED_TO_BUILD: usize = 4;
-/// The first so many are enough to fuzz.
-const NEEDED_TO_FUZZ: usize = 5;
-
 static NEEDS: &[Need] = &[
-    Need {
-        what: "a C compiler and linker (ring, and Rust itself)",
-        check: Check::Programs(&["cc"]),
-        packages: &["gcc", "libc6-dev"],
-    },
-    Need { what: "ip (network namespaces)", check: Check::Programs(&["ip"]), packages: &["iproute2"] },
-    Need {
-        what: "unshare, nsenter, setpriv, setsid, losetup, lscpu (namespaces, loop devices, what IPA asks)",
-        check: Check::Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
-        packages: &["util-linux", "mount"],
-    },
-    Need { what: "zstd (the release)", check: Check::Programs(&["zstd"]), packages: &["zstd"] },
-    Need { what: "a C++ compiler (libFuzzer)", check: Check::Programs(&["c++"]), packages: &["g++"] },
-    Need {
-        what: "python3 of 3.11 or later with venv (the real Ironic)",
-        check: Check::Python(PYTHON_CHECK),
-        packages: &["python3", "python3-venv"],
-    },
-    Need {
-        what: "Python.h (an older ironic-python-agent builds a part of itself)",
-        check: Check::Python(HEADERS_CHECK),
-        packages: &["python3-dev"],
-    },
-    Need {
-        what: "prometheus, promtool (scrapes, metrics, alert rules, boards)",
-        check: Check::Programs(&["prometheus", "promtool"]),
-        packages: &["prometheus"],
-    },
-    Need {
-        what: "strace, curl (what the daemon does and serves)",
-        check: Check::Programs(&["strace", "curl"]),
-        packages: &["strace", "curl"],
-    },
-    Need {
-        what: "chromium (the page)",
-        check: Check::Programs(&["chromium"]),
-        packages: &["chromium", "fonts-dejavu-core"],
-    },
-    Need {
-        what: "mkfs.vfat (virtual media)",
-        check: Check::Programs(&["mkfs.vfat"]),
-        packages: &["dosfstools"],
-    },
-    Need {
-        what: "genisoimage (virtual media)",
-        check: Check::Programs(&["genisoimage"]),
-        packages: &["genisoimage"],
-    },
-    Need {
-        what: "faketime (a wall clock that jumps)",
-        check: Check::Programs(&["faketime"]),
-        packages: &["faketime"],
-    },
-    Need {
-        what: "dbus-daemon (the restart of IPA's unit)",
-        check: Check::Programs(&["dbus-daemon"]),
-        packages: &["dbus"],
-    },
-    Need {
-        what: "qemu-system-x86_64, busybox, cpio, depmod, mcopy (ramdisks)",
-        check: Check::Programs(&["qemu-system-x86_64", "busybox", "cpio", "depmod", "mcopy"]),
-        packages: &["qemu-system-x86", "busybox-static", "cpio", "kmod", "mtools"],
-    },
-    Need { what: "zstd (the release)", check: Check::Programs(&["zstd"]), packages: &["zstd"] },
+    need(Build, "a C compiler and linker (ring, and Rust itself)", Programs(&["cc"]), &["gcc", "libc6-dev"]),
+    need(Build, "ip (network namespaces)", Programs(&["ip"]), &["iproute2"]),
+    need(
+        Build,
+        "unshare, nsenter, setpriv, setsid, losetup, lscpu (namespaces, loop devices, what IPA asks)",
+        Programs(&["unshare", "nsenter", "setpriv", "setsid", "losetup", "lscpu"]),
+        &["util-linux", "mount"],
+    ),
+    need(Build, "zstd (the release)", Programs(&["zstd"]), &["zstd"]),
+    need(Fuzz, "a C++ compiler (libFuzzer)", Programs(&["c++"]), &["g++"]),
+    need(
+        Test,
+        "python3 of 3.11 or later with venv (the real Ironic)",
+        Python(PYTHON_CHECK),
+        &["python3", "python3-venv"],
+    ),
+    need(
+        Test,
+        "Python.h (an older ironic-python-agent builds a part of itself)",
+        Python(HEADERS_CHECK),
+        &["python3-dev"],
+    ),
+    need(
+        Test,
+        "prometheus, promtool (scrapes, metrics, alert rules, boards)",
+        Programs(&["prometheus", "promtool"]),
+        &["prometheus"],
+    ),
+    need(
+        Test,
+        "strace, curl (what the daemon does and serves)",
+        Programs(&["strace", "curl"]),
+        &["strace", "curl"],
+    ),
+    need(Test, "chromium (the page)", Programs(&["chromium"]), &["chromium", "fonts-dejavu-core"]),
+    need(Test, "mkfs.vfat (virtual media)", Programs(&["mkfs.vfat"]), &["dosfstools"]),
+    need(Test, "genisoimage (virtual media)", Programs(&["genisoimage"]), &["genisoimage"]),
+    need(Test, "faketime (a wall clock that jumps)", Programs(&["faketime"]), &["faketime"]),
+    need(Test, "dbus-daemon (the restart of IPA's unit)", Programs(&["dbus-daemon"]), &["dbus"]),
+    need(
+        Test,
+        "qemu-system-x86_64, busybox, cpio, depmod, mcopy (ramdisks)",
+        Programs(&["qemu-system-x86_64", "busybox", "cpio", "depmod", "mcopy"]),
+        &["qemu-system-x86", "busybox-static", "cpio", "kmod", "mtools"],
+    ),
+    need(Ramdisk, "mmdebstrap (a Debian root)", Programs(&["mmdebstrap"]), &["mmdebstrap"]),
+    need(
+        Ramdisk,
+        "debootstrap, sudo, qemu-img, kpartx, mksquashfs, uuidgen, file (diskimage-builder)",
+        Programs(&["debootstrap", "sudo", "qemu-img", "kpartx", "mksquashfs", "uuidgen", "file"]),
+        &["debootstrap", "sudo", "qemu-utils", "kpartx", "squashfs-tools", "uuid-runtime", "file"],
+    ),
+    need(
+        Bench,
+        "prometheus-node-exporter (what the daemon is compared with)",
+        Programs(&["prometheus-node-exporter"]),
+        &["prometheus-node-exporter"],
+    ),
 ];
 
-/// What only the larger ramdisks need: they are built by name.
-static NEEDS_OF_RAMDISKS: &[Need] = &[
-    Need {
-        what: "mmdebstrap (a Debian root)",
-        check: Check::Programs(&["mmdebstrap"]),
-        packages: &["mmdebstrap"],
-    },
-    Need {
-        what: "debootstrap, sudo, qemu-img, kpartx, mksquashfs, uuidgen, file (diskimage-builder)",
-        check: Check::Programs(&[
-            "debootstrap",
-            "sudo",
-            "qemu-img",
-            "kpartx",
-            "mksquashfs",
-            "uuidgen",
-            "file",
-        ]),
-        packages: &["debootstrap", "sudo", "qemu-utils", "kpartx", "squashfs-tools", "uuid-runtime", "file"],
-    },
-];
-
-/// What is only measured beside the daemon.
-static NEEDS_OF_BENCH: &[Need] = &[Need {
-    what: "prometheus-node-exporter (what the daemon is compared with)",
-    check: Check::Programs(&["prometheus-node-exporter"]),
-    packages: &["prometheus-node-exporter"],
-}];
+const fn need(purpose: Purpose, what: &'static str, check: Check, packages: &'static [&'static str]) -> Need {
+    Need { purpose, what, check, packages }
+}
 
 /// Installs what is missing with apt-get; the note says what was done.
 ///
 /// # Errors
 /// [`Missing`], with the command that would help, where we are not root, there is no apt-get, or it did not help.
-pub fn ensure() -> anyhow::Result<String> {
-    ensure_of(NEEDS)
-}
-
-/// The same for what building and the demo need, which is less.
-///
-/// # Errors
-/// As [`ensure`].
-pub fn ensure_to_build() -> anyhow::Result<String> {
-    ensure_of(NEEDS.get(..NEEDED_TO_BUILD).unwrap_or(NEEDS))
-}
-
-/// The same for fuzzing.
-///
-/// # Errors
-/// As [`ensure`].
-pub fn ensure_to_fuzz() -> anyhow::Result<String> {
-    ensure_of(NEEDS.get(..NEEDED_TO_FUZZ).unwrap_or(NEEDS))
-}
-
-/// The same for all ramdisks: [`ensure`] and more.
-///
-/// # Errors
-/// As [`ensure`].
-pub fn ensure_for_ramdisks() -> anyhow::Result<String> {
-    let more = ensure_of(NEEDS_OF_RAMDISKS)?;
-    Ok(format!("{}; {more}", ensure()?))
-}
-
-/// The same for `cargo xtask bench`: [`ensure`] and more.
-///
-/// # Errors
-/// As [`ensure`].
-pub fn ensure_for_bench() -> anyhow::Result<String> {
-    let more = ensure_of(NEEDS_OF_BENCH)?;
-    Ok(format!("{}; {more}", ensure()?))
-}
-
-fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {
-    let missing = missing(needs);
+pub fn ensure(purpose: Purpose) -> anyhow::Result<String> {
+    let missing = missing(purpose);
     if missing.is_empty() {
         return Ok("all there".to_owned());
     }
@@ -178,15 +129,27 @@ fn ensure_of(needs: &'static [Need]) -> anyhow::Result<String> {
         return Err(Missing(advice(&missing)).into());
     }
     install(&packages)?;
-    let still = self::missing(needs);
+    let still = self::missing(purpose);
     if still.is_empty() {
         return Ok(format!("installed {}", packages.join(" ")));
     }
     Err(Missing(format!("apt-get has done its work, and yet:\n{}", advice(&still))).into())
 }
 
-/// Fetches apt's lists, which a fresh machine does not have. Without root or apt-get it does nothing: what is looked
-/// for is then missing, and said to be.
+/// An error without root, which network namespaces need; `what` names who makes them.
+///
+/// # Errors
+/// [`Missing`] without root.
+pub fn ensure_root(what: &str) -> anyhow::Result<()> {
+    if testbed::is_root() {
+        return Ok(());
+    }
+    let advice = "for example with sudo --preserve-env=PATH,HOME";
+    Err(Missing(format!("{what} makes network namespaces, which needs root: {advice}")).into())
+}
+
+/// Fetches apt's lists, which a fresh machine does not have. Without root or apt-get it does nothing: the
+/// search that follows then reports what is missing.
 ///
 /// # Errors
 /// Where apt-get fails.
@@ -210,14 +173,14 @@ fn apt() -> Command {
     command
 }
 
-fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
-    needs.iter().filter(|need| !there(&need.check)).collect()
+fn missing(purpose: Purpose) -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| purpose.includes(need.purpose) && !there(&need.check)).collect()
 }
 
 fn there(check: &Check) -> bool {
     match check {
         Check::Programs(names) => names.iter().all(|name| in_path(name)),
-        Check::Python(text) => {
+        Python(text) => {
             let mut command = Command::new("python3");
             command.args(["-c", text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             command.status().is_ok_and(|status| status.success())
@@ -259,16 +222,36 @@ mod tests {
 
     #[test]
     fn what_is_there_is_seen_and_what_is_not_is_named() {
-        assert!(there(&Check::Programs(&["sh", "cat"])));
-        assert!(!there(&Check::Programs(&["sh", "no-such-program"])));
-        assert!(!there(&Check::Python("import sys; sys.exit(1)")));
+        assert!(there(&Programs(&["sh", "cat"])));
+        assert!(!there(&Programs(&["sh", "no-such-program"])));
+        assert!(!there(&Python("import sys; sys.exit(1)")));
         assert!(!is_program(Path::new("/etc/passwd")) && !is_program(Path::new("/")));
-        let need = |what, packages| Need { what, check: Check::Programs(&[]), packages };
+        let need = |what, packages| Need { purpose: Purpose::Test, what, check: Programs(&[]), packages };
         let (one, two) = (need("first", &["a", "b"]), need("second", &["c"]));
         assert_eq!(
             advice(&[&one, &two]),
             "missing: first\nmissing: second\non Debian or Ubuntu, as root: apt-get update && \
              apt-get install --no-install-recommends a b c"
         );
+    }
+
+    #[test]
+    fn a_purpose_takes_what_comes_before_it_and_no_package_stands_twice() {
+        let takes = |purpose: Purpose| {
+            [Build, Fuzz, Test, Ramdisk, Bench]
+                .into_iter()
+                .filter(|other| purpose.includes(*other))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(takes(Build), [Build]);
+        assert_eq!(takes(Fuzz), [Build, Fuzz]);
+        assert_eq!(takes(Test), [Build, Fuzz, Test]);
+        assert_eq!(takes(Ramdisk), [Build, Fuzz, Test, Ramdisk]);
+        assert_eq!(takes(Bench), [Build, Fuzz, Test, Bench]);
+        let mut all = packages(&NEEDS.iter().collect::<Vec<_>>());
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -30,55 +30,84 @@ pub fn search_path() -> OsString {
 }
 
 /// Runs it in the foreground, without input.
+///
+/// # Errors
+/// Where it cannot be started, or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     println!("+ {}", shown(command));
     let status = command.stdin(Stdio::null()).status().with_context(|| shown(command))?;
-    if status.success() {
-        return Ok(());
-    }
-    bail!("{} ended with {status}", shown(command))
+    succeeded(command, status, "")
 }
 
 /// As [`run`]; each line of its standard output is also handed to `see`.
-pub fn run_seen(command: &mut Command, mut see: impl FnMut(&str)) -> anyhow::Result<()> {
+///
+/// # Errors
+/// As [`run`].
+pub fn run_seen(command: &mut Command, see: impl FnMut(&str)) -> anyhow::Result<()> {
     println!("+ {}", shown(command));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| shown(command))?;
-    let mut output = BufReader::new(child.stdout.take().context("no pipe to its output")?);
-    let mut line = Vec::new();
+    pass_on(child.stdout.take().context("no pipe to its output")?, see)?;
+    succeeded(command, child.wait()?, "")
+}
+
+/// Writes what a program writes to our standard output; each line is also handed to `see`.
+///
+/// # Errors
+/// Where the one cannot be read or the other not be written.
+pub fn pass_on(output: impl Read, mut see: impl FnMut(&str)) -> std::io::Result<()> {
+    let (mut output, mut line) = (BufReader::new(output), Vec::new());
     while output.read_until(b'\n', &mut line)? > 0 {
         std::io::stdout().write_all(&line)?;
         see(String::from_utf8_lossy(&line).trim_end());
         line.clear();
     }
-    let status = child.wait()?;
-    if status.success() {
-        return Ok(());
-    }
-    bail!("{} ended with {status}", shown(command))
+    Ok(())
+}
+
+/// Runs it unseen; gives its standard output without the white space around it.
+///
+/// # Errors
+/// As [`run`], with what it wrote to its standard error.
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| shown(command))?;
+    succeeded(command, output.status, String::from_utf8_lossy(&output.stderr).trim())?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The last lines of a text.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let skip = text.lines().count().saturating_sub(count);
+    text.lines().skip(skip).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs a cargo build quietly: a line now and then says how far it is, and what it wrote is shown where it fails.
+///
+/// # Errors
+/// As [`run`].
 pub fn build_quietly(command: &mut Command) -> anyhow::Result<()> {
     const PACE: Duration = Duration::from_secs(20);
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| shown(command))?;
-    let (started, mut told, mut crates, mut written) = (Instant::now(), Instant::now(), 0, String::new());
+    let (started, mut reported, mut crates, mut written) = (Instant::now(), Instant::now(), 0, String::new());
     for line in BufReader::new(child.stderr.take().context("no pipe to its output")?).lines() {
         let line = line?;
         crates += usize::from(line.trim_start().starts_with("Compiling"));
-        if told.elapsed() >= PACE {
+        if reported.elapsed() >= PACE {
             eprintln!("  building: {crates} crates so far, {} s", started.elapsed().as_secs());
-            told = Instant::now();
+            reported = Instant::now();
         }
         written.push_str(&line);
         written.push('\n');
     }
-    let status = child.wait()?;
+    succeeded(command, child.wait()?, &written)
+}
+
+fn succeeded(command: &Command, status: ExitStatus, written: &str) -> anyhow::Result<()> {
     if status.success() {
         return Ok(());
     }
-    bail!("{} ended with {status}\n{written}", shown(command))
+    bail!("{}", format!("{} ended with {status}\n{written}", shown(command)).trim_end())
 }
 
 /// The words of a command, the program without its directory.
@@ -106,6 +135,7 @@ mod tests {
         assert!(error.starts_with("sh -c echo one") && error.ends_with("exit status: 3"), "{error}");
         assert!(run(Command::new("/bin/sh").args(["-c", "exit 1"])).is_err());
         assert!(run(&mut Command::new("no-such-program")).is_err());
+        assert_eq!(last_lines("a\nb\nc", 2), "b\nc");
     }
 
     #[test]

@@ -3,17 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::{Context, bail};
+use xtask::workspace::{self, PACKAGE};
+use xtask::{bpf, process};
 
-use crate::process;
 use crate::references::{named, rows};
 
 /// The promises of the design.
 const PROMISES: usize = 17;
-/// Where `unsafe` may be; what else has it is no part of what ships.
-const SOURCES: [&str; 4] = ["agent-user/src", "agent-ebpf/src", "testbed/src", "xtask/src"];
 
 /// Checks them; gives a line on what was found.
 ///
@@ -56,7 +54,7 @@ pub fn run() -> anyhow::Result<String> {
     if !promises.contains(&words) {
         bail!("docs/promises.md: the daemon is built from {words} now: say so there, and why");
     }
-    let listed = promises.lines().filter(|line| line.starts_with("| `agent-") && line.contains(".rs`"));
+    let listed = promises.lines().filter(|line| line.starts_with("| `") && line.contains(".rs` | "));
     if listed.count() != places.len() {
         bail!("docs/promises.md: the inventory of unsafe code lists a file that has none");
     }
@@ -67,42 +65,27 @@ pub fn run() -> anyhow::Result<String> {
 /// How many crates that are not ours the daemon with its probes is built from, those that only build included.
 fn crates() -> anyhow::Result<usize> {
     let mut command = process::cargo();
-    command.args(["tree", "--package", "agent-user", "--features", "agent-user/ebpf"]);
-    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]).stdin(Stdio::null());
-    let output = command.output().context("cargo tree")?;
-    if !output.status.success() {
-        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
+    command.args(["tree", "--package", PACKAGE, "--features", &bpf::feature()]);
+    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    let text = process::output(&mut command)?;
     // Name and version; what follows is a path, where it is ours, or `(proc-macro)`.
     let others = text.lines().filter(|line| !line.is_empty() && !line.contains("(/"));
     let names: BTreeSet<_> = others.map(|line| line.split(" (").next().unwrap_or_default()).collect();
     Ok(names.len())
 }
 
-/// The files that have `unsafe`, and on how many lines.
+/// The files of the workspace's packages that have `unsafe`, and on how many lines.
 fn unsafe_places() -> anyhow::Result<Vec<(String, usize)>> {
     let mut found = Vec::new();
-    for directory in SOURCES {
-        look(Path::new(directory), &mut found)?;
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn look(directory: &Path, found: &mut Vec<(String, usize)>) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            look(&path, found)?;
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            let count = std::fs::read_to_string(&path)?.lines().filter(|line| is_unsafe(line)).count();
+    for member in workspace::members()? {
+        for file in workspace::files(&Path::new(&member).join("src"), &["rs"])? {
+            let count = std::fs::read_to_string(&file)?.lines().filter(|line| is_unsafe(line)).count();
             if count > 0 {
-                found.push((path.display().to_string(), count));
+                found.push((file.display().to_string(), count));
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A block, function, implementation or attribute; not the word in a comment or a text.
@@ -123,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsafe_code_is_told_from_the_word() {
+    fn unsafe_code_is_distinguished_from_the_word() {
         for line in ["    let x = unsafe { y() };", "#[unsafe(no_mangle)]", "pub unsafe fn x() {"] {
             assert!(is_unsafe(line), "{line}");
         }

@@ -1,14 +1,15 @@
-//! Tests that documents name: `PROGRAM::PATH`, where PROGRAM is a test program in `agent-user/tests` or a crate, and PATH
-//! is what `cargo test` calls the test.
+//! Tests that documents name: `PROGRAM::PATH`, where PROGRAM is one of the daemon's test programs or a package's folder,
+//! and PATH is what `cargo test` calls the test.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use xtask::workspace::{self, FOLDER, PACKAGE};
 
 /// A test by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// The test program, or the crate with underscores for its unit tests.
+    /// The test program, or for unit tests the folder of their package, with underscores.
     pub program: String,
     /// As `cargo test` calls it.
     pub test: String,
@@ -27,12 +28,17 @@ impl Reference {
     }
 
     /// The package, and the words for cargo that choose the program.
-    pub fn target(&self) -> (&'static str, Vec<&str>) {
-        match self.program.as_str() {
-            "agent_user" => ("agent-user", vec!["--lib"]),
-            "agent_ebpf" => ("agent-ebpf", vec!["--lib"]),
-            program => ("agent-user", vec!["--test", program]),
+    pub fn target(&self) -> (String, Vec<&str>) {
+        match self.folder() {
+            Some(folder) => (workspace::package_in(&folder).to_owned(), vec!["--lib"]),
+            None => (PACKAGE.to_owned(), vec!["--test", &self.program]),
         }
+    }
+
+    /// The folder of the package whose unit test this is.
+    fn folder(&self) -> Option<String> {
+        let folder = self.program.replace('_', "-");
+        workspace::root().join(&folder).join("src").is_dir().then_some(folder)
     }
 
     /// Finds the function in the source.
@@ -53,21 +59,12 @@ impl Reference {
     }
 
     fn sources(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let tests = Path::new("agent-user/tests");
-        let mut found = Vec::new();
-        match self.program.as_str() {
-            "agent_user" => collect(Path::new("agent-user/src"), &mut found)?,
-            "agent_ebpf" => collect(Path::new("agent-ebpf/src"), &mut found)?,
-            program => {
-                let file = tests.join(format!("{program}.rs"));
-                if file.is_file() {
-                    found.push(file);
-                } else {
-                    collect(&tests.join(program), &mut found)?;
-                }
-            }
+        if let Some(folder) = self.folder() {
+            return workspace::files(&Path::new(&folder).join("src"), &["rs"]);
         }
-        Ok(found)
+        let program = Path::new(FOLDER).join("tests").join(&self.program);
+        let file = program.with_extension("rs");
+        if file.is_file() { Ok(vec![file]) } else { workspace::files(&program, &["rs"]) }
     }
 }
 
@@ -86,18 +83,6 @@ fn is_module(file: &Path, module: &str) -> bool {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut above = file.ancestors().skip(1).filter_map(Path::file_name);
     stem.strip_suffix("_tests").unwrap_or(&stem) == module || above.any(|directory| directory == module)
-}
-
-fn collect(directory: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, found)?;
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// The cells of each row of the tables in a document, without heads and rules.
@@ -124,15 +109,15 @@ mod tests {
 
     #[test]
     fn references_are_read_and_other_code_is_not() {
-        let found = named("see `faults::dns::servfail`, `cargo xtask bench` and `agent_user::a::tests::b`");
+        let found = named("see `faults::dns::servfail`, `cargo lab bench` and `agent_user::a::tests::b`");
         let names: Vec<_> = found.iter().map(|found| (found.program.as_str(), found.test.as_str())).collect();
         assert_eq!(names, [("faults", "dns::servfail"), ("agent_user", "a::tests::b")]);
-        assert_eq!(found[0].target(), ("agent-user", vec!["--test", "faults"]));
-        assert_eq!(found[1].target(), ("agent-user", vec!["--lib"]));
+        assert_eq!(found[0].target(), (PACKAGE.to_owned(), vec!["--test", "faults"]));
+        assert_eq!(found[1].target(), (PACKAGE.to_owned(), vec!["--lib"]));
     }
 
     #[test]
-    fn a_test_is_told_from_another_function() {
+    fn a_test_is_distinguished_from_another_function() {
         let text = "fn helper() {}\n#[test]\n#[ignore]\nfn real() {\n}\nfn real_not() {}\n";
         assert!(is_in(text, "real") && !is_in(text, "helper") && !is_in(text, "rea"));
         assert!(is_module(Path::new("src/agent_url/judge_tests.rs"), "judge"));

@@ -1,11 +1,11 @@
-//! Steps that are timed, all run even when one failed, and told in a table at the end.
+//! Steps that are timed, all run even when one failed, and listed in a table at the end.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::Missing;
+use xtask::Missing;
 
 /// What was done so far.
 #[derive(Default)]

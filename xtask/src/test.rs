@@ -1,23 +1,23 @@
 //! `cargo xtask test`: every test of the workspace, or those of a name, with what they need.
 
+use std::path::Path;
+
 use anyhow::bail;
 use testbed::ipa::RealIpa;
 use testbed::ironic::RealIronic;
 
-use crate::bpf::Object;
+use xtask::bpf::Object;
+use xtask::prerequisites::{self, Purpose};
+use xtask::process;
+use xtask::workspace::{FOLDER, PACKAGE};
+
+use crate::lab;
 use crate::stages::Stages;
-use crate::{WrongUsage, prerequisites, process, ramdisk};
 
 /// Installs what the tests need, then runs those whose name contains the filter.
-pub fn run(filter: &[String]) -> anyhow::Result<()> {
-    if let Some(flag) = filter.iter().find(|word| word.starts_with('-')) {
-        return Err(WrongUsage(format!(
-            "test takes a part of the name of a test or of a test program, and got {flag:?}"
-        ))
-        .into());
-    }
+pub fn run(filter: Option<&str>) -> anyhow::Result<()> {
     let mut stages = Stages::default();
-    if stages.run("prerequisites", prerequisites::ensure)
+    if stages.run("prerequisites", || prerequisites::ensure(Purpose::Test))
         && let Some(object) = bpf_stage(&mut stages)
     {
         run_stages(&mut stages, &object, filter);
@@ -38,7 +38,7 @@ pub fn bpf_stage(stages: &mut Stages) -> Option<Object> {
 }
 
 /// The stages after the prerequisites and the BPF programs.
-pub fn run_stages(stages: &mut Stages, object: &Object, filter: &[String]) {
+pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
     let ready = stages.run("ironic", || {
         RealIronic::install(&mut |line| println!("{line}"))?;
         Ok(format!("Ironic {}", testbed::ironic::VERSION))
@@ -59,23 +59,23 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: &[String]) {
     if ready && agent && built {
         stages.run("tests", || tests(object, filter));
     }
-    // Not named by a filter: `cargo xtask ramdisk` runs it alone.
-    if filter.is_empty() && testbed::is_root() {
-        stages.run("ramdisk", ramdisk::stage);
+    // Not named by a filter: `cargo lab ramdisk` runs it alone.
+    if filter.is_none() && testbed::is_root() {
+        stages.run("ramdisk", || lab::stage("ramdisk"));
     }
 }
 
-fn tests(object: &Object, filter: &[String]) -> anyhow::Result<String> {
+fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
     let programs = matching_programs(filter)?;
     let mut runs = Vec::new();
     if !programs.is_empty() {
-        runs.push([vec!["--package", "agent-user", "--no-fail-fast"], flags("--test", &programs)].concat());
+        runs.push([vec!["--package", PACKAGE, "--no-fail-fast"], flags("--test", &programs)].concat());
     }
     let mut by_name = vec!["--workspace", "--no-fail-fast"];
     if !programs.is_empty() {
         by_name.extend(["--lib", "--bins"]); // The others have run whole.
     }
-    by_name.extend(filter.iter().map(String::as_str));
+    by_name.extend(filter);
     runs.push(by_name);
 
     let mut note = "";
@@ -91,26 +91,26 @@ fn tests(object: &Object, filter: &[String]) -> anyhow::Result<String> {
         } else {
             note = ", those that need root were left";
         }
-        // All go on after a failure, so that one run tells everything.
+        // All go on after a failure, so that one run reports everything.
         result = result.and(process::run_seen(&mut command, |line| totals.add(line)));
     }
     println!("\nall tests together: {totals}");
     result?;
     if totals.passed == 0 {
-        bail!("no test ran; is the filter {filter:?} right?");
+        bail!("no test ran; is the filter {:?} right?", filter.unwrap_or_default());
     }
     Ok(format!("{totals}{note}"))
 }
 
 /// The test programs whose name contains the filter: `guard` means all of `guard_*.rs`.
-fn matching_programs(filter: &[String]) -> anyhow::Result<Vec<String>> {
-    let [word] = filter else { return Ok(Vec::new()) };
+fn matching_programs(filter: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let Some(word) = filter else { return Ok(Vec::new()) };
     let mut names = Vec::new();
-    for entry in std::fs::read_dir("agent-user/tests")? {
+    for entry in std::fs::read_dir(Path::new(FOLDER).join("tests"))? {
         let path = entry?.path();
         let program = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        if program && name.contains(word.as_str()) {
+        if program && name.contains(word) {
             names.push(name.to_owned());
         }
     }

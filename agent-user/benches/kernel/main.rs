@@ -1,4 +1,4 @@
-//! Times against the real kernel that `cargo xtask bench` sets beside each other: `cargo bench --bench kernel -- WHAT
+//! Times against the real kernel that `cargo lab bench` sets beside each other: `cargo bench --bench kernel -- WHAT
 //! ROUNDS` prints them as one JSON object, a list of microseconds for each name. Needs root, for network namespaces.
 #![allow(
     clippy::unwrap_used,

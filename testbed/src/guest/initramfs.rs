@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::kernel::run;
 use crate::cache::at;
+use crate::debian::run;
 
 /// Where Debian's busybox-static is.
 const BUSYBOX: &str = "/bin/busybox";

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 
 use crate::cache::{self, at};
+use crate::debian::{self, run};
 
 /// Depends on the newest one.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -38,7 +39,7 @@ impl Kernel {
         let _lock = cache::lock("linux")?;
         if !kernel.image.is_file() {
             say(&format!("fetching Linux {} into {}, once", kernel.version, root.display()));
-            fetch(&package, &root)?;
+            debian::unpack(&[package], &root, |_| Ok(()))?;
         }
         if !kernel.modules.join("modules.dep").is_file() {
             run(Command::new("depmod").arg("-b").arg(&root).arg(&kernel.version))?;
@@ -80,32 +81,4 @@ fn newest() -> io::Result<String> {
         .find(|name| name.starts_with("linux-image-"))
         .map(str::to_owned)
         .ok_or_else(|| io::Error::other(format!("apt knows no {META_PACKAGE}")))
-}
-
-fn fetch(package: &str, root: &Path) -> io::Result<()> {
-    let unpacked = root.with_extension("part");
-    if unpacked.exists() {
-        fs::remove_dir_all(&unpacked)?;
-    }
-    let packages = unpacked.join("packages");
-    fs::create_dir_all(&packages).map_err(|error| at(&packages, &error))?;
-    let mut apt = Command::new("apt-get");
-    run(apt.args(["-q", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(&packages))?;
-    for file in fs::read_dir(&packages)? {
-        run(Command::new("dpkg-deb").arg("-x").arg(file?.path()).arg(&unpacked))?;
-    }
-    fs::remove_dir_all(&packages)?;
-    fs::rename(&unpacked, root)
-}
-
-/// Runs a program; an error where it does not end well, with what it said.
-pub(super) fn run(command: &mut Command) -> io::Result<Output> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.output().map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("{name} ended with {}: {}", output.status, said.trim())))
 }

@@ -1,14 +1,15 @@
 //! Debian's compiler for its browsers, which comes with `core` for BPF: unpacked into the cache, not installed.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use testbed::cache;
+use testbed::debian::unpack;
 
-use super::toolchain::{output, say};
 use crate::prerequisites::refresh_apt_lists;
 use crate::process;
 
@@ -42,10 +43,8 @@ pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
     }
     let _lock = cache::lock("rustc-web")?;
     if !rustc.is_file() {
-        say(&format!(
-            "fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB"
-        ))?;
-        fetch(&root).with_context(|| root.display().to_string())?;
+        println!("fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB");
+        unpack(&all_packages(), &root, link_libraries).with_context(|| root.display().to_string())?;
     }
     Ok(Some(rustc))
 }
@@ -59,37 +58,18 @@ fn already_there() -> Option<PathBuf> {
     compilers.find(|rustc| rustc.is_file())
 }
 
-/// Unpacks beside the place and renames, so that what is there is whole.
-fn fetch(root: &Path) -> anyhow::Result<()> {
-    let unpacked = root.with_extension("part");
-    if unpacked.exists() {
-        fs::remove_dir_all(&unpacked)?;
-    }
-    let packages = unpacked.join("packages");
-    fs::create_dir_all(&packages)?;
-    let mut command = Command::new("apt-get");
-    // As root apt would drop its rights, and could not write here then.
-    command
-        .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
-        .args(all_packages())
-        .current_dir(&packages);
-    process::run(&mut command)?;
-    for package in fs::read_dir(&packages)? {
-        process::run(Command::new("dpkg-deb").arg("-x").arg(package?.path()).arg(&unpacked))?;
-    }
-    fs::remove_dir_all(&packages)?;
-    // rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
-    for directory in fs::read_dir(unpacked.join("usr/lib"))? {
+/// rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
+fn link_libraries(root: &Path) -> io::Result<()> {
+    for directory in fs::read_dir(root.join("usr/lib"))? {
         let directory = directory?;
         if !directory.file_name().to_string_lossy().ends_with("-linux-gnu") {
             continue;
         }
         for library in fs::read_dir(directory.path())? {
             let name = library?.file_name();
-            symlink(Path::new(&directory.file_name()).join(&name), unpacked.join("usr/lib").join(&name))?;
+            symlink(Path::new(&directory.file_name()).join(&name), root.join("usr/lib").join(&name))?;
         }
     }
-    fs::rename(&unpacked, root)?;
     Ok(())
 }
 
@@ -98,7 +78,7 @@ fn all_packages() -> Vec<String> {
     let mut looked = 0;
     while let Some(name) = names.get(looked).cloned() {
         looked += 1;
-        let depends = output(Command::new("apt-cache").args(["depends", &name])).unwrap_or_default();
+        let depends = process::output(Command::new("apt-cache").args(["depends", &name])).unwrap_or_default();
         for needed in depended(&depends) {
             if !names.contains(&needed) {
                 names.push(needed);
@@ -116,7 +96,8 @@ fn depended(text: &str) -> Vec<String> {
 
 /// The version that apt would install; `None` where it knows none.
 fn candidate(package: &str) -> Option<String> {
-    let policy = output(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package]))?;
+    let policy =
+        process::output(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package])).ok()?;
     let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
     (version != "(none)").then(|| version.to_owned())
 }

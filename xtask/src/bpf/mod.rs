@@ -1,21 +1,23 @@
 //! The BPF programs: the compiler for them, their object, and cargo commands that embed it.
 
 mod debian;
-mod linker;
 mod strip;
 mod toolchain;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 
-use crate::process;
+use crate::workspace::{PACKAGE, target_directory};
+use crate::{process, tool};
 
 /// What `agent-user/build.rs` takes the object from.
 const VARIABLE: &str = "IPA_SIDECAR_EBPF_OBJECT";
 /// Little-endian, as all machines with Ironic's ramdisks are.
 const TARGET: &str = "bpfel-unknown-none";
+/// The newest that finds the LLVM of the compiler by itself: later ones want LLVM's headers (734 MB) installed.
+const LINKER_VERSION: &str = "0.10.3";
 
 /// A built object; commands can embed it.
 pub struct Object(PathBuf);
@@ -28,7 +30,7 @@ impl Object {
     /// fails.
     pub fn build() -> anyhow::Result<Self> {
         let toolchain = toolchain::find()?;
-        let linker = linker::find(&toolchain)?;
+        let linker = tool::find("bpf-linker", LINKER_VERSION, "one to three minutes")?;
         let directory = target_directory().join("bpf");
         let mut command = toolchain.cargo();
         command.args(["build", "--quiet", "--release", "--package", "agent-ebpf", "--bin", "agent-ebpf"]);
@@ -55,17 +57,20 @@ impl Object {
 
     /// Makes a cargo command build the daemon with it.
     pub fn embed(&self, command: &mut Command) {
-        command.args(["--features", "agent-user/ebpf"]).env(VARIABLE, &self.0);
+        command.args(["--features", &feature()]).env(VARIABLE, &self.0);
     }
 
     /// Its size in KiB, for people.
+    ///
+    /// # Errors
+    /// Where the file is gone.
     pub fn describe(&self) -> anyhow::Result<String> {
         let size = std::fs::metadata(&self.0).with_context(|| self.0.display().to_string())?.len();
         Ok(format!("object of {} KiB", size / 1024))
     }
 }
 
-fn target_directory() -> PathBuf {
-    let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    Path::new(&directory).to_owned()
+/// The feature of the daemon that embeds it, as cargo wants it of the whole workspace.
+pub fn feature() -> String {
+    format!("{PACKAGE}/ebpf")
 }

@@ -3,11 +3,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use anyhow::Context;
+use std::process::Command;
 
 use super::{TARGET, debian};
+use crate::workspace::PACKAGE;
 use crate::{Missing, process};
 
 /// Names a toolchain of rustup's, or the path of a rustc.
@@ -55,7 +54,7 @@ pub fn find() -> anyhow::Result<Toolchain> {
     Err(Missing(format!(
         "no compiler for the BPF programs; this gets one:\n  \
          rustup toolchain install nightly --component rust-src\n\
-         or name one with {VARIABLE}; `cargo build --release -p agent-user` builds without the probes"
+         or name one with {VARIABLE}; `cargo build --release -p {PACKAGE}` builds without the probes"
     ))
     .into())
 }
@@ -69,7 +68,7 @@ impl Toolchain {
             command = Command::new(beside);
             command.args(["-Z", "build-std=core"]);
         }
-        // What aya-ebpf uses of inline assembly is unstable: a stable compiler has to be told.
+        // aya-ebpf uses unstable inline assembly, which a stable compiler accepts only with this.
         command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &self.rustc);
         for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
             command.env_remove(name);
@@ -107,33 +106,22 @@ fn of(rustc: &Path, build_std: bool) -> Option<Toolchain> {
     Some(Toolchain { rustc: rustc.to_owned(), libraries, build_std })
 }
 
-/// What a rustc answers. Debian's, unpacked, finds its libraries only when it is told where they are.
+/// What a rustc answers. Debian's, unpacked, finds its libraries only through this variable.
 fn asked(rustc: &Path, words: &[&str]) -> Option<String> {
     let mut command = Command::new(rustc);
     if let Some(libraries) = rustc.parent().and_then(Path::parent).map(|root| root.join("lib")) {
         command.env("LD_LIBRARY_PATH", libraries);
     }
-    output(command.args(words))
+    process::output(command.args(words)).ok()
 }
 
 fn rustup_toolchains() -> Vec<String> {
-    let listed = output(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
+    let listed = process::output(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
     listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 fn of_rustup(name: &str) -> Option<PathBuf> {
-    output(Command::new("rustup").args(["which", "--toolchain", name, "rustc"])).map(PathBuf::from)
-}
-
-/// The standard output of a program that ended well.
-pub(super) fn output(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
-}
-
-/// Says what a long step does before it begins.
-pub(super) fn say(words: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{words}").context("standard output")
+    process::output(Command::new("rustup").args(["which", "--toolchain", name, "rustc"]))
+        .ok()
+        .map(PathBuf::from)
 }

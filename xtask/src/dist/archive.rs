@@ -9,6 +9,9 @@ use anyhow::Context;
 use crate::process;
 
 /// Copies a file with its permissions; directories are made.
+///
+/// # Errors
+/// Where one cannot be read or the other not be written.
 pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
@@ -17,6 +20,9 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Copies a directory and all below it.
+///
+/// # Errors
+/// As [`copy`].
 pub fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;
@@ -27,6 +33,9 @@ pub fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// Packs a directory as `DIRECTORY.tar.zst` beside it, without anything of this machine: owners, times, order.
+///
+/// # Errors
+/// Where `tar` fails.
 pub fn pack(directory: &Path) -> anyhow::Result<PathBuf> {
     let parent = directory.parent().context("a release has a parent directory")?;
     let name = directory.file_name().context("a release has a name")?;

@@ -6,10 +6,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::process;
+use crate::workspace::PACKAGE;
+use crate::{bpf, process};
 
 /// A crate that is linked into the binary.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,13 +25,9 @@ pub struct Component {
 /// The crates of the binary for a target: its normal dependencies and theirs, without build scripts', macros' and tests'.
 pub fn of_binary(target: &str) -> anyhow::Result<BTreeSet<Component>> {
     let mut command = process::cargo();
-    command.args(["metadata", "--format-version", "1", "--locked", "--features", "agent-user/ebpf"]);
+    command.args(["metadata", "--format-version", "1", "--locked", "--features", &bpf::feature()]);
     command.args(["--filter-platform", target]);
-    let output = command.output().context("cargo metadata")?;
-    if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    from_metadata(&serde_json::from_slice(&output.stdout)?)
+    from_metadata(&serde_json::from_str(&process::output(&mut command)?)?)
 }
 
 fn from_metadata(metadata: &Value) -> anyhow::Result<BTreeSet<Component>> {
@@ -39,8 +36,7 @@ fn from_metadata(metadata: &Value) -> anyhow::Result<BTreeSet<Component>> {
         entries.filter_map(|entry| Some((entry["id"].as_str()?.to_owned(), entry.clone()))).collect()
     };
     let (packages, nodes) = (by_id("/packages"), by_id("/resolve/nodes"));
-    let root =
-        packages.iter().find(|(_, package)| package["name"] == "agent-user").context("no agent-user")?.0;
+    let root = packages.iter().find(|(_, package)| package["name"] == PACKAGE).context(PACKAGE)?.0;
     let (mut waiting, mut seen) = (vec![root.clone()], BTreeSet::new());
     while let Some(id) = waiting.pop() {
         if !seen.insert(id.clone()) {
@@ -148,10 +144,10 @@ mod tests {
         };
         let dependency = |id: &str, kind: Value| json!({ "pkg": id, "dep_kinds": [{ "kind": kind }] });
         let metadata = json!({
-            "packages": [package("agent-user", "lib"), package("linked", "lib"), package("deep", "lib"),
+            "packages": [package(PACKAGE, "lib"), package("linked", "lib"), package("deep", "lib"),
                          package("built", "lib"), package("tested", "lib"), package("derive", "proc-macro")],
             "resolve": { "nodes": [
-                { "id": "agent-user", "deps": [dependency("linked", Value::Null), dependency("tested", "dev".into())] },
+                { "id": PACKAGE, "deps": [dependency("linked", Value::Null), dependency("tested", "dev".into())] },
                 { "id": "linked", "deps": [dependency("deep", Value::Null), dependency("built", "build".into()),
                                            dependency("derive", Value::Null)] },
             ] },

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: what a ramdisk builder gets: one static binary with the probes, its unit, its diskimage-builder
 //! element and its initramfs script, in one archive.
 
-mod archive;
+pub mod archive;
 mod components;
 mod hardening;
 
@@ -11,7 +11,9 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::bpf::Object;
-use crate::{WrongUsage, prerequisites, process};
+use crate::prerequisites::{self, Purpose};
+use crate::process;
+use crate::workspace::{PACKAGE, target_directory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The most that the binary may take in a ramdisk, in bytes.
@@ -30,30 +32,26 @@ const FILES: [(&str, &str); 5] = [
 ];
 const DIRECTORIES: [(&str, &str); 2] = [("ramdisk/dib", "dib"), ("ramdisk/initramfs", "initramfs")];
 
+/// What the command line can say.
+#[derive(clap::Args)]
+pub struct Flags {
+    /// Build it again from nothing, and compare the bytes
+    #[arg(long)]
+    twice: bool,
+    /// The target that it is for
+    #[arg(long, value_name = "TRIPLE", default_value_t = default_target())]
+    target: String,
+}
+
 /// Builds the archive; with `--twice` a second time from nothing, and compares.
 ///
 /// # Errors
 /// Where something is missing, the build fails, the binary is too large or not hardened, or two builds differ.
-pub fn run(flags: &[String]) -> anyhow::Result<()> {
-    let (mut target, mut twice) = (default_target(), false);
-    let mut words = flags.iter();
-    while let Some(word) = words.next() {
-        match (word.as_str(), words.as_slice().first()) {
-            ("--twice", _) => twice = true,
-            ("--target", Some(triple)) => {
-                target.clone_from(triple);
-                words.next();
-            }
-            _ => {
-                let text = format!("dist takes --twice and --target TRIPLE, and got {word:?}");
-                return Err(WrongUsage(text).into());
-            }
-        }
-    }
-    prerequisites::ensure_to_build()?;
-    let release = release(&target)?;
-    if twice {
-        let again = build(&target, Path::new("target/dist-again"))?;
+pub fn run(Flags { twice, target }: &Flags) -> anyhow::Result<()> {
+    prerequisites::ensure(Purpose::Build)?;
+    let release = release(target)?;
+    if *twice {
+        let again = build(target, Path::new("target/dist-again"))?;
         compare(&release.binary, &again)?;
         std::fs::remove_dir_all("target/dist-again")?;
         println!("a second build from nothing gave the same bytes");
@@ -126,7 +124,7 @@ impl Release {
 fn build(target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
     let object = Object::build()?;
     let mut command = process::cargo();
-    command.args(["build", "--profile", "dist", "--package", "agent-user", "--target", target]);
+    command.args(["build", "--profile", "dist", "--package", PACKAGE, "--target", target]);
     command.arg("--target-dir").arg(directory);
     // With --target these flags are for the binary alone; a build script or macro could not be static.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
@@ -158,8 +156,4 @@ fn compare(one: &Path, other: &Path) -> anyhow::Result<()> {
 
 fn default_target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
-}
-
-fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }

@@ -1,0 +1,36 @@
+//! The question to the kernel that everything rests on.
+
+use super::report::{Aim, Figure};
+use super::samples::ratios;
+use super::{Bench, kernel};
+
+/// Ours, the floor and `ip route get`.
+pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
+    let times = kernel::measure(bench, "question", 101)?;
+    let (ours, floor, process) = (times.of("ours")?, times.of("floor")?, times.of("process")?);
+    let mut figure = Figure::new(
+        "Which source address reaches the API?",
+        format!(
+            "{} rounds; in each a batch of 500 of our questions (`rtnl::Kernel::route`, which writes the question, reads \
+             the answer into types and counts it), one of 500 that send the same bytes made once and do not look at the \
+             answer (the floor), and 5 runs of `ip route get`, started from Rust (IPA starts it from Python, which takes \
+             longer) and searched for one word. One IPv4 default route.",
+            ours.len()
+        ),
+    );
+    figure.row("ours", times.samples("ours")?.times());
+    figure.row("the floor", times.samples("floor")?.times());
+    figure.row("`ip route get`", times.samples("process")?.times());
+    let show = |ratio: f64| format!("{ratio:.2}");
+    let ratio = ratios(ours, floor);
+    figure.aimed("ours / the floor", ratio.spread(show), Aim::at_most(ratio.median(), 1.5, show));
+    let show = |ratio: f64| format!("{ratio:.0}");
+    let ratio = ratios(process, ours);
+    figure.aimed("`ip route get` / ours", ratio.spread(show), Aim::at_least(ratio.median(), 200.0, show));
+    figure.limited_by(
+        "Of what ours takes more, most is the typed writing and reading in netlink-packet-route, which the release builds \
+         for size (`opt-level = \"s\"`); then come recvmsg(2), which tells the sender, and the counter of the metric. It is \
+         about a microsecond, at most some hundred times a second.",
+    );
+    Ok(figure)
+}

@@ -1,0 +1,105 @@
+//! Demo, measurements and boots: `cargo lab COMMAND`.
+#![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
+
+mod agent;
+mod bench;
+mod dashboards;
+mod demo;
+mod ironic;
+mod owned;
+mod pages;
+mod ramdisk;
+mod routes;
+mod soak;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::command_line;
+
+/// Show, measure and boot ipa-sidecar
+#[derive(Parser)]
+#[command(name = "lab", bin_name = "cargo lab", after_help = command_line::AFTER_HELP)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what ipa-sidecar does, end to end in network namespaces
+    Demo {
+        /// End by itself; without it the last daemon runs until Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
+    /// Let daemons run while addresses flap, routes burst and Ironic restarts
+    ///
+    /// Memory, threads and descriptors must stay flat, and the decision right.
+    Soak {
+        /// How long
+        #[arg(default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+        minutes: u64,
+    },
+    /// Measure speed and cost beside what there would be instead, and write docs/benchmarks.md
+    Bench(bench::Flags),
+    /// Boot the release in a virtual machine against a real Ironic: a busybox initramfs, or what a flag says
+    Ramdisk(ramdisk::Flags),
+    /// Check dashboards/, then run daemons in every kind of trouble under a real Prometheus
+    ///
+    /// Each panel, variable and alert must show what it should.
+    Dashboards(dashboards::Flags),
+    /// Run a real Ironic with one node in the foreground, until Ctrl-C
+    Ironic(ironic::Flags),
+    /// Draw the page in a browser, in every state: target/pages and docs/img
+    Pages,
+}
+
+fn main() -> ExitCode {
+    command_line::run(|CommandLine { command }| match command {
+        Command::Demo { once } => demo::run(once),
+        Command::Soak { minutes } => soak::run(minutes),
+        Command::Bench(flags) => bench::run(&flags),
+        Command::Ramdisk(flags) => ramdisk::run(&flags),
+        Command::Dashboards(flags) => dashboards::run(&flags),
+        Command::Ironic(flags) => ironic::run(&flags),
+        Command::Pages => pages::run(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_read_and_wrong_ones_refused() {
+        CommandLine::command().debug_assert();
+        let parse = |words: &str| CommandLine::try_parse_from(["lab"].into_iter().chain(words.split(' ')));
+        for words in
+            ["demo --once", "soak", "soak 1", "bench --quick question storm", "dashboards --keep", "pages"]
+        {
+            assert!(parse(words).is_ok(), "{words}");
+        }
+        for words in [
+            "soak 0",
+            "soak 1 2",
+            "bench nothing",
+            "bench --slow",
+            "ramdisk --ipa --dib",
+            "dashboards --keep --pictures",
+            "ironic --bind host",
+            "ironic --port 65536",
+            "ironic --port",
+            "ironic --fast-track=yes",
+            "ironic --no-require-tls=1",
+            "ironic extra",
+            "pages --all",
+        ] {
+            let error = parse(words).err().unwrap();
+            assert!(error.use_stderr(), "{words}: {error}");
+        }
+    }
+}
