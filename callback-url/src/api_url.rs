@@ -20,7 +20,7 @@ labels! {
 
 impl Scheme {
     /// The port of a URL that names none (RFC 9110, 4.2).
-    pub fn default_port(self) -> u16 {
+    fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,

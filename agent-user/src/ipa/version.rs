@@ -19,7 +19,7 @@ pub fn installed(root: &Path) -> Option<(u32, u32)> {
 }
 
 /// Whether a version takes a list of API URLs.
-pub fn knows_lists(version: (u32, u32)) -> bool {
+fn knows_lists(version: (u32, u32)) -> bool {
     version >= KNOWS_LISTS
 }
 
