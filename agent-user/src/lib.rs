@@ -17,7 +17,6 @@ pub mod advertise;
 pub mod agent;
 pub mod cli;
 pub mod commands;
-mod connections;
 pub mod daemon;
 pub mod exchange;
 pub mod guard;

@@ -35,7 +35,7 @@ const GROUPS: [(&str, &dyn SupportedKxGroup); 3] =
 
 /// How TLS is served.
 #[derive(Debug)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// Our certificate, intermediates behind it.
     pub certificate: Material,
     /// Its key.
@@ -54,7 +54,7 @@ pub struct TlsSettings {
 
 /// PEM, and the field that gives it.
 #[derive(Debug)]
-pub struct Material {
+pub(crate) struct Material {
     /// The field's name.
     pub field: &'static str,
     /// The field's line.
@@ -65,7 +65,7 @@ pub struct Material {
 
 /// Where PEM is.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// In a file; a relative path begins at the configuration file's directory.
     File(PathBuf),
     /// In the configuration file itself.
@@ -83,7 +83,7 @@ impl fmt::Display for Material {
 
 /// Whose certificates are asked for (`client_auth_type`).
 #[derive(Debug)]
-pub enum Clients {
+pub(crate) enum Clients {
     /// Nobody's.
     Anybody,
     /// Who gives one must have it from this CA.

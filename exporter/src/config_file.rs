@@ -9,9 +9,9 @@ use rustls::ServerConfig;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::config::{self, Clients, ConfigError, WebConfig};
-use super::tls::Pems;
-use crate::params::files;
+use crate::config::{Clients, ConfigError, WebConfig};
+use crate::files::read_file;
+use crate::tls::Pems;
 use text::printable;
 
 /// Why the file is no use.
@@ -47,7 +47,7 @@ pub enum WebConfigError {
 
 /// What a new connection gets.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// HTTP.
     Plain,
     /// TLS first.
@@ -92,7 +92,7 @@ impl ConfigFile {
     }
 
     /// What a new connection gets. Trouble is told in the log, once.
-    pub(super) fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> Transport {
         let mut state = self.lock();
         match self.tls(&mut state) {
             Ok(tls) => {
@@ -110,7 +110,7 @@ impl ConfigFile {
     }
 
     /// What a request has to look at; `None` where the file is no use now, which the log tells.
-    pub(super) fn config(&self) -> Option<Arc<WebConfig>> {
+    pub(crate) fn config(&self) -> Option<Arc<WebConfig>> {
         let mut state = self.lock();
         match self.refresh(&mut state) {
             Ok(()) => Some(Arc::clone(&state.config)),
@@ -123,14 +123,14 @@ impl ConfigFile {
 
     fn refresh(&self, state: &mut State) -> Result<(), WebConfigError> {
         let path = || printable(&self.path.to_string_lossy());
-        let read = files::read(&self.path);
+        let read = read_file(&self.path);
         let text = Zeroizing::new(read.map_err(|error| WebConfigError::Unreadable { path: path(), error })?);
         if text == state.text {
             return Ok(());
         }
         let words = std::str::from_utf8(&text);
         let words = words.map_err(|_| ConfigError { line: 1, problem: "no UTF-8".to_owned() });
-        let config = words.and_then(config::parse).map_err(|error| self.wrong(error))?;
+        let config = words.and_then(WebConfig::parse).map_err(|error| self.wrong(error))?;
         if let Some(what) = no_longer_asked(&state.config, &config) {
             return Err(WebConfigError::Weaker { path: path(), what });
         }
