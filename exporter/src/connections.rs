@@ -22,14 +22,14 @@ pub async fn take_connections<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(most));
-    let mut told = false; // Once, and not ten times a second into a journal in memory.
+    let mut logged = false; // Once, and not ten times a second into a journal in memory.
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                told = false;
+                logged = false;
                 let served = serve(stream);
                 tokio::spawn(async move {
                     served.await;
@@ -37,7 +37,7 @@ pub async fn take_connections<F>(
                 });
             }
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut logged, true) {
                     tracing::warn!(%error, "connections to {whose} cannot be taken; trying again");
                 }
                 sleep(PAUSE).await;
