@@ -8,7 +8,7 @@
 //! 3. [`callback_url`]: the callback URL that is built from it.
 //! 4. [`ipa`] (IPA's configuration) or [`agent`] with [`ironic`] (lookup and heartbeats of our own).
 //! 5. [`probes`]: whether what was advertised worked, as the kernel saw it.
-//! 6. [`metrics`] and [`web`]: what people see of it.
+//! 6. [`metrics`] and [`web`], which [`exporter`] serves: what people see of it.
 //!
 //! [`daemon`] wires these together; [`params`] says what the operator wants; [`commands`] are the commands that
 //! answer one question and end.
@@ -17,7 +17,6 @@ pub mod advertise;
 pub mod agent;
 pub mod cli;
 pub mod commands;
-mod connections;
 pub mod daemon;
 pub mod exchange;
 pub mod guard;

@@ -1,11 +1,11 @@
 //! The web server's configuration file.
 
-use agent_user::web::config::parse;
+use exporter::WebConfig;
 
 /// `--web.config.file`: what is taken can be served, and an error names a line of the file, in plain words.
 pub fn web_config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    match parse(&text) {
+    match WebConfig::parse(&text) {
         Ok(config) => {
             assert!(config.users.keys().all(|user| !user.contains(':')));
             assert!(config.users.values().all(|hash| hash.expose().starts_with("$2")));

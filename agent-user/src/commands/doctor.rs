@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use exporter::ConfigFile;
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use crate::ipa::version::takes_no_list;
 use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
-use crate::web::{self, ConfigFile};
+use crate::web;
 use fib::{Kernel, Monitor, listens};
 
 use super::explain::{ExplainError, decide_once};

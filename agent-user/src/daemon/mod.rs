@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exporter::{ConfigFile, WebConfigError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +30,7 @@ use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
-use crate::web::{self, ConfigFile, Shown, WebConfigError, WebError};
+use crate::web::{self, Shown, WebError};
 
 use acting::Acting;
 

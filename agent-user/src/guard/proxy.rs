@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exporter::take_connections;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -20,7 +21,6 @@ use super::relay::{AnyBody, full, passing, passing_up};
 use super::request::{Kind, classify};
 use super::upstream::{Silence, forward};
 use super::{Guard, heartbeat, lookup};
-use crate::connections;
 use crate::ipa::redirect::split_path;
 
 /// Connections at one time; IPA keeps two.
@@ -72,7 +72,7 @@ pub async fn serve(listener: TcpListener, guard: Arc<Guard>) {
             }
         }
     };
-    connections::take(listener, CONNECTIONS, "the guard", serve).await;
+    take_connections(listener, CONNECTIONS, "the guard", serve).await;
 }
 
 /// One request. An error closes the connection without an answer, which sends IPA to its next URL.

@@ -16,9 +16,9 @@ use text::Secret;
 
 use super::connect::{Connection, Connector, Stream};
 use super::error::{IronicError, Peer, Refusal};
-use super::exchange::{Deadline, Reply, exchange};
 use super::fault::unexpected;
 use super::heartbeat::Heartbeat;
+use super::http::{Deadline, Reply, exchange};
 use super::lookup::{LookupQuery, LookupReply};
 use super::version;
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,9 +11,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::params::IronicParameters;
 use callback_url::{ApiUrl, Scheme};
+use exporter::{ClientTls, server_name, tls_connector, tls_words};
 
 use super::error::{IronicError, Peer, Phase};
-use super::tls;
 
 /// A connection's two ends: what the kernel chose for us is a witness of the right source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +46,13 @@ impl Connector {
     /// # Errors
     /// Of the TLS files.
     pub fn new(parameters: &IronicParameters, timeout: Duration) -> Result<Self, IronicError> {
-        let wants_tls = parameters.api_urls.iter().any(|url| url.scheme == Scheme::Https);
-        let tls = match wants_tls {
-            true => Some(TlsConnector::from(Arc::new(tls::client_config(parameters)?))),
-            false => None,
-        };
+        let tls = tls_connector(ClientTls {
+            wanted: parameters.api_urls.iter().any(|url| url.scheme == Scheme::Https),
+            cafile: parameters.cafile.as_deref(),
+            certfile: parameters.certfile.as_deref(),
+            keyfile: parameters.keyfile.as_deref(),
+            insecure: parameters.insecure,
+        })?;
         Ok(Self { tls, timeout })
     }
 
@@ -82,7 +83,7 @@ impl Connector {
         let connector = self.tls.as_ref().ok_or_else(|| IronicError::TlsConfig {
             problem: format!("{url} is not among the API URLs that were configured"),
         })?;
-        let handshake = connector.connect(tls::server_name(&url.host)?, tcp);
+        let handshake = connector.connect(server_name(&url.host)?, tcp);
         let stream = timeout_at(deadline, handshake)
             .await
             .map_err(|_| late(Phase::TlsHandshake))?
@@ -100,8 +101,8 @@ fn connect_error(peer: &Peer, error: &io::Error) -> IronicError {
 }
 
 fn tls_error(peer: &Peer, error: &io::Error) -> IronicError {
-    let problem = match rustls_error(error) {
-        Some(error) => tls::words(error),
+    let problem = match tls_words(error) {
+        Some(problem) => problem,
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the server closed the connection during the handshake: does it speak TLS on this port?"
                 .to_owned()
@@ -109,10 +110,4 @@ fn tls_error(peer: &Peer, error: &io::Error) -> IronicError {
         None => format!("during the handshake: {error}"),
     };
     IronicError::Tls { peer: Box::new(peer.clone()), problem }
-}
-
-/// The TLS error inside an I/O error: tokio-rustls wraps it so.
-pub(super) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
-    let inner = error.get_ref()?;
-    inner.downcast_ref().or_else(|| inner.source()?.downcast_ref())
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::params::ApiVersion;
 use callback_url::{ApiUrl, Host};
+use exporter::ClientTlsError;
 
 use super::results::{HeartbeatResult, LookupResult};
 use super::version::version_text;
@@ -252,6 +253,18 @@ pub enum IronicError {
         /// The value, and what would be right.
         problem: String,
     },
+}
+
+impl From<ClientTlsError> for IronicError {
+    fn from(error: ClientTlsError) -> Self {
+        match error {
+            ClientTlsError::File { option, path, problem } => Self::TlsFile { option, path, problem },
+            ClientTlsError::NoCa => {
+                Self::TlsConfig { problem: format!("{error}: give Ironic's CA with cafile") }
+            }
+            ClientTlsError::Other(problem) => Self::TlsConfig { problem },
+        }
+    }
 }
 
 impl IronicError {

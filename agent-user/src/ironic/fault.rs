@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use text::Secret;
 
 use super::error::{IronicError, Peer, Refusal};
-use super::exchange::Reply;
+use super::http::Reply;
 use text::foreign_text;
 
 /// The text for people in an error body; the body itself where it is not Ironic's; `None` for an empty one.

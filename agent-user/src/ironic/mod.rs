@@ -3,30 +3,27 @@
 //! One request's way through the modules:
 //!
 //! 1. [`version`] picks the API version, [`lookup`] or [`heartbeat`] the path and body.
-//! 2. [`client`] walks the endpoints in order, [`connect`] opens each connection, [`tls`] and `verifier` check whom
-//!    it reached, `exchange` sends the request and reads a bounded answer.
+//! 2. [`client`] walks the endpoints in order, [`connect`] opens each connection (over TLS as [`exporter`] sets it
+//!    up), `http` sends the request and reads a bounded answer.
 //! 3. [`fault`] reads Ironic's double-encoded errors; [`error`] is the one error type, [`results`] the metric labels.
 //!
 //! [`schedule`] (pure) says when to send the next one.
 
 pub mod client;
-mod clock;
 pub mod connect;
 pub mod error;
-mod exchange;
 pub mod fault;
 pub mod heartbeat;
+mod http;
 pub mod lookup;
 pub mod results;
 pub mod schedule;
-pub mod tls;
-mod verifier;
 pub mod version;
 
 pub use client::{Answer, Client, Endpoint};
 pub use connect::{Connection, Connector};
 pub use error::{IronicError, Peer, Phase, Refusal};
-pub(crate) use exchange::get;
 pub use heartbeat::{AgentStatus, Heartbeat};
+pub(crate) use http::get;
 pub use lookup::{LookupQuery, LookupReply};
 pub use results::{HeartbeatResult, LookupResult};

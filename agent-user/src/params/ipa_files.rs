@@ -11,7 +11,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::files;
 use super::ipa_config;
 use super::layers::Given;
 use super::problem::{Problem, ProblemKind, Source};
@@ -23,6 +22,9 @@ pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
 
 /// The parameter that problems of whole files are told under.
 const NAME: &str = "ipa.config-dir";
+
+/// The most files of one directory.
+pub(super) const FILES_MAX: usize = 256;
 
 /// The options that our drop-in sets, and the parameters they belong to.
 const OUR_OPTIONS: [(&str, &str); 2] = [("advertise_host", "advertise.host"), ("api_url", "ironic.api-url")];
@@ -110,10 +112,10 @@ fn read_directory(directory: &Path, problems: &mut Vec<Problem>) -> BTreeMap<OsS
     }
     names.retain(|name| is_config(name));
     names.sort();
-    if names.len() > files::FILES_MAX {
-        let reason = format!("more than {} files", files::FILES_MAX);
+    if names.len() > FILES_MAX {
+        let reason = format!("more than {FILES_MAX} files");
         problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, reason));
-        names.truncate(files::FILES_MAX);
+        names.truncate(FILES_MAX);
     }
     let found = names.into_iter().filter_map(|name| {
         let found = read_file(&directory.join(&name), problems)?;
@@ -130,7 +132,7 @@ pub(super) fn is_config(name: &OsStr) -> bool {
 
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Found> {
     let place = path.to_string_lossy();
-    match files::read(path) {
+    match exporter::read_file(path) {
         Ok(content) => Some(Found { place: printable(&place), content }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {

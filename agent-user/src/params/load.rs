@@ -12,7 +12,8 @@ use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
 use super::types::Parameters;
-use super::{cmdline, files, flags, ipa_files, own_file, value, vmedia};
+use super::{cmdline, flags, ipa_files, own_file, value, vmedia};
+use exporter::read_file;
 use text::MASK;
 use text::Secret;
 use text::printable;
@@ -178,7 +179,7 @@ fn own_layer(
 
 fn own_file_layer(path: &Path, named: &Merged) -> Result<Layer, ParamsError> {
     let unreadable = |reason| unreadable("config.file", path, named, reason);
-    let content = files::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let content = read_file(path).map_err(|error| unreadable(error.to_string()))?;
     let text = String::from_utf8(content).map_err(|_| unreadable("it is not text in UTF-8".to_owned()))?;
     Ok(Layer { source: Source::File, values: own_file::parse(path, &text)? })
 }
@@ -199,7 +200,7 @@ fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<St
     const NAME: &str = "cmdline.path";
     let path = &own.parameters.sources.cmdline_path;
     let by_operator = own.entries.iter().any(|entry| entry.name == NAME && entry.source.is_own());
-    match files::read(path) {
+    match read_file(path) {
         Ok(content) => Ok(cmdline::parse(&content)),
         Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string())),
         Err(error) => {
@@ -252,7 +253,7 @@ fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     let Some(path) = merged.parameters.sources.agent_token_file.clone() else {
         return Ok(());
     };
-    let content = files::read(&path)
+    let content = read_file(&path)
         .map(zeroize::Zeroizing::new)
         .map_err(|error| unreadable(NAME, &path, merged, error.to_string()))?;
     let token = std::str::from_utf8(&content)

@@ -5,7 +5,6 @@
 //! in a layer of others is a [`Problem`], and the next layer counts.
 
 pub mod cmdline;
-pub(crate) mod files;
 mod flags;
 pub mod ipa_config;
 mod ipa_files;

@@ -1,22 +1,41 @@
-//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page; and who may look
-//! (`--web.config.file`).
+//! What people and Prometheus look at: `/metrics`, `/-/healthy`, `/-/ready`, `/state` and the page.
 
-mod allowed_sans;
 mod answer;
-mod basic_auth;
-pub mod config;
-mod config_file;
 mod page;
-mod server;
 mod state;
-mod tls;
 
-pub use config_file::{ConfigFile, WebConfigError};
-pub use server::{DEFAULT_PORT, WebError, bind, serve};
+use std::net::SocketAddr;
+
+use exporter::{Answer, BindError, ConfigFile, Handler};
+use hyper::Request;
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 use crate::readiness::{Readiness, readiness};
 use crate::view::{Sources, View};
+
+/// The port of `--web.listen-address` where none is given.
+const DEFAULT_PORT: u16 = 10099;
+
+/// The listener cannot be opened.
+#[derive(Debug, Error)]
+#[error("{0}; choose another with --web.listen-address")]
+pub struct WebError(BindError);
+
+/// Binds the given address, or the default port on every address.
+///
+/// # Errors
+/// Where it is in use, or no address of this machine.
+pub fn bind(address: Option<SocketAddr>) -> Result<TcpListener, WebError> {
+    exporter::bind(address, DEFAULT_PORT).map_err(WebError)
+}
+
+/// Serves until the daemon ends. `protection` says who may look, and whether over TLS.
+pub async fn serve(listener: TcpListener, shown: Shown, protection: Option<ConfigFile>) {
+    exporter::serve(listener, "ipa-sidecar", protection, shown).await;
+}
 
 /// What the pages are made from.
 #[derive(Debug, Clone)]
@@ -25,6 +44,12 @@ pub struct Shown {
     pub sources: Sources,
     /// The metrics.
     pub metrics: Metrics,
+}
+
+impl Handler for Shown {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        answer::to(request.uri().path(), self)
+    }
 }
 
 impl Shown {

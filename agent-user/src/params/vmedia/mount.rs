@@ -16,7 +16,7 @@ use rustix::mount::{
 };
 
 use super::superblock::FileSystem;
-use crate::params::files;
+use crate::params::ipa_files::FILES_MAX;
 
 /// A mounted medium; it is gone when this is dropped.
 pub(super) struct Mounted {
@@ -45,12 +45,12 @@ impl Mounted {
             return Ok(None);
         };
         match open_at(&directory, name, flags)? {
-            Some(file) => files::read_opened(file).map(Some),
+            Some(file) => exporter::read_opened(file).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The names in a directory, sorted, at most [`files::FILES_MAX`] of those wanted; none where it does not exist.
+    /// The names in a directory, sorted, at most [`FILES_MAX`] of those wanted; none where it does not exist.
     ///
     /// # Errors
     /// As above.
@@ -69,8 +69,8 @@ impl Mounted {
             if !wanted(name) {
                 continue;
             }
-            if names.len() == files::FILES_MAX {
-                return Err(io::Error::other(format!("more than {} files", files::FILES_MAX)));
+            if names.len() == FILES_MAX {
+                return Err(io::Error::other(format!("more than {FILES_MAX} files")));
             }
             names.push(name.to_owned());
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::probes::Target;
 use crate::view::View;
 
-use super::html::{Row, ago, paragraph, table, times, took, warning};
+use exporter::{Row, ago, paragraph, table, times, took, warning};
 
 /// Call-backs and failed connects.
 pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
@@ -18,13 +18,13 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
             format!(
                 "The advertised port was reached from outside {}, last from {peer} {}.",
                 times(callback.connections),
-                ago(at)
+                ago(at.elapsed())
             ),
         )?,
         None => paragraph(html, "Nobody from outside has reached the advertised port yet.")?,
     }
     if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
-        let (often, when) = (times(callback.refused), ago(at));
+        let (often, when) = (times(callback.refused), ago(at.elapsed()));
         let what = "It refused somebody from outside, because nothing listened";
         warning(html, format!("{what}: {often}, last {peer} {when}."))?;
     }
@@ -38,7 +38,7 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
         Row {
             bad: ironic,
             cells: [
-                ago(failure.at),
+                ago(failure.at.elapsed()),
                 format!("{}{}", failure.peer, if ironic { " (Ironic)" } else { "" }),
                 format!("{} after {}", failure.errno, took(failure.duration)),
                 format!("{:?} (pid {}, user {})", failure.comm, failure.pid, failure.uid),

@@ -1,10 +1,10 @@
 //! The state in one sentence.
 
-use super::html::ago;
 use crate::ipa::keeper::DropinPhase;
 use crate::params::Mode;
 use crate::readiness::Readiness;
 use crate::view::View;
+use exporter::ago;
 
 /// What stands on top.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Headline {
         match (view.duty.mode, view.probes.callback.last_connection) {
             (Mode::Observe, _) => Self::good("Watching", format!("this node would be called back at {url}")),
             (_, Some(at)) if is_held => {
-                let when = ago(at);
+                let when = ago(at.elapsed());
                 Self::good("Healthy", format!("Ironic calls this node back at {url}, and did so {when}"))
             }
             (_, None) if is_held => {

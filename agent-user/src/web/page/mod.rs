@@ -2,33 +2,21 @@
 
 mod connections;
 mod headline;
-mod html;
 mod sections;
 
 use std::fmt::{self, Write};
-use std::sync::LazyLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA256, digest};
+use exporter::{Escaped, paragraph};
 
 use crate::readiness::Readiness;
 use crate::view::View;
 use headline::Headline;
-use html::Escaped;
 
-const STYLE: &str = include_str!("style.css");
+/// The style sheet.
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// How often the page loads itself again, in seconds.
 const REFRESH: u32 = 10;
-
-/// The Content-Security-Policy: nothing but the page itself and this style sheet, whatever a foreign text may hold.
-pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
-    format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-});
 
 /// The whole page.
 pub(super) fn render(view: &View, ready: &Readiness) -> String {
@@ -49,7 +37,7 @@ fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {
          <h1>ipa-sidecar</h1>\n<p id=state class={class}><strong>{word}:</strong> {}</p>\n",
         Escaped(sentence),
     )?;
-    html::paragraph(html, format_args!("Decision: {}.", view.published.decision))?;
+    paragraph(html, format_args!("Decision: {}.", view.published.decision))?;
     sections::facts(html, view)?;
     sections::decision(html, view)?;
     sections::agent(html, view)?;

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Write};
 
-use super::html::{Escaped, Row, ago, paragraph, table, times, warning};
 use crate::advertise::CandidateTrace;
 use crate::ipa::keeper::DropinPhase;
 use crate::ironic::{HeartbeatResult, LookupResult};
@@ -10,25 +9,28 @@ use crate::metrics::Sender;
 use crate::params::Mode;
 use crate::view::View;
 use callback_url::Reason;
+use exporter::{Escaped, Row, ago, paragraph, table, times, warning};
 
 /// What is asked first.
 pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
     let decision = &view.published.decision;
     let url = |url: &Option<String>, none: &str| url.clone().unwrap_or_else(|| none.to_owned());
     let heartbeat = match view.exchanges.heartbeats.last() {
-        Some(last) => format!("{}, {}", last.result.as_str(), ago(last.at)),
+        Some(last) => format!("{}, {}", last.result.as_str(), ago(last.at.elapsed())),
         None => "none seen".to_owned(),
     };
     let callback = &view.probes.callback;
     let called = match callback.last_connection.zip(callback.last_connection_peer) {
-        Some((at, peer)) => format!("{}, last {} from {peer}", times(callback.connections), ago(at)),
+        Some((at, peer)) => {
+            format!("{}, last {} from {peer}", times(callback.connections), ago(at.elapsed()))
+        }
         None => "not yet".to_owned(),
     };
     let mut mode = view.duty.mode.as_str().to_owned();
     if let Some(why) = &view.duty.held_back {
         mode = format!("{mode} (wanted: {}: {why})", view.duty.wanted.as_str());
     }
-    super::html::facts(
+    exporter::facts(
         html,
         &[
             ("Callback URL", url(&decision.callback_url, "none")),
@@ -135,7 +137,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     let beats = seen.heartbeats.iter().rev();
     let beats = beats.map(|beat| Row {
         bad: beat.result != HeartbeatResult::Accepted,
-        cells: [ago(beat.at), beat.result.as_str().to_owned(), beat.callback_url.clone()],
+        cells: [ago(beat.at.elapsed()), beat.result.as_str().to_owned(), beat.callback_url.clone()],
     });
     table(html, ["When", "Result", "Callback URL"], beats)
 }
@@ -160,7 +162,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
             }
         }
         let events = guard.events.iter().rev();
-        let events = events.map(|event| Row::plain([ago(event.at), event.what.clone()]));
+        let events = events.map(|event| Row::plain([ago(event.at.elapsed()), event.what.clone()]));
         table(html, ["When", "What it did"], events)?;
     }
     let bad_urls = &view.exchanges.bad_urls;
@@ -171,7 +173,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
     let bad = bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
-        cells: [ago(event.at), format!("\"{}\"", event.url), reasons(&event.reasons)],
+        cells: [ago(event.at.elapsed()), format!("\"{}\"", event.url), reasons(&event.reasons)],
     });
     table(html, ["When", "URL", "What is wrong"], bad)
 }

@@ -7,20 +7,17 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, major, minor};
 
 /// The largest file that is read: far more than any of them needs.
-pub(super) const SIZE_MAX: u64 = 1024 * 1024;
-
-/// The most files of one directory.
-pub(super) const FILES_MAX: usize = 256;
+const SIZE_MAX: u64 = 1024 * 1024;
 
 /// The device number of `/dev/null` (Documentation/admin-guide/devices.txt), which stands for an empty file as
 /// everywhere: given as a path, or behind the symbolic link that masks a file.
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
-/// Reads a regular file, at most [`SIZE_MAX`] bytes. Opening never blocks, also where the name is a FIFO.
+/// Reads a regular file of at most 1 MiB. Opening never blocks, also where the name is a FIFO.
 ///
 /// # Errors
 /// What the system said; a file that is not regular, or too large.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     read_opened(rustix::fs::open(path, flags, Mode::empty())?)
 }
@@ -29,7 +26,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As above.
-pub(super) fn read_opened(file: rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
+pub fn read_opened(file: rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
     let stat = rustix::fs::fstat(&file)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::CharacterDevice && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL_DEVICE {
@@ -53,14 +50,14 @@ mod tests {
 
     #[test]
     fn only_regular_files_of_a_sane_size() {
-        assert!(!read(Path::new("/proc/self/cmdline")).unwrap().is_empty());
-        assert!(read(Path::new("/dev/null")).unwrap().is_empty());
+        assert!(!read_file(Path::new("/proc/self/cmdline")).unwrap().is_empty());
+        assert!(read_file(Path::new("/dev/null")).unwrap().is_empty());
         for (path, reason) in [
             ("/dev/zero", "not a regular file"),
             ("/proc", "not a regular file"),
             ("/nowhere", "No such file"),
         ] {
-            let error = read(Path::new(path)).unwrap_err().to_string();
+            let error = read_file(Path::new(path)).unwrap_err().to_string();
             assert!(error.contains(reason), "{path}: {error}");
         }
     }

@@ -12,12 +12,12 @@ use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use super::allowed_sans::AllowedSans;
-use super::config::{Clients, ConfigError, Material, Source, TlsSettings};
-use crate::params::files;
+use crate::config::{Clients, ConfigError, Material, Source, TlsSettings};
+use crate::files::read_file;
 
 /// The PEM that a section names, as it is now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pems {
+pub(crate) struct Pems {
     certificate: Zeroizing<Vec<u8>>,
     key: Zeroizing<Vec<u8>>,
     client_ca: Option<Zeroizing<Vec<u8>>>,
@@ -31,7 +31,7 @@ impl Pems {
     pub fn read(settings: &TlsSettings, directory: &Path) -> Result<Self, ConfigError> {
         let read = |material: &Material| match &material.source {
             Source::Inline(pem) => Ok(Zeroizing::new(pem.expose().as_bytes().to_vec())),
-            Source::File(path) => match files::read(&directory.join(path)) {
+            Source::File(path) => match read_file(&directory.join(path)) {
                 Ok(pem) => Ok(Zeroizing::new(pem)),
                 Err(error) => Err(unusable(material, format!("cannot be read: {error}"))),
             },

@@ -34,7 +34,7 @@ basic_auth_users:
 
 #[test]
 fn everything_is_read() {
-    let config = parse(FULL).unwrap();
+    let config = WebConfig::parse(FULL).unwrap();
     let tls = config.tls.unwrap();
     assert_eq!(tls.certificate.to_string(), "cert_file \"node.crt\"");
     assert_eq!((tls.certificate.line, tls.key.line), (3, 4));
@@ -68,10 +68,11 @@ fn nothing_asks_for_nothing() {
         "tls_server_config: {}\nbasic_auth_users: {}",
         "~",
     ] {
-        let config = parse(text).unwrap();
+        let config = WebConfig::parse(text).unwrap();
         assert!(config.tls.is_none() && config.headers.is_empty() && config.users.is_empty(), "{text:?}");
     }
-    let tls = parse("tls_server_config: {cert: C, key: K, min_version: TLS13}").unwrap().tls.unwrap();
+    let tls =
+        WebConfig::parse("tls_server_config: {cert: C, key: K, min_version: TLS13}").unwrap().tls.unwrap();
     assert!(matches!((&tls.certificate.source, &tls.key.source), (Source::Inline(_), Source::Inline(_))));
     assert_eq!(tls.versions.len(), 1);
     assert!(matches!(tls.clients, Clients::Anybody) && tls.server_order);
@@ -173,7 +174,7 @@ fn errors_name_the_line_and_what_would_be_right() {
         ("[[[[[[[[[[[]]]]]]]]]]]".to_owned(), 1, "nested too deeply"),
     ];
     for (text, line, words) in cases {
-        let error = parse(&text).err().unwrap_or_else(|| panic!("{text:?} is taken"));
+        let error = WebConfig::parse(&text).err().unwrap_or_else(|| panic!("{text:?} is taken"));
         assert!(
             error.line == line && error.problem.contains(words),
             "{text:?}: {error}; wanted {line}: {words}"
@@ -190,11 +191,12 @@ fn what_is_secret_shows_nowhere() {
         "tls_server_config: {key: hunter2, key_file: x}",
         "tls_server_config:\n  key: |\n    hunter2\n   x: [\n",
     ] {
-        let error = parse(text).unwrap_err().to_string();
+        let error = WebConfig::parse(text).unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
-    let config =
-        parse(&format!("tls_server_config: {{cert: C, key: hunter2}}\nbasic_auth_users: {{anna: {HASH}}}"));
+    let config = WebConfig::parse(&format!(
+        "tls_server_config: {{cert: C, key: hunter2}}\nbasic_auth_users: {{anna: {HASH}}}"
+    ));
     let shown = format!("{:?}", config.unwrap());
     assert!(!shown.contains("hunter2") && !shown.contains(HASH), "{shown}");
 }
@@ -210,13 +212,13 @@ fn lines() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn never_panics(noise in "\\PC*") {
-        let _ = parse(&noise);
+        let _ = WebConfig::parse(&noise);
     }
 
     #[test]
     fn never_panics_on_what_looks_right(text in lines()) {
         let lines = text.lines().count();
-        if let Err(error) = parse(&text) {
+        if let Err(error) = WebConfig::parse(&text) {
             prop_assert!((1..=lines + 1).contains(&error.line), "{} of {}", error, lines);
         }
     }

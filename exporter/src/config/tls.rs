@@ -35,7 +35,7 @@ const GROUPS: [(&str, &dyn SupportedKxGroup); 3] =
 
 /// How TLS is served.
 #[derive(Debug)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     /// Our certificate, intermediates behind it.
     pub certificate: Material,
     /// Its key.
@@ -54,7 +54,7 @@ pub struct TlsSettings {
 
 /// PEM, and the field that gives it.
 #[derive(Debug)]
-pub struct Material {
+pub(crate) struct Material {
     /// The field's name.
     pub field: &'static str,
     /// The field's line.
@@ -65,7 +65,7 @@ pub struct Material {
 
 /// Where PEM is.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// In a file; a relative path begins at the configuration file's directory.
     File(PathBuf),
     /// In the configuration file itself.
@@ -83,7 +83,7 @@ impl fmt::Display for Material {
 
 /// Whose certificates are asked for (`client_auth_type`).
 #[derive(Debug)]
-pub enum Clients {
+pub(crate) enum Clients {
     /// Nobody's.
     Anybody,
     /// Who gives one must have it from this CA.
@@ -184,11 +184,9 @@ fn cipher_suites(value: &Node) -> Result<Option<Vec<SupportedCipherSuite>>, Conf
     let named = value.texts("cipher_suites")?;
     for (line, name) in &named {
         let found = ALL_CIPHER_SUITES.iter().find(|suite| go_name(suite) == *name);
-        suites.push(
-            *found.ok_or_else(|| {
-                not_had(*line, "cipher_suites", name, ALL_CIPHER_SUITES.iter().map(go_name))
-            })?,
-        );
+        suites.push(*found.ok_or_else(|| {
+            not_supported(*line, "cipher_suites", name, ALL_CIPHER_SUITES.iter().map(go_name))
+        })?);
     }
     if named.is_empty() {
         return Ok(None);
@@ -209,12 +207,12 @@ fn curves(value: &Node) -> Result<Option<Vec<&'static dyn SupportedKxGroup>>, Co
     for (line, name) in value.texts("curve_preferences")? {
         let found = GROUPS.iter().find(|(known, _)| *known == name);
         let known = || GROUPS.iter().map(|(known, _)| (*known).to_owned());
-        groups.push(found.ok_or_else(|| not_had(line, "curve_preferences", name, known()))?.1);
+        groups.push(found.ok_or_else(|| not_supported(line, "curve_preferences", name, known()))?.1);
     }
     Ok(Some(groups).filter(|groups| !groups.is_empty()))
 }
 
-fn not_had(line: usize, field: &str, value: &str, known: impl Iterator<Item = String>) -> ConfigError {
+fn not_supported(line: usize, field: &str, value: &str, known: impl Iterator<Item = String>) -> ConfigError {
     let known: Vec<_> = known.collect();
     let (value, known) = (printable(value), known.join(", "));
     ConfigError::new(line, format!("{field}: \"{value}\" is not supported here: wanted some of {known}"))

@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
 use callback_url::ApiUrl;
+use exporter::tls_words;
 
-use super::connect::{Connector, Stream, rustls_error};
+use super::connect::{Connector, Stream};
 use super::error::{IronicError, Peer, Phase};
-use super::tls;
 use text::foreign_text;
 
 /// The most that is read of an answer's body: a lookup of a large node has some 100 KiB.
@@ -126,9 +126,9 @@ async fn read_body(response: Response<Incoming>, peer: &Peer) -> Result<Bytes, I
 /// What became of a request without an answer.
 fn lost(peer: &Peer, error: &hyper::Error) -> IronicError {
     let peer = Box::new(peer.clone());
-    if let Some(tls) = io_cause(error).and_then(rustls_error) {
+    if let Some(problem) = io_cause(error).and_then(tls_words) {
         // With TLS 1.3 a refused client certificate shows only when the answer is read.
-        return IronicError::Tls { peer, problem: tls::words(tls) };
+        return IronicError::Tls { peer, problem };
     }
     let problem = cause_text(error);
     if error.is_parse() {

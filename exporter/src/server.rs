@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
@@ -20,21 +20,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::Shown;
-use super::answer::{self, Answer};
-use super::basic_auth::BasicAuth;
-use super::config_file::{ConfigFile, Transport};
-use crate::connections;
-
-/// The port of `--web.listen-address` where none is given.
-pub const DEFAULT_PORT: u16 = 10099;
+use crate::accept::take_connections;
+use crate::answer::{self, Answer};
+use crate::basic_auth::BasicAuth;
+use crate::config_file::{ConfigFile, Transport};
 
 /// Connections at one time; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 32;
 /// The longest time for a TLS handshake, and for a request's head, which is also the longest idle time of a kept
 /// connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// The longest life of a connection: a client that reads one byte a minute holds nothing for ever.
+/// The longest life of a connection: a client that reads one byte a minute is dropped too.
 const LIFE: Duration = Duration::from_secs(120);
 /// The largest head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -43,28 +39,28 @@ const BACKLOG: i32 = 64;
 /// The first byte of what a TLS client sends (RFC 8446, section 5.1: a record of type handshake).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// Why the listener could not be had.
+/// The listener cannot be opened.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {error}; choose another with --web.listen-address")]
-pub struct WebError {
+#[error("cannot listen on {address}: {error}")]
+pub struct BindError {
     address: SocketAddr,
     error: io::Error,
 }
 
-/// Binds the given address, or port 10099 on every address of both families (of IPv4 where there is no IPv6).
+/// Binds the given address, or else this port on every address of both families (of IPv4 where there is no IPv6).
 ///
 /// # Errors
-/// Where it is in use, or not ours.
-pub fn bind(address: Option<SocketAddr>) -> Result<TcpListener, WebError> {
+/// Where it is in use, or no address of this machine.
+pub fn bind(address: Option<SocketAddr>, port: u16) -> Result<TcpListener, BindError> {
     if let Some(address) = address {
-        return listen(address).map_err(|error| WebError { address, error });
+        return listen(address).map_err(|error| BindError { address, error });
     }
-    let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
-    let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
+    let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     match listen(any_v6) {
         Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(WebError { address: any_v6, error }),
-        Err(_no_ipv6) => listen(any_v4).map_err(|error| WebError { address: any_v4, error }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(BindError { address: any_v6, error }),
+        Err(_no_ipv6) => listen(any_v4).map_err(|error| BindError { address: any_v4, error }),
     }
 }
 
@@ -82,9 +78,21 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves for ever. `protection` says who is let in, and whether over TLS.
-pub async fn serve(listener: TcpListener, shown: Shown, protection: Option<ConfigFile>) {
-    let site = Arc::new(Site { shown, protection, auth: BasicAuth::new() });
+/// What a daemon shows.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers GET and HEAD of a client that is let in; a body is not sent to HEAD.
+    fn answer(&self, request: &Request<Incoming>) -> impl Future<Output = Answer> + Send;
+}
+
+/// Serves without end. `protection` says who is let in, and whether over TLS; `realm` names the daemon to a client that
+/// must log in.
+pub async fn serve(
+    listener: TcpListener,
+    realm: &'static str,
+    protection: Option<ConfigFile>,
+    handler: impl Handler,
+) {
+    let site = Arc::new(Site { handler, realm, protection, auth: BasicAuth::new() });
     let serve = |stream| {
         let site = Arc::clone(&site);
         async move {
@@ -93,31 +101,39 @@ pub async fn serve(listener: TcpListener, shown: Shown, protection: Option<Confi
             }
         }
     };
-    connections::take(listener, CONNECTIONS, "the web server", serve).await;
+    take_connections(listener, CONNECTIONS, "the web server", serve).await;
 }
 
 /// What all connections share.
-struct Site {
-    shown: Shown,
+struct Site<H> {
+    handler: H,
+    realm: &'static str,
     protection: Option<ConfigFile>,
     auth: BasicAuth,
 }
 
-impl Site {
+impl<H: Handler> Site<H> {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let Some(protection) = &self.protection else {
-            return answer::to(&request, &self.shown);
+            return self.show(&request).await;
         };
         let Some(config) = protection.config() else {
             return answer::configuration_broken();
         };
         let allowed = config.users.is_empty()
             || self.auth.allows(&config.users, request.headers().get(AUTHORIZATION)).await;
-        let mut answer = if allowed { answer::to(&request, &self.shown) } else { answer::login_wanted() };
+        let mut answer = if allowed { self.show(&request).await } else { answer::login_wanted(self.realm) };
         for (name, value) in &config.headers {
             answer.headers_mut().insert(name, value.clone());
         }
         answer
+    }
+
+    async fn show(&self, request: &Request<Incoming>) -> Answer {
+        match *request.method() {
+            Method::GET | Method::HEAD => self.handler.answer(request).await,
+            _ => answer::only_reads(),
+        }
     }
 }
 
@@ -126,7 +142,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn connection(site: Arc<Site>, stream: TcpStream) {
+async fn connection<H: Handler>(site: Arc<Site<H>>, stream: TcpStream) {
     match site.protection.as_ref().map_or(Transport::Plain, ConfigFile::transport) {
         Transport::Plain => talk(Box::new(stream), Some(site)).await,
         Transport::Tls(config) => over_tls(site, stream, config).await,
@@ -134,11 +150,11 @@ async fn connection(site: Arc<Site>, stream: TcpStream) {
     }
 }
 
-async fn over_tls(site: Arc<Site>, stream: TcpStream, config: Arc<ServerConfig>) {
+async fn over_tls<H: Handler>(site: Arc<Site<H>>, stream: TcpStream, config: Arc<ServerConfig>) {
     let mut first = [0];
     match timeout(HEAD_TIME, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
-        Ok(Ok(1)) => return talk(Box::new(stream), None).await,
+        Ok(Ok(1)) => return talk::<H>(Box::new(stream), None).await,
         _ => return,
     }
     match timeout(HEAD_TIME, TlsAcceptor::from(config).accept(stream)).await {
@@ -148,8 +164,8 @@ async fn over_tls(site: Arc<Site>, stream: TcpStream, config: Arc<ServerConfig>)
     }
 }
 
-/// HTTP on a connection, until its end; without a site all that is told is that TLS is wanted.
-async fn talk(stream: Box<dyn Stream>, site: Option<Arc<Site>>) {
+/// HTTP on a connection, until its end; without a site the only answer is that TLS is wanted.
+async fn talk<H: Handler>(stream: Box<dyn Stream>, site: Option<Arc<Site<H>>>) {
     let service = service_fn(|request| {
         let site = site.clone();
         async move {

@@ -1,13 +1,13 @@
 //! `--web.config.file`: the YAML of the Prometheus exporter toolkit, version 1
 //! (<https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>).
 //!
-//! [`parse`] is pure: it opens no file. A field that the toolkit has and we have not is refused, not passed over: who
+//! [`WebConfig::parse`] is pure: it opens no file. A field that the toolkit has and we have not is refused, not passed over: who
 //! wrote it counts on it.
 
 mod tls;
 mod yaml;
 
-pub use tls::{Clients, Material, Source, TlsSettings};
+pub(crate) use tls::{Clients, Material, Source, TlsSettings};
 
 use std::collections::BTreeMap;
 
@@ -52,34 +52,42 @@ impl ConfigError {
 #[derive(Debug, Default)]
 pub struct WebConfig {
     /// TLS; `None`: plain HTTP.
-    pub tls: Option<TlsSettings>,
+    pub(crate) tls: Option<TlsSettings>,
     /// Headers of every response.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Users and the bcrypt hashes of their passwords; none: nobody is asked.
     pub users: BTreeMap<String, Secret>,
 }
 
-/// Reads the text of a file.
-///
-/// # Errors
-/// For broken YAML, a field that is unknown, not supported or given twice, and a value that is no use.
-pub fn parse(text: &str) -> Result<WebConfig, ConfigError> {
-    let mut config = WebConfig::default();
-    let root = yaml::parse(text)?;
-    for (key, value) in root.fields("the file")? {
-        match key.name.as_str() {
-            "tls_server_config" => config.tls = tls::section(key, value)?,
-            "http_server_config" => config.headers = http_section(value)?,
-            "basic_auth_users" => config.users = users(value)?,
-            "rate_limit" => {
-                let problem =
-                    "rate_limit is not supported here: leave it out; connections are bounded anyway";
-                return Err(key.error(problem));
+impl WebConfig {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// For broken YAML, a field that is unknown, not supported or given twice, and an unusable value.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let root = yaml::parse(text)?;
+        for (key, value) in root.fields("the file")? {
+            match key.name.as_str() {
+                "tls_server_config" => config.tls = tls::section(key, value)?,
+                "http_server_config" => config.headers = http_section(value)?,
+                "basic_auth_users" => config.users = users(value)?,
+                "rate_limit" => {
+                    let problem =
+                        "rate_limit is not supported here: leave it out; connections are bounded anyway";
+                    return Err(key.error(problem));
+                }
+                _ => {
+                    return Err(key.unknown(&[
+                        "tls_server_config",
+                        "http_server_config",
+                        "basic_auth_users",
+                    ]));
+                }
             }
-            _ => return Err(key.unknown(&["tls_server_config", "http_server_config", "basic_auth_users"])),
         }
+        Ok(config)
     }
-    Ok(config)
 }
 
 fn http_section(section: &Node) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {

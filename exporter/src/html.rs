@@ -3,11 +3,12 @@
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use crate::recent::Moment;
-
 /// Text that may stand in HTML, in an attribute with quotes too. Characters that are not seen, or turn the direction of
 /// others, are written out.
-pub(super) struct Escaped<T>(pub T);
+pub struct Escaped<T>(
+    /// The text.
+    pub T,
+);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,7 +27,7 @@ impl<T: Display> Display for Escaped<T> {
 }
 
 /// One row of a table.
-pub(super) struct Row<const N: usize> {
+pub struct Row<const N: usize> {
     /// Colours it; the words of its cells say the same.
     pub bad: bool,
     /// The cells.
@@ -42,7 +43,7 @@ impl<const N: usize> Row<N> {
 
 /// A table with a heading for each column; nothing where it has no rows. On a narrow screen each cell is a line of its
 /// own, and says itself which column it is.
-pub(super) fn table<const N: usize>(
+pub fn table<const N: usize>(
     html: &mut String,
     columns: [&str; N],
     rows: impl Iterator<Item = Row<N>>,
@@ -68,7 +69,7 @@ pub(super) fn table<const N: usize>(
 }
 
 /// A table of two columns whose first one says what the second one is.
-pub(super) fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
+pub fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
     html.push_str("<table class=facts><tbody>\n");
     for (name, fact) in facts {
         writeln!(html, "<tr><th scope=row>{name}</th><td>{}</td></tr>", Escaped(fact))?;
@@ -78,27 +79,27 @@ pub(super) fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result 
 }
 
 /// A paragraph.
-pub(super) fn paragraph(html: &mut String, text: impl Display) -> fmt::Result {
+pub fn paragraph(html: &mut String, text: impl Display) -> fmt::Result {
     writeln!(html, "<p>{}</p>", Escaped(text))
 }
 
 /// A paragraph about something that is wrong.
-pub(super) fn warning(html: &mut String, text: impl Display) -> fmt::Result {
+pub fn warning(html: &mut String, text: impl Display) -> fmt::Result {
     writeln!(html, "<p class=bad>{}</p>", Escaped(text))
 }
 
 /// How often, for people.
-pub(super) fn times(count: u64) -> String {
+pub fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// How long ago, for people.
-pub(super) fn ago(at: Moment) -> String {
-    format!("{} ago", duration(at.elapsed()))
+pub fn ago(since: Duration) -> String {
+    format!("{} ago", duration(since))
 }
 
 /// How long something took, for people.
-pub(super) fn took(duration: Duration) -> String {
+pub fn took(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
         seconds => format!("{seconds:.1} s"),

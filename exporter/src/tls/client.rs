@@ -1,8 +1,8 @@
-//! TLS to Ironic: cafile in the place of the system's store, our client certificate, `insecure`; and its errors in
-//! words.
+//! TLS to a server: cafile in the place of the system's store, our client certificate, `insecure`; and its errors in
+//! plain English.
 
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -12,30 +12,73 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore};
 
-use crate::params::IronicParameters;
 use callback_url::Host;
+use text::foreign_text;
+use thiserror::Error as ThisError;
+use tokio_rustls::TlsConnector;
 
 use super::clock::utc;
-use super::error::IronicError;
 use super::verifier::{AnyServer, PinnedOrWebPki, is_ca_as_end_entity};
-use text::foreign_text;
 
 /// No PEM file of certificates is longer; the largest system stores have some 250 KiB.
 const PEM_BYTES: u64 = 4 << 20;
 
-/// The client configuration from the parameters. Files are read now, not later.
+/// What the operator asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientTls<'a> {
+    /// Whether any server is asked over TLS; otherwise the rest does not matter.
+    pub wanted: bool,
+    /// CA certificates (PEM) instead of the system's.
+    pub cafile: Option<&'a Path>,
+    /// Our client certificate (PEM).
+    pub certfile: Option<&'a Path>,
+    /// Its key (PEM).
+    pub keyfile: Option<&'a Path>,
+    /// Server certificates are not verified.
+    pub insecure: bool,
+}
+
+/// TLS cannot be set up.
+#[derive(Debug, ThisError)]
+pub enum ClientTlsError {
+    /// A file is not usable.
+    #[error("{option} {path:?}: {problem}")]
+    File {
+        /// `cafile`, `certfile` or `keyfile`.
+        option: &'static str,
+        /// The file as configured.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No cafile is given, and the system has none.
+    #[error("the system has no CA certificates")]
+    NoCa,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Makes TLS connections as the operator asks; `None` where no TLS is wanted. Files are read now, not later.
 ///
 /// # Errors
-/// `TlsFile` for a file that cannot be used, `TlsConfig` where there is no CA at all.
-pub fn client_config(parameters: &IronicParameters) -> Result<ClientConfig, IronicError> {
+/// For a file that is not usable, and where there is no CA at all.
+pub fn tls_connector(settings: ClientTls<'_>) -> Result<Option<TlsConnector>, ClientTlsError> {
+    match settings.wanted {
+        true => Ok(Some(TlsConnector::from(Arc::new(client_config(settings)?)))),
+        false => Ok(None),
+    }
+}
+
+fn client_config(settings: ClientTls<'_>) -> Result<ClientConfig, ClientTlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = verifier(parameters, &provider)?;
+    let verifier = verifier(settings, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(config_error)?
+        .map_err(|error| ClientTlsError::Other(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    match (&parameters.certfile, &parameters.keyfile) {
+    match (settings.certfile, settings.keyfile) {
         (Some(certfile), Some(keyfile)) => {
             let chain = certificates("certfile", certfile)?;
             let pem = read("keyfile", keyfile)?;
@@ -64,24 +107,24 @@ pub fn client_config(parameters: &IronicParameters) -> Result<ClientConfig, Iron
 ///
 /// # Errors
 /// For a name that TLS cannot carry.
-pub fn server_name(host: &Host) -> Result<ServerName<'static>, IronicError> {
+pub fn server_name(host: &Host) -> Result<ServerName<'static>, ClientTlsError> {
     match host {
         Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| IronicError::TlsConfig {
-            problem: format!("the host {name:?} is no name that a certificate can carry"),
+        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
+            ClientTlsError::Other(format!("the host {name:?} is no name that a certificate can carry"))
         }),
     }
 }
 
 fn verifier(
-    parameters: &IronicParameters,
+    settings: ClientTls<'_>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, IronicError> {
-    if parameters.insecure {
+) -> Result<Arc<dyn ServerCertVerifier>, ClientTlsError> {
+    if settings.insecure {
         return Ok(Arc::new(AnyServer::new(Arc::clone(provider))));
     }
     let mut roots = RootCertStore::empty();
-    let pinned = match &parameters.cafile {
+    let pinned = match settings.cafile {
         Some(cafile) => {
             let certificates = certificates("cafile", cafile)?;
             let (used, ignored) = roots.add_parsable_certificates(certificates.iter().cloned());
@@ -102,19 +145,18 @@ fn verifier(
             let store = rustls_native_certs::load_native_certs();
             let (used, _) = roots.add_parsable_certificates(store.certs);
             if used == 0 {
-                let problem = "the system has no CA certificates: give Ironic's CA with cafile".to_owned();
-                return Err(IronicError::TlsConfig { problem });
+                return Err(ClientTlsError::NoCa);
             }
             Vec::new()
         }
     };
     let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|error| IronicError::TlsConfig { problem: error.to_string() })?;
+        .map_err(|error| ClientTlsError::Other(error.to_string()))?;
     Ok(Arc::new(PinnedOrWebPki::new(webpki, pinned)))
 }
 
-fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, IronicError> {
+fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientTlsError> {
     let pem = read(option, path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
@@ -124,8 +166,8 @@ fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<
     }
 }
 
-fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, IronicError> {
-    let problem = |error: std::io::Error| file_error(option, path, format!("cannot be read: {error}"));
+fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, ClientTlsError> {
+    let problem = |error: io::Error| file_error(option, path, format!("cannot be read: {error}"));
     let metadata = std::fs::metadata(path).map_err(problem)?;
     if !metadata.is_file() {
         return Err(file_error(option, path, "is not a regular file".to_owned()));
@@ -139,16 +181,18 @@ fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, IronicError> {
     Ok(pem)
 }
 
-fn file_error(option: &'static str, path: &Path, problem: String) -> IronicError {
-    IronicError::TlsFile { option, path: path.to_owned(), problem }
+fn file_error(option: &'static str, path: &Path, problem: String) -> ClientTlsError {
+    ClientTlsError::File { option, path: path.to_owned(), problem }
 }
 
-fn config_error(error: Error) -> IronicError {
-    IronicError::TlsConfig { problem: error.to_string() }
+/// The TLS error inside an I/O error, as tokio-rustls wraps it: what is wrong and what to look at.
+pub fn tls_words(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?;
+    let error = inner.downcast_ref().or_else(|| inner.source()?.downcast_ref())?;
+    Some(words(error))
 }
 
-/// A TLS error in words that say what to look at.
-pub fn words(error: &Error) -> String {
+fn words(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(certificate) => certificate_words(certificate, error),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {

@@ -9,12 +9,12 @@ use rustls::ServerConfig;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::config::{self, Clients, ConfigError, WebConfig};
-use super::tls::Pems;
-use crate::params::files;
+use crate::config::{Clients, ConfigError, WebConfig};
+use crate::files::read_file;
+use crate::tls::Pems;
 use text::printable;
 
-/// Why the file is no use.
+/// The file is not usable.
 #[derive(Debug, Error)]
 pub enum WebConfigError {
     /// The file itself.
@@ -47,12 +47,12 @@ pub enum WebConfigError {
 
 /// What a new connection gets.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// HTTP.
     Plain,
     /// TLS first.
     Tls(Arc<ServerConfig>),
-    /// Nothing: TLS is asked for and cannot be had.
+    /// Nothing: TLS is asked for and not usable now.
     Refused,
 }
 
@@ -68,15 +68,15 @@ struct State {
     text: Zeroizing<Vec<u8>>,
     config: Arc<WebConfig>,
     tls: Option<(Pems, Arc<ServerConfig>)>,
-    /// The trouble that the log told last.
-    told: Option<String>,
+    /// The error that was logged last.
+    logged: Option<String>,
 }
 
 impl ConfigFile {
     /// Reads the file and all that it names. A relative path in it begins at its directory.
     ///
     /// # Errors
-    /// Where TLS or passwords cannot be had as the file says.
+    /// Where TLS or passwords are not usable as the file says.
     pub fn open(path: PathBuf) -> Result<Self, WebConfigError> {
         let file = Self { path, state: Mutex::default() };
         file.check()?;
@@ -91,31 +91,31 @@ impl ConfigFile {
         self.tls(&mut self.lock()).map(drop)
     }
 
-    /// What a new connection gets. Trouble is told in the log, once.
-    pub(super) fn transport(&self) -> Transport {
+    /// What a new connection gets. An error is logged once.
+    pub(crate) fn transport(&self) -> Transport {
         let mut state = self.lock();
         match self.tls(&mut state) {
             Ok(tls) => {
-                if state.told.take().is_some() {
+                if state.logged.take().is_some() {
                     tracing::info!(file = ?self.path, "the web configuration is usable again");
                 }
                 tls.map_or(Transport::Plain, Transport::Tls)
             }
             Err(error) => {
-                state.tell(&error);
+                state.log(&error);
                 // Without TLS it is the requests that are refused.
                 if state.config.tls.is_some() { Transport::Refused } else { Transport::Plain }
             }
         }
     }
 
-    /// What a request has to look at; `None` where the file is no use now, which the log tells.
-    pub(super) fn config(&self) -> Option<Arc<WebConfig>> {
+    /// What a request has to look at; `None` where the file is not usable now, which is logged.
+    pub(crate) fn config(&self) -> Option<Arc<WebConfig>> {
         let mut state = self.lock();
         match self.refresh(&mut state) {
             Ok(()) => Some(Arc::clone(&state.config)),
             Err(error) => {
-                state.tell(&error);
+                state.log(&error);
                 None
             }
         }
@@ -123,14 +123,14 @@ impl ConfigFile {
 
     fn refresh(&self, state: &mut State) -> Result<(), WebConfigError> {
         let path = || printable(&self.path.to_string_lossy());
-        let read = files::read(&self.path);
+        let read = read_file(&self.path);
         let text = Zeroizing::new(read.map_err(|error| WebConfigError::Unreadable { path: path(), error })?);
         if text == state.text {
             return Ok(());
         }
         let words = std::str::from_utf8(&text);
         let words = words.map_err(|_| ConfigError { line: 1, problem: "no UTF-8".to_owned() });
-        let config = words.and_then(config::parse).map_err(|error| self.wrong(error))?;
+        let config = words.and_then(WebConfig::parse).map_err(|error| self.wrong(error))?;
         if let Some(what) = no_longer_asked(&state.config, &config) {
             return Err(WebConfigError::Weaker { path: path(), what });
         }
@@ -179,11 +179,11 @@ fn no_longer_asked(old: &WebConfig, new: &WebConfig) -> Option<&'static str> {
 }
 
 impl State {
-    fn tell(&mut self, error: &WebConfigError) {
+    fn log(&mut self, error: &WebConfigError) {
         let words = error.to_string();
-        if self.told.as_ref() != Some(&words) {
+        if self.logged.as_ref() != Some(&words) {
             tracing::error!("the web server refuses everybody until this is put right: {words}");
-            self.told = Some(words);
+            self.logged = Some(words);
         }
     }
 }

@@ -1,0 +1,10 @@
+//! TLS of the listener and of our own requests.
+
+mod allowed_sans;
+mod client;
+mod clock;
+mod server;
+mod verifier;
+
+pub use client::{ClientTls, ClientTlsError, server_name, tls_connector, tls_words};
+pub(crate) use server::Pems;
