@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use agent_user::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat as decide};
-use agent_user::guard::{Era, HeartbeatBody, Kind, classify};
-use agent_user::ipa::redirect::split_path;
 use callback_url::Host;
 use callback_url::{Context, Local, Verdict, judge, same_to_ironic};
 use hyper::Method;
+use ipa_sidecar::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat as decide};
+use ipa_sidecar::guard::{Era, HeartbeatBody, Kind, classify};
+use ipa_sidecar::ipa::redirect::split_path;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

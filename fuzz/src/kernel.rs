@@ -1,14 +1,14 @@
 //! What the kernel writes: netlink messages, type information, tracepoint formats, and our own programs' events.
 
 use agent_ebpf::{EVENT_LENGTH, Event};
-use agent_user::metrics::Metrics;
-use agent_user::probes::ProbesState;
-use agent_user::probes::btf::Btf;
-use agent_user::probes::callbacks::Callbacks;
-use agent_user::probes::format::field;
-use agent_user::probes::join::Join;
-use agent_user::probes::record::Recorder;
 use fib::datagram;
+use ipa_sidecar::metrics::Metrics;
+use ipa_sidecar::probes::ProbesState;
+use ipa_sidecar::probes::btf::Btf;
+use ipa_sidecar::probes::callbacks::Callbacks;
+use ipa_sidecar::probes::format::field;
+use ipa_sidecar::probes::join::Join;
+use ipa_sidecar::probes::record::Recorder;
 use std::sync::OnceLock;
 use tokio::sync::watch;
 

@@ -1,5 +1,5 @@
-//! What every input must hold to, one function per fuzz target. `agent-user/tests/fuzz_corpus.rs` has the same functions
-//! run over the corpus with every `cargo test`.
+//! What every input must hold to, one function per fuzz target. `agent-user/tests/commands/fuzz_corpus.rs` has the same
+//! functions run over the corpus with every `cargo test`.
 
 mod agent_url;
 mod heartbeat;

@@ -20,8 +20,9 @@ pub fn run() -> anyhow::Result<()> {
         std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     }
     let mut command = process::cargo();
-    command.args(["test", "--package", PACKAGE, "--test", "page_browser"]);
+    command.args(["test", "--package", PACKAGE, "--test", "web"]);
     Object::build()?.embed(&mut command);
+    command.arg("page::");
     process::run(command.env("IPA_SIDECAR_PAGE_PICTURES", &all).env("CI", "true"))?;
     for state in ["healthy", "broken", "starting"] {
         let name = format!("page-{state}.png");

@@ -43,12 +43,25 @@ impl Daemon {
     /// Where it cannot be started.
     pub fn start(binary: impl AsRef<OsStr>, netns: &Arc<Netns>, flags: &[&str]) -> io::Result<Self> {
         let mut command = netns.command(binary);
-        command.arg("run").args(ISOLATION).args(flags);
+        command.args(Self::words(flags));
         Self::from_command(command, netns)
     }
 
+    /// The words behind the program: `run`, the flags of every daemon here that `flags` do not set, and `flags`.
+    pub fn words<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+        let mut words = vec!["run"];
+        for flag in ISOLATION {
+            let name = flag.split('=').next();
+            if !flags.iter().any(|own| own.split('=').next() == name) {
+                words.push(flag);
+            }
+        }
+        words.extend(flags);
+        words
+    }
+
     /// Runs a command that was made with [`Netns::command`] and ends in a daemon: under `strace`, `setpriv`, ...
-    /// Give it [`Daemon::isolation`].
+    /// Give it [`Daemon::words`].
     ///
     /// # Errors
     /// Where it cannot be started.
@@ -66,11 +79,6 @@ impl Daemon {
             })
         });
         Ok(Self { child, http: Http::inside(netns, WEB), log, reader })
-    }
-
-    /// The flags of every daemon here.
-    pub fn isolation() -> &'static [&'static str] {
-        &ISOLATION
     }
 
     /// Its process id.

@@ -80,7 +80,7 @@ impl Http {
             stream.set_read_timeout(Some(TIMEOUT))?;
             stream.set_write_timeout(Some(TIMEOUT))?;
             stream.write_all(&request(method, path, self.address, headers, body))?;
-            response(BufReader::new(stream))
+            Response::read(stream)
         };
         let answer = match &self.netns {
             Some(netns) => netns.enter(exchange).and_then(|answer| answer),
@@ -92,6 +92,32 @@ impl Http {
 }
 
 impl Response {
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// Where it is no HTTP, or ends too soon.
+    pub fn read(stream: impl Read) -> io::Result<Self> {
+        let mut reader = BufReader::new(stream.take(LIMIT));
+        let first = line(&mut reader)?;
+        let status = first
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.split_whitespace().nth(1))
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| invalid("status line", &first))?;
+        let mut headers = Vec::new();
+        loop {
+            let text = line(&mut reader)?;
+            if text.is_empty() {
+                break;
+            }
+            let (name, value) = text.split_once(':').ok_or_else(|| invalid("header", &text))?;
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let mut answer = Self { status, headers, body: Vec::new() };
+        answer.body = body(&answer, &mut reader)?;
+        Ok(answer)
+    }
+
     /// The first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -131,28 +157,6 @@ fn request(
         head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
     }
     format!("{head}\r\n{body}").into_bytes()
-}
-
-fn response(stream: impl Read) -> io::Result<Response> {
-    let mut reader = BufReader::new(stream.take(LIMIT));
-    let first = line(&mut reader)?;
-    let status = first
-        .strip_prefix("HTTP/1.")
-        .and_then(|rest| rest.split_whitespace().nth(1))
-        .and_then(|code| code.parse().ok())
-        .ok_or_else(|| invalid("status line", &first))?;
-    let mut headers = Vec::new();
-    loop {
-        let text = line(&mut reader)?;
-        if text.is_empty() {
-            break;
-        }
-        let (name, value) = text.split_once(':').ok_or_else(|| invalid("header", &text))?;
-        headers.push((name.to_owned(), value.trim().to_owned()));
-    }
-    let mut answer = Response { status, headers, body: Vec::new() };
-    answer.body = body(&answer, &mut reader)?;
-    Ok(answer)
 }
 
 /// The body after its head, by the rules of RFC 9112 section 6.3.
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> io::Result<Response> {
-        response(text.as_bytes())
+        Response::read(text.as_bytes())
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod ipa;
 pub mod ironic;
 pub mod netns;
 pub mod seed_ipa;
+pub mod site;
 pub mod stand_in;
 pub mod venv;
 
@@ -23,15 +24,36 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether a test that needs root can run. Where it cannot, that is said, and in CI it is a failure.
+/// Whether what a test needs is here. Where it is missing, the running test reports that and has to end.
 ///
 /// # Panics
-/// Without root where the variable `CI` is set.
-pub fn needs_root(test: &str) -> bool {
-    if is_root() {
-        return true;
+/// Where it is missing and the variable `CI` is set.
+pub fn have(what: &str, here: bool) -> bool {
+    if !here {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("this program");
+        assert!(std::env::var_os("CI").is_none(), "{test} needs {what}, and CI has it");
+        eprintln!("SKIP: {test} needs {what}");
     }
-    assert!(std::env::var_os("CI").is_none(), "{test} needs root, and CI has it");
-    eprintln!("SKIP: {test} needs root");
-    false
+    here
+}
+
+/// Whether a program that a test needs is installed; see [`have`].
+pub fn have_program(program: &str) -> bool {
+    have(program, std::process::Command::new(program).arg("--version").output().is_ok())
+}
+
+/// Whether a test that needs root can run; see [`have`].
+pub fn needs_root() -> bool {
+    have("root", is_root())
+}
+
+/// The first line of a test that needs root, and perhaps programs: without them the test ends here; see [`have`].
+#[macro_export]
+macro_rules! root_test {
+    ($($program:literal),*) => {
+        if !$crate::needs_root() $(|| !$crate::have_program($program))* {
+            return;
+        }
+    };
 }

@@ -128,10 +128,7 @@ mod tests {
 
     #[test]
     fn two_namespaces_reach_each_other_and_vanish() {
-        if !crate::is_root() {
-            eprintln!("SKIP: needs root");
-            return;
-        }
+        crate::root_test!();
         let (a, b) = (Netns::new().unwrap(), Netns::new().unwrap());
         a.join("left", &b, "right").unwrap();
         a.ip("addr add 10.99.0.1/24 dev left").unwrap();

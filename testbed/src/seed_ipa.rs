@@ -280,9 +280,7 @@ mod tests {
 
     #[test]
     fn mitaka_takes_the_wrong_url_and_then_the_right_one() {
-        if !crate::needs_root("mitaka_takes_the_wrong_url_and_then_the_right_one") {
-            return;
-        }
+        crate::root_test!();
         let (netns, ironic) = node(Behaviour::mitaka());
         netns.ip("route add 10.77.9.0/24 dev nic").unwrap();
         let mut options = SeedOptions::new(&netns, "http://10.77.0.2:6385");
@@ -310,9 +308,7 @@ mod tests {
 
     #[test]
     fn a_status_is_final_and_silence_is_not() {
-        if !crate::needs_root("a_status_is_final_and_silence_is_not") {
-            return;
-        }
+        crate::root_test!();
         let (netns, ironic) = node(Behaviour::default());
         let listener = netns.enter(|| std::net::TcpListener::bind("10.77.0.2:6386").unwrap()).unwrap();
         let other = StandIn::start(listener, Behaviour::default()).unwrap();

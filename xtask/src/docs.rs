@@ -6,7 +6,7 @@ use xtask::workspace::PACKAGE;
 /// Writes `docs/metrics.md`.
 pub fn run() -> anyhow::Result<()> {
     let mut command = process::cargo();
-    command.args(["test", "--quiet", "--package", PACKAGE, "--test", "metrics_reference"]);
+    command.args(["test", "--quiet", "--package", PACKAGE, "--test", "commands", "metrics_reference::"]);
     process::run(command.env("IPA_SIDECAR_WRITE_DOCS", "1"))?;
     println!("docs/metrics.md is written");
     Ok(())

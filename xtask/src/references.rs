@@ -37,7 +37,8 @@ impl Reference {
 
     /// The folder of the package whose unit test this is.
     fn folder(&self) -> Option<String> {
-        let folder = self.program.replace('_', "-");
+        let package = self.program.replace('_', "-");
+        let folder = if package == PACKAGE { FOLDER.to_owned() } else { package };
         workspace::root().join(&folder).join("src").is_dir().then_some(folder)
     }
 
@@ -48,10 +49,10 @@ impl Reference {
     pub fn check(&self) -> anyhow::Result<()> {
         let mut modules: Vec<&str> = self.test.split("::").collect();
         let name = modules.pop().unwrap_or_default();
-        let inner = modules.iter().rev().find(|module| **module != "tests" && **module != "properties");
+        modules.retain(|module| *module != "tests" && *module != "properties");
         for file in self.sources()? {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            if is_in(&text, name) && inner.is_none_or(|module| is_module(&file, module)) {
+            if is_in(&text, name) && modules.iter().all(|module| is_module(&file, module)) {
                 return Ok(());
             }
         }
@@ -62,9 +63,7 @@ impl Reference {
         if let Some(folder) = self.folder() {
             return workspace::files(&Path::new(&folder).join("src"), &["rs"]);
         }
-        let program = Path::new(FOLDER).join("tests").join(&self.program);
-        let file = program.with_extension("rs");
-        if file.is_file() { Ok(vec![file]) } else { workspace::files(&program, &["rs"]) }
+        workspace::files(&Path::new(FOLDER).join("tests").join(&self.program), &["rs"])
     }
 }
 
@@ -109,9 +108,9 @@ mod tests {
 
     #[test]
     fn references_are_read_and_other_code_is_not() {
-        let found = named("see `faults::dns::servfail`, `cargo lab bench` and `agent_user::a::tests::b`");
+        let found = named("see `faults::dns::servfail`, `cargo lab bench` and `ipa_sidecar::a::tests::b`");
         let names: Vec<_> = found.iter().map(|found| (found.program.as_str(), found.test.as_str())).collect();
-        assert_eq!(names, [("faults", "dns::servfail"), ("agent_user", "a::tests::b")]);
+        assert_eq!(names, [("faults", "dns::servfail"), ("ipa_sidecar", "a::tests::b")]);
         assert_eq!(found[0].target(), (PACKAGE.to_owned(), vec!["--test", "faults"]));
         assert_eq!(found[1].target(), (PACKAGE.to_owned(), vec!["--lib"]));
     }

@@ -66,14 +66,12 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
 }
 
 fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
-    let programs = matching_programs(filter)?;
+    let (programs, others) = matching_programs(filter)?;
     let mut runs = Vec::new();
-    if !programs.is_empty() {
-        runs.push([vec!["--package", PACKAGE, "--no-fail-fast"], flags("--test", &programs)].concat());
-    }
     let mut by_name = vec!["--workspace", "--no-fail-fast"];
     if !programs.is_empty() {
-        by_name.extend(["--lib", "--bins"]); // The others have run whole.
+        runs.push([vec!["--package", PACKAGE, "--no-fail-fast"], flags("--test", &programs)].concat());
+        by_name.extend([vec!["--lib", "--bins"], flags("--test", &others)].concat());
     }
     by_name.extend(filter);
     runs.push(by_name);
@@ -102,20 +100,18 @@ fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
     Ok(format!("{totals}{note}"))
 }
 
-/// The test programs whose name contains the filter: `guard` means all of `guard_*.rs`.
-fn matching_programs(filter: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let Some(word) = filter else { return Ok(Vec::new()) };
+/// The test programs whose name contains the filter, which run whole, and the others.
+fn matching_programs(filter: Option<&str>) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(Path::new(FOLDER).join("tests"))? {
         let path = entry?.path();
-        let program = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        if program && name.contains(word) {
-            names.push(name.to_owned());
+        if path.join("main.rs").exists() {
+            names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
         }
     }
     names.sort();
-    Ok(names)
+    let matches = |name: &String| filter.is_some_and(|word| name.contains(word));
+    Ok(names.into_iter().partition(matches))
 }
 
 fn flags<'a>(flag: &'a str, values: &'a [String]) -> Vec<&'a str> {

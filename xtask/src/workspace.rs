@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 /// The daemon's package.
-pub const PACKAGE: &str = "agent-user";
+pub const PACKAGE: &str = "ipa-sidecar";
 /// The folder of that package.
 pub const FOLDER: &str = "agent-user";
 

@@ -4,12 +4,12 @@ use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use agent_user::daemon::block_on;
-use agent_user::metrics::Metrics;
-use agent_user::params::Parameters;
-use agent_user::pin::Held;
-use agent_user::watch::{ResolvedTarget, WINDOW, Watch};
 use callback_url::ApiUrl;
+use ipa_sidecar::daemon::block_on;
+use ipa_sidecar::metrics::Metrics;
+use ipa_sidecar::params::Parameters;
+use ipa_sidecar::pin::Held;
+use ipa_sidecar::watch::{ResolvedTarget, WINDOW, Watch};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 

@@ -35,7 +35,7 @@ fn main() {
             return;
         }
     };
-    if testbed::needs_root("the bench") {
+    if testbed::needs_root() {
         println!("{}", serde_json::to_string(&measure(rounds.parse().unwrap())).unwrap());
     }
 }

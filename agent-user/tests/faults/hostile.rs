@@ -1,32 +1,17 @@
 //! Strings of others that would forge a line of the log, and clients of the pages that speak no HTTP.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
-use testbed::needs_root;
 use testbed::stand_in::{Fault, Path};
 
 use super::*;
 
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z ERROR forged line\r\n\x1b[2J\x1b]0;title\x07";
 
-/// Every line of a text log begins with its time and level; no control character is in any.
-pub fn assert_no_forgery(log: &str) {
-    assert!(!log.is_empty());
-    for line in log.lines() {
-        let (time, rest) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
-        assert!(time.len() == 27 && time.ends_with('Z'), "{line:?}");
-        let level = rest.trim_start().split(' ').next().unwrap();
-        assert!(["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level), "{line:?}");
-        assert!(!line.chars().any(char::is_control), "{line:?}");
-    }
-}
-
 #[test]
 fn errors_of_ironic_forge_no_line() {
-    if !needs_root("errors_of_ironic_forge_no_line") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
     let ironic = site.ironic(fast());
     ironic.push_fault(Path::Lookup, Fault::Error(503, FORGED.to_owned()));
@@ -43,14 +28,12 @@ fn errors_of_ironic_forge_no_line() {
 
 #[test]
 fn a_kernel_command_line_forges_no_line() {
-    if !needs_root("a_kernel_command_line_forges_no_line") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
     let directory = Directory::new("forged-cmdline");
     // Blanks end a word, so the rest of the line cannot come along; what can is an escape sequence.
     let text = format!("ipa-api-url=http://\x1b[31mred,http://{API} ipa-advertise-port=\x1b[2J{FORGED}");
-    std::fs::write(directory.file("cmdline"), text).unwrap();
+    directory.write("cmdline", text);
     let daemon = site.daemon_with(&directory.file("cmdline"), &[], &[]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     assert_no_forgery(&daemon.log());
@@ -60,16 +43,12 @@ fn a_kernel_command_line_forges_no_line() {
 
 #[test]
 fn a_device_name_forges_no_line() {
-    if !needs_root("a_device_name_forges_no_line") {
-        return;
-    }
+    root_test!();
     let site = Site::bare();
     // The kernel takes any byte but blanks, / and : in a name.
     site.node.ip(&format!("link set {DEVICE} down")).unwrap();
-    let output =
-        site.node.command("ip").args(["link", "set", DEVICE, "name", "e\x1b[31m\x07"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let ip = |words: &[&str]| assert!(site.node.command("ip").args(words).status().unwrap().success());
+    ip(&["link", "set", DEVICE, "name", "e\x1b[31m\x07"]);
     ip(&["link", "set", "e\x1b[31m\x07", "up"]);
     ip(&["addr", "add", "10.77.0.5/24", "dev", "e\x1b[31m\x07"]);
     let daemon = site.daemon(&[API_FLAG]);
@@ -79,7 +58,7 @@ fn a_device_name_forges_no_line() {
     assert!(!page.contains('\x1b') && !page.contains('\x07'), "{page:?}");
     let explained = site
         .node
-        .command(BINARY)
+        .command(binary())
         .args(["explain", "--no-vmedia", "--cmdline.path=/dev/null", API_FLAG])
         .output();
     let explained = String::from_utf8_lossy(&explained.unwrap().stdout).into_owned();
@@ -90,14 +69,10 @@ fn a_device_name_forges_no_line() {
 #[cfg(feature = "ebpf")]
 #[test]
 fn a_process_name_forges_no_line() {
-    if !needs_root("a_process_name_forges_no_line") {
+    root_test!();
+    let (site, daemon) = Site::observed();
+    if !testbed::have("attached probes", metric(&daemon, "probe_attached{probe=\"connect\"}") == 1.0) {
         return;
-    }
-    let site = Site::new();
-    let daemon = site.daemon(&[API_FLAG]);
-    daemon.wait_address(Some(FIRST), SOON).unwrap();
-    if daemon.metric("probe_attached{probe=\"connect\"}").unwrap() != Some(1.0) {
-        return testbed_cannot("attach the probes");
     }
     const NAME: &std::ffi::CStr = c"\x1b[2Jx\nERROR f";
     site.node
@@ -113,20 +88,10 @@ fn a_process_name_forges_no_line() {
     seen("escaped in the log and on the page");
 }
 
-#[cfg(feature = "ebpf")]
-fn testbed_cannot(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "CI can {what}");
-    eprintln!("SKIP: cannot {what}");
-}
-
 #[test]
 fn what_is_no_http_is_refused_and_the_pages_stay() {
-    if !needs_root("what_is_no_http_is_refused_and_the_pages_stay") {
-        return;
-    }
-    let site = Site::new();
-    let daemon = site.daemon(&[API_FLAG]);
-    daemon.wait_address(Some(FIRST), SOON).unwrap();
+    root_test!();
+    let (site, daemon) = Site::observed();
     let before = (resident(daemon.pid()), open_files(&daemon));
     let many_lines = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(1000));
     let requests: [&[u8]; 10] = [
@@ -143,7 +108,7 @@ fn what_is_no_http_is_refused_and_the_pages_stay() {
     ];
     for request in requests {
         for _ in 0..20 {
-            let mut stream = site.node.enter(|| TcpStream::connect("127.0.0.1:10099").unwrap()).unwrap();
+            let mut stream = site.node.enter(|| TcpStream::connect(WEB).unwrap()).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             let _ = stream.write_all(request);
             let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -155,7 +120,7 @@ fn what_is_no_http_is_refused_and_the_pages_stay() {
         }
     }
     assert_eq!(daemon.get("/-/healthy").unwrap().status, 200);
-    daemon.wait("closed files", SOON, || (open_files(&daemon) <= before.1 + 1).then_some(())).unwrap();
+    wait_until(&daemon, "closed files", SOON, || open_files(&daemon) <= before.1 + 1);
     let grown = resident(daemon.pid()).saturating_sub(before.0);
     assert!(grown < 4096, "grew by {grown} KiB");
     assert_no_forgery(&daemon.log());
@@ -165,11 +130,9 @@ fn what_is_no_http_is_refused_and_the_pages_stay() {
 /// Something that answers to everything with endless header lines.
 #[test]
 fn a_bomb_of_header_lines_is_not_read() {
-    if !needs_root("a_bomb_of_header_lines_is_not_read") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
-    let listener = site.conductor.enter(|| TcpListener::bind(API).unwrap()).unwrap();
+    let listener = site.listener(API);
     let bomb = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut head = [0; 4096];

@@ -1,14 +1,10 @@
 //! Netlink and BPF: system calls that fail.
 
-use testbed::needs_root;
-
 use super::*;
 
 #[test]
 fn a_netlink_socket_that_fails_is_replaced() {
-    if !needs_root("a_netlink_socket_that_fails_is_replaced") || !has_strace() {
-        return;
-    }
+    root_test!("strace");
     let site = Site::new();
     // Multicast and questions alike: every 17th read of netlink of each thread fails from the 30th on.
     let mut daemon = daemon_with_injected(&site, "recvmsg:error=EIO:when=30+17", &[], &[API_FLAG]);
@@ -27,17 +23,14 @@ fn a_netlink_socket_that_fails_is_replaced() {
 
 #[test]
 fn an_overrun_is_counted_and_asked_about() {
-    if !needs_root("an_overrun_is_counted_and_asked_about") || !has_strace() {
-        return;
-    }
+    root_test!("strace");
     let site = Site::new();
     let mut daemon = daemon_with_injected(&site, "recvmsg:error=ENOBUFS:when=30+17", &[], &[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     for _ in 0..5 {
         follows_a_change(&site, &daemon);
     }
-    let overruns = || daemon.metric("netlink_overruns_total").ok()?.filter(|count| *count > 0.0);
-    let overruns = daemon.wait("an overrun", SOON, overruns).unwrap();
+    let overruns = wait_counted(&daemon, "netlink_overruns_total", SOON);
     seen(format!("{overruns} overruns counted, every change followed"));
     end_traced(&mut daemon);
 }
@@ -45,9 +38,7 @@ fn an_overrun_is_counted_and_asked_about() {
 #[cfg(feature = "ebpf")]
 #[test]
 fn without_memory_for_the_ring_buffer_it_runs_and_says_so() {
-    if !needs_root("without_memory_for_the_ring_buffer_it_runs_and_says_so") || !has_strace() {
-        return;
-    }
+    root_test!("strace");
     for (call, why) in [("bpf", "Cannot allocate memory"), ("mmap", "")] {
         let site = Site::new();
         // What is mapped without an address or file of its own is left alone: only maps of BPF have this name.

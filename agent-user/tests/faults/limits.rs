@@ -4,8 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Instant;
 
-use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testbed::needs_root;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 
 use super::*;
 
@@ -26,26 +25,24 @@ fn as_nobody_else(site: &Site, prlimit: &str) -> Daemon {
          --pdeathsig KILL /proc/self/fd/9 \"$@\""
     );
     let mut command = site.node.command("sh");
-    command.args(["-c", &script, "sh", BINARY, "run", "--cmdline.path=/proc/sys/kernel/ostype", API_FLAG]);
-    command.args(Daemon::isolation().iter().filter(|flag| !flag.starts_with("--cmdline.path")));
+    command.args(["-c", &script, "sh", binary()]);
+    command.args(Daemon::words(&["--cmdline.path=/proc/sys/kernel/ostype", API_FLAG]));
     Daemon::from_command(command, &site.node).unwrap()
 }
 
 #[test]
 fn too_few_descriptors_at_the_start_are_said() {
-    if !needs_root("too_few_descriptors_at_the_start_are_said") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
     let mut told = Vec::new();
     for count in [5, 8, 11] {
-        let mut daemon = daemon_under(&site, &["prlimit", &format!("--nofile={count}")], &[API_FLAG]);
+        let mut daemon = site.daemon_under(&["prlimit", &format!("--nofile={count}")], &[API_FLAG]);
         let status = daemon.ended(SOON).unwrap();
         let log = daemon.log();
         assert!(!log.contains("panicked"), "{count}: {log}");
         assert!(matches!(status.code(), Some(69 | 70)), "{count}: {status} {log}");
         let last = log.lines().last().unwrap_or_default().to_owned();
-        assert!(last.contains("ipa-sidecar: ") && last.contains("Too many open files"), "{count}: {log}");
+        assert_names(&last, &["ipa-sidecar: ", "Too many open files"]);
         told.push(format!("{count}: exit {}", status.code().unwrap()));
     }
     seen(told.join(", "));
@@ -53,19 +50,14 @@ fn too_few_descriptors_at_the_start_are_said() {
 
 #[test]
 fn without_a_descriptor_left_it_decides_on_and_serves_again_later() {
-    if !needs_root("without_a_descriptor_left_it_decides_on_and_serves_again_later") {
-        return;
-    }
-    let site = Site::new();
-    let daemon = site.daemon(&[API_FLAG]);
-    daemon.wait_address(Some(FIRST), SOON).unwrap();
+    root_test!();
+    let (site, daemon) = Site::observed();
     limit_descriptors(&daemon, 3);
     // It waits in the kernel's queue: taking it needs a descriptor.
-    let waits = site.node.enter(|| std::net::TcpStream::connect("127.0.0.1:10099").unwrap()).unwrap();
+    let waits = site.node.enter(|| std::net::TcpStream::connect(WEB).unwrap()).unwrap();
     daemon.wait_log("cannot be taken", SOON).unwrap();
-    site.remove(FIRST);
-    site.add(SECOND);
-    daemon.wait_log(&format!("callback_url=\"{SECOND_URL}\""), SOON).unwrap();
+    site.change(FIRST, SECOND);
+    daemon.wait_log(&format!("callback_url=\"{SECOND_URL}\""), SOON).unwrap(); // No page is served.
     limit_descriptors(&daemon, 1024);
     drop(waits);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
@@ -74,17 +66,15 @@ fn without_a_descriptor_left_it_decides_on_and_serves_again_later() {
 
 #[test]
 fn without_a_thread_to_be_had_it_says_so_or_goes_on() {
-    if !needs_root("without_a_thread_to_be_had_it_says_so_or_goes_on") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
     let mut daemon = as_nobody_else(&site, "--nproc=1");
     let status = daemon.ended(SOON).unwrap();
     let log = daemon.log();
     assert!(matches!(status.code(), Some(69 | 70)) && !log.contains("panicked"), "{status} {log}");
-    assert!(log.contains("thread") && log.contains("Resource temporarily unavailable"), "{log}");
+    assert_names(&log, &["thread", "Resource temporarily unavailable"]);
 
-    if !has_strace() {
+    if !testbed::have_program("strace") {
         return;
     }
     // Later there is none to be had by anybody, as with TasksMax: from the fourth on, after the one that is tried at the
@@ -100,12 +90,10 @@ fn without_a_thread_to_be_had_it_says_so_or_goes_on() {
 
 #[test]
 fn little_address_space_is_enough() {
-    if !needs_root("little_address_space_is_enough") {
-        return;
-    }
+    root_test!();
     const MIB: u64 = 512;
     let site = Site::new();
-    let mut daemon = daemon_under(&site, &["prlimit", &format!("--as={}", MIB << 20)], &[API_FLAG]);
+    let mut daemon = site.daemon_under(&["prlimit", &format!("--as={}", MIB << 20)], &[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     follows_a_change(&site, &daemon);
     assert_eq!(daemon.get("/metrics").unwrap().status, 200);
@@ -118,9 +106,7 @@ fn little_address_space_is_enough() {
 /// The token is in its memory. What the kernel did is in the status of the end, whatever `core_pattern` says.
 #[test]
 fn no_core_is_dumped() {
-    if !needs_root("no_core_is_dumped") {
-        return;
-    }
+    root_test!();
     let directory = Directory::new("core");
     let unlimited = |program: &str| {
         let mut command = std::process::Command::new("prlimit");
@@ -140,7 +126,7 @@ fn no_core_is_dumped() {
     let site = Site::new();
     let started = Instant::now();
     let mut command = site.node.command("prlimit");
-    command.args(["--core=unlimited", BINARY, "run"]).args(Daemon::isolation()).arg(API_FLAG);
+    command.args(["--core=unlimited", binary()]).args(Daemon::words(&[API_FLAG]));
     command.current_dir(directory.path());
     let mut daemon = Daemon::from_command(command, &site.node).unwrap();
     daemon.wait_address(Some(FIRST), SOON).unwrap();

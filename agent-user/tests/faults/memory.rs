@@ -2,9 +2,6 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use testbed::needs_root;
-use testbed::stand_in::Behaviour;
-
 use super::*;
 
 /// How often the bytes stand in the writable memory of a process.
@@ -28,11 +25,9 @@ fn copies(process: u32, wanted: &[u8]) -> usize {
 
 #[test]
 fn a_heartbeat_leaves_no_copy_of_the_token_behind() {
-    if !needs_root("a_heartbeat_leaves_no_copy_of_the_token_behind") {
-        return;
-    }
+    root_test!();
     let site = Site::new();
-    let ironic = site.ironic(Behaviour { pregenerated_token: Some(TOKEN.to_owned()), ..fast() });
+    let ironic = site.ironic(testbed::stand_in::Behaviour { heartbeat_timeout: 10, ..pregenerated() });
     let directory = Directory::new("memory");
     let token = directory.flag("--ironic.agent-token-file", "token", TOKEN);
     let daemon = site.agent(&[WITHOUT_LISTENER, &token]);

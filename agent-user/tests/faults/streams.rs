@@ -1,16 +1,12 @@
 //! Standard output and error that are closed, full, or that nobody reads.
 
-use testbed::needs_root;
-
 use super::*;
 
 fn works_with(redirection: &str) {
-    if !needs_root(redirection) {
-        return;
-    }
+    root_test!();
     let site = Site::new();
     let script = format!("exec \"$@\" {redirection}");
-    let mut daemon = daemon_under(&site, &["sh", "-c", &script, "sh"], &[API_FLAG]);
+    let mut daemon = site.daemon_under(&["sh", "-c", &script, "sh"], &[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     follows_a_change(&site, &daemon);
     assert_eq!(daemon.get("/").unwrap().status, 200);

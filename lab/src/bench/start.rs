@@ -95,7 +95,7 @@ fn until_ready(binary: &Path, flags: &[&str], directory: &Path) -> anyhow::Resul
     let socket = UnixDatagram::bind(&path)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut command = Command::new(binary);
-    command.arg("run").args(Daemon::isolation()).args(flags).env("NOTIFY_SOCKET", &path);
+    command.args(Daemon::words(flags)).env("NOTIFY_SOCKET", &path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let _daemon = Killed(command.spawn()?);

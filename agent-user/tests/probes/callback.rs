@@ -1,0 +1,119 @@
+//! The conductor's call-back: seen by eBPF, and by sock_diag where that is not to be had.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::place::*;
+use testbed::daemon::Daemon;
+use testbed::root_test;
+
+const CONNECTIONS: &str = "callback_connections_total";
+const PORT: u16 = 9999;
+
+fn connections(daemon: &Daemon) -> f64 {
+    daemon.metric(CONNECTIONS).unwrap().unwrap()
+}
+
+/// A connection from the router to the node, closed by it after a moment.
+fn call_back(place: &Place, family: usize) -> SocketAddr {
+    let stream = place.router.enter(|| TcpStream::connect((NODE[family], PORT)).unwrap()).unwrap();
+    let from = stream.local_addr().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    from
+}
+
+/// The agent: accepts and keeps until the other side closes, then closes too.
+fn agent(place: &Place) -> TcpListener {
+    place.node.enter(|| TcpListener::bind(("::", PORT)).unwrap()).unwrap()
+}
+
+/// Connections of the node to itself, by every address.
+fn from_inside(place: &Place) {
+    for address in ["127.0.0.1", "::1", NODE[0], NODE[1]] {
+        place.node.enter(|| TcpStream::connect((address, PORT)).unwrap()).unwrap();
+    }
+    // By another local address than the one that is called.
+    place.node.ip("addr add 10.78.0.6/32 dev lo").unwrap();
+    place.node.ip("route add local 10.78.0.5/32 dev wire table local src 10.78.0.6").unwrap_or_default();
+    place.node.enter(|| TcpStream::connect(("10.78.0.6", PORT)).unwrap()).unwrap();
+}
+
+fn proves(place: &Place, daemon: &Daemon, source: &str) {
+    let listener = agent(place);
+    assert_eq!(probes(daemon)["callback"]["source"], source);
+    from_inside(place);
+    for (count, family) in (1_u8..).zip([0, 1, 0]) {
+        let from = call_back(place, family);
+        wait_until(daemon, "it is counted", SOON, || connections(daemon) >= f64::from(count));
+        assert_eq!(connections(daemon), f64::from(count));
+        let state = probes(daemon);
+        assert_eq!(state["callback"]["last_connection_peer"], from.to_string(), "{state}");
+        assert_eq!(state["callback"]["connections"], count);
+        drop(listener.accept().unwrap());
+    }
+    let at = daemon.metric("callback_last_connection_timestamp_seconds").unwrap().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((0.0..10.0).contains(&(now - at)), "{at} {now}");
+    let page = daemon.get("/").unwrap().text();
+    assert_names(&page, &["The advertised port was reached from outside ", "last from 10.78.0.1:"]);
+}
+
+#[test]
+fn sock_diag_proves_it_without_ebpf() {
+    root_test!();
+    let place = Place::new();
+    let daemon = place.daemon(&["--probe.connect=off"]);
+    for probe in ["connect", "connect_call", "callback", "callback_refused"] {
+        assert_eq!(reason(&daemon, probe).as_deref(), Some("switched_off"));
+    }
+    proves(&place, &daemon, "sock_diag");
+}
+
+#[test]
+#[cfg(feature = "ebpf")]
+fn ebpf_proves_it_and_tells_who_was_refused() {
+    root_test!();
+    let (place, daemon) = Place::probed();
+    assert_eq!(reason(&daemon, "callback"), None);
+    let sees_refusals = match reason(&daemon, "callback_refused") {
+        None => true,
+        Some(reason) => {
+            assert_eq!(reason, "no_tracepoint", "before Linux 6.10");
+            false
+        }
+    };
+    let refused = || daemon.metric("callback_refused_total").unwrap().unwrap();
+    for (before, family) in FAMILIES.into_iter().enumerate() {
+        let to = SocketAddr::new(NODE[family].parse().unwrap(), PORT);
+        let errno = place.router.enter(|| attempt(c"conductor", to, How::Blocking)).unwrap().errno;
+        assert_eq!(errno, 111);
+        if sees_refusals {
+            let expected = (before + 1) as f64;
+            wait_until(&daemon, "it is counted", SOON, || refused() >= expected);
+            assert_eq!(refused(), expected);
+            let peer = probes(&daemon)["callback"]["last_refused_peer"].as_str().unwrap().to_owned();
+            assert_eq!(
+                peer.parse::<SocketAddr>().unwrap().ip(),
+                ROUTER[family].parse::<std::net::IpAddr>().unwrap()
+            );
+        }
+    }
+    // Another port, and the node itself.
+    let other = SocketAddr::new(NODE[0].parse().unwrap(), PORT + 1);
+    place.router.enter(|| attempt(c"conductor", other, How::Blocking)).unwrap();
+    place.attempt(c"itself", "127.0.0.1:9999".parse().unwrap(), How::Blocking);
+    proves(&place, &daemon, "ebpf");
+    assert_eq!(refused(), if sees_refusals { 2.0 } else { 0.0 });
+}
+
+#[test]
+#[cfg(not(feature = "ebpf"))]
+fn a_binary_without_the_probes_says_so() {
+    root_test!();
+    let place = Place::new();
+    let daemon = place.daemon(&["--probe.connect=on"]);
+    assert_eq!(reason(&daemon, "connect").as_deref(), Some("not_built"));
+    let ready = daemon.get("/-/ready").unwrap();
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("built without the eBPF probes"), "{}", ready.text());
+}

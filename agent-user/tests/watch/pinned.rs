@@ -1,0 +1,81 @@
+//! What Ironic holds stays chosen while it is ours.
+
+use std::time::Duration;
+
+use ipa_sidecar::advertise::{Origin, Refusal};
+use ipa_sidecar::watch::WINDOW;
+use testbed::root_test;
+use testbed::site::Directory;
+
+use crate::SOON;
+use crate::in_process::{Setup, watching};
+use crate::machine::{addressed, batch};
+
+#[test]
+fn the_pinned_address_follows_the_kernel() {
+    root_test!();
+    let netns = addressed();
+    let setup = Setup { pinned: Some("http://10.0.0.2:9999"), ..Setup::default() };
+    watching(&netns, setup, |watched| {
+        let pinned = |valid: bool| {
+            watched.wait("the pinned address", SOON, |decision| {
+                let address = decision.address.as_ref().map(ToString::to_string);
+                (decision.origin, decision.valid) == (Some(Origin::Pinned), valid)
+                    && address.as_deref() == Some("10.0.0.2")
+            })
+        };
+        pinned(true);
+        let generation = watched.generation();
+        netns.ip("route add 203.0.113.0/24 via 10.1.0.1 dev m0").unwrap();
+        watched.wait("the route's answer in the trace", SOON, |decision| {
+            decision.trace[0].resolved[0].device.as_deref() == Some("m0")
+        });
+        assert!(watched.generation() > generation);
+        pinned(true);
+        netns.ip("link set n1 down").unwrap();
+        println!("pinned, carrier lost: {} ms", pinned(false).as_millis());
+        assert_eq!(watched.decision().refusal, Some(Refusal::NoCarrier));
+        netns.ip("link set n1 up").unwrap();
+        println!("pinned, carrier back: {} ms", pinned(true).as_millis());
+        // Without the device or without the address: the route's answer.
+        for (away, back) in [
+            ("link set n0 down", "link set n0 up"),
+            ("addr del 10.0.0.2/24 dev n0", "addr add 10.0.0.2/24 dev n0"),
+        ] {
+            netns.ip(away).unwrap();
+            let took = watched.wait_address("10.1.0.2", SOON);
+            println!("pinned, {away}: {} ms", took.as_millis());
+            assert_eq!(watched.decision().origin, Some(Origin::Route));
+            netns.ip(back).unwrap();
+            pinned(true);
+        }
+    });
+}
+
+#[test]
+fn addresses_that_come_and_go_elsewhere_do_not_unpin() {
+    root_test!();
+    let netns = addressed();
+    let files = Directory::new("watch");
+    let many = |verb: &'static str, third: u32| {
+        (0..3000).map(move |n| format!("addr {verb} 172.{third}.{}.{}/32 dev n0", n >> 8, n & 255))
+    };
+    netns.ip(&batch(&files, "standing", many("add", 16))).unwrap();
+    let storm =
+        batch(&files, "storm", (17..19).flat_map(|third| many("add", third).chain(many("del", third))));
+    let setup = Setup { pinned: Some("http://10.1.0.2:9999"), ..Setup::default() };
+    watching(&netns, setup, |watched| {
+        watched.wait_address("10.1.0.2", Duration::from_secs(5));
+        std::thread::sleep(WINDOW * 4);
+        let generation = watched.generation();
+        netns.ip(&storm).unwrap();
+        std::thread::sleep(WINDOW * 4);
+        println!(
+            "address storm while pinned: {} overruns, generation {generation} -> {}",
+            watched.metrics.netlink_overruns.get(),
+            watched.generation()
+        );
+        assert_eq!(watched.decision().origin, Some(Origin::Pinned));
+        assert_eq!(watched.generation(), generation, "it flapped");
+    });
+}
