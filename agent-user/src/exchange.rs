@@ -45,7 +45,6 @@ pub struct HeartbeatSeen {
     pub at: Moment,
     /// The URL in it, fit to be shown.
     pub callback_url: String,
-    /// Its end.
     pub result: HeartbeatResult,
 }
 

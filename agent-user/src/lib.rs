@@ -13,25 +13,60 @@
 //! [`daemon`] wires these together; [`params`] says what the operator wants; [`commands`] are the commands that
 //! answer one question and end.
 
-pub mod advertise;
-pub mod agent;
-pub mod cli;
-pub mod commands;
-pub mod daemon;
-pub mod exchange;
-pub mod guard;
-pub mod ipa;
-pub mod ironic;
+mod advertise;
+mod agent;
+mod cli;
+mod commands;
+mod daemon;
+mod exchange;
+mod guard;
+mod ipa;
+mod ironic;
 mod logging;
-pub mod metrics;
-pub mod metrics_reference;
-pub mod notify;
-pub mod params;
-pub mod pin;
-pub mod probes;
+mod metrics;
+mod metrics_reference;
+mod notify;
+mod params;
+mod pin;
+mod probes;
 mod readiness;
 mod recent;
 mod system;
 mod view;
-pub mod watch;
-pub mod web;
+mod watch;
+mod web;
+
+pub use cli::run;
+
+/// What the tests, benchmarks and fuzz targets of this workspace look into. Nothing else of the crate is public.
+#[doc(hidden)]
+pub mod inside {
+    pub use crate::advertise::{Decision, Origin, Refusal};
+    pub use crate::commands::params::run as print_parameters;
+    pub use crate::daemon::block_on;
+    pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
+    pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
+    pub use crate::ipa::dropin::content;
+    pub use crate::ipa::redirect::split_path;
+    pub use crate::ironic::fault::{error_text, refusal};
+    pub use crate::ironic::lookup::is_uuid;
+    pub use crate::ironic::{
+        Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
+        LookupResult, Phase, Refusal as IronicRefusal,
+    };
+    pub use crate::metrics::Metrics;
+    pub use crate::metrics_reference::{Values, markdown, values};
+    pub use crate::params::vmedia::superblock::{FileSystem, identify};
+    pub use crate::params::{
+        ApiVersion, IronicParameters, Loaded, Mode, Parameters, ParamsError, Places, ProblemKind, Source,
+        cmdline, flags, ipa_config, load_from, mode_flag,
+    };
+    pub use crate::pin::Held;
+    pub use crate::probes::ProbesState;
+    pub use crate::probes::btf::Btf;
+    pub use crate::probes::callbacks::Callbacks;
+    pub use crate::probes::format::field;
+    pub use crate::probes::join::Join;
+    pub use crate::probes::record::Recorder;
+    pub use crate::watch::{Published, ResolvedTarget, WINDOW, Watch};
+}

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(ipa_sidecar::cli::run(std::env::args_os()))
+    ExitCode::from(ipa_sidecar::run(std::env::args_os()))
 }

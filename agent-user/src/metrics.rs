@@ -117,7 +117,6 @@ pub struct Families {
     agent_url_pinned: IntGauge,
     agent_url_stale: IntGauge,
     netlink_messages: IntCounterVec,
-    /// `netlink_overruns_total`.
     pub netlink_overruns: IntCounter,
     netlink_decode_errors: IntCounter,
     netlink_queries: IntCounterVec,

@@ -33,21 +33,15 @@ pub struct Duty {
 pub struct Sources {
     /// What the daemon is to do.
     pub duty: Arc<Duty>,
-    /// The decision.
     pub decisions: watch::Receiver<Arc<Published>>,
     /// What Ironic holds.
     pub held: watch::Receiver<Held>,
     /// Lookups, heartbeats and bad URLs.
     pub exchanges: watch::Receiver<Seen>,
-    /// The drop-in.
     pub dropin: watch::Receiver<DropinState>,
-    /// IPA.
     pub ipa: watch::Receiver<IpaState>,
-    /// The guard.
     pub guard: watch::Receiver<GuardState>,
-    /// Agent mode.
     pub agent: watch::Receiver<AgentState>,
-    /// The probes.
     pub probes: watch::Receiver<ProbesState>,
 }
 
@@ -56,21 +50,15 @@ pub struct Sources {
 pub struct View {
     /// What the daemon is to do.
     pub duty: Arc<Duty>,
-    /// The decision.
     pub published: Arc<Published>,
     /// What Ironic holds.
     pub held: Held,
     /// Lookups, heartbeats and bad URLs.
     pub exchanges: Seen,
-    /// The drop-in.
     pub dropin: DropinState,
-    /// IPA.
     pub ipa: IpaState,
-    /// The guard.
     pub guard: GuardState,
-    /// Agent mode.
     pub agent: AgentState,
-    /// The probes.
     pub probes: ProbesState,
 }
 

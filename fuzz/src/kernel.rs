@@ -2,13 +2,13 @@
 
 use agent_ebpf::{EVENT_LENGTH, Event};
 use fib::datagram;
-use ipa_sidecar::metrics::Metrics;
-use ipa_sidecar::probes::ProbesState;
-use ipa_sidecar::probes::btf::Btf;
-use ipa_sidecar::probes::callbacks::Callbacks;
-use ipa_sidecar::probes::format::field;
-use ipa_sidecar::probes::join::Join;
-use ipa_sidecar::probes::record::Recorder;
+use ipa_sidecar::inside::Btf;
+use ipa_sidecar::inside::Callbacks;
+use ipa_sidecar::inside::Join;
+use ipa_sidecar::inside::Metrics;
+use ipa_sidecar::inside::ProbesState;
+use ipa_sidecar::inside::Recorder;
+use ipa_sidecar::inside::field;
 use std::sync::OnceLock;
 use tokio::sync::watch;
 

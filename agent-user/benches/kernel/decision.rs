@@ -5,11 +5,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use callback_url::ApiUrl;
-use ipa_sidecar::daemon::block_on;
-use ipa_sidecar::metrics::Metrics;
-use ipa_sidecar::params::Parameters;
-use ipa_sidecar::pin::Held;
-use ipa_sidecar::watch::{ResolvedTarget, WINDOW, Watch};
+use ipa_sidecar::inside::Held;
+use ipa_sidecar::inside::Metrics;
+use ipa_sidecar::inside::Parameters;
+use ipa_sidecar::inside::block_on;
+use ipa_sidecar::inside::{ResolvedTarget, WINDOW, Watch};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use ipa_sidecar::watch::WINDOW;
+use ipa_sidecar::inside::WINDOW;
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 use testbed::stand_in::{Behaviour, Fault, Path, StandIn};

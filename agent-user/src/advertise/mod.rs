@@ -26,7 +26,6 @@ use callback_url::ApiUrl;
 /// What became of one API URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetTrace {
-    /// The URL.
     pub url: ApiUrl,
     /// One entry for each candidate, in the order of preference.
     pub resolved: Vec<CandidateTrace>,

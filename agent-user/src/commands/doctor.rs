@@ -22,7 +22,6 @@ use super::explain::{ExplainError, decide_once};
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 pub struct Check {
-    /// What.
     name: &'static str,
     /// Whether it is as it should be.
     ok: bool,

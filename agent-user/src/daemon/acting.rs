@@ -7,7 +7,6 @@ use super::DaemonError;
 
 /// The mode that the parameters allow: what others gave never makes the daemon exit.
 pub struct Acting {
-    /// The mode.
     pub mode: Mode,
     /// In the modes that speak to Ironic.
     pub client: Option<Client>,

@@ -79,7 +79,6 @@ pub enum DaemonError {
 pub enum Ended {
     /// SIGTERM, SIGINT or SIGHUP.
     Signal,
-    /// `/etc/.rescued` appeared.
     Rescued,
 }
 

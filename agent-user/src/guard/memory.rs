@@ -13,7 +13,6 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(300);
 /// The node, as IPA's lookup or heartbeat named it.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Its UUID.
     pub uuid: String,
     /// Its token, where the lookup that gave it passed here.
     pub token: Option<Secret>,
@@ -36,7 +35,6 @@ pub struct Memory {
     pub restarted_with: Option<Host>,
     /// A restart is under way, or has failed.
     pub restart: RestartState,
-    /// The node.
     pub node: Option<Node>,
     /// When a lookup succeeded.
     pub looked_up_at: Option<Instant>,

@@ -22,7 +22,7 @@ pub use gate::Restarts;
 pub use proxy::{GuardError, bind, serve};
 #[doc(hidden)] // For fuzzing.
 pub use request::{Era, HeartbeatBody, Kind, classify};
-pub use state::{GuardEvent, GuardState};
+pub use state::GuardState;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,15 +72,11 @@ pub struct Guard {
 
 /// What the guard hears of, and where it records.
 pub struct Surroundings {
-    /// The decision.
     pub decisions: watch::Receiver<Arc<Published>>,
-    /// The drop-in.
     pub dropin: watch::Receiver<DropinState>,
     /// What Ironic holds.
     pub pin: Pin,
-    /// The recorder.
     pub exchanges: Exchanges,
-    /// The metrics.
     pub metrics: Metrics,
 }
 

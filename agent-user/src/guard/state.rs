@@ -29,7 +29,6 @@ pub struct GuardEvent {
     /// When.
     #[serde(rename = "seconds_ago")]
     pub at: Moment,
-    /// What.
     pub what: String,
 }
 

@@ -23,7 +23,6 @@ const POLL: Duration = Duration::from_secs(10);
 /// IPA, as far as its status URL shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IpaState {
-    /// It answers.
     pub up: bool,
     /// The version that it gives.
     pub version: Option<String>,

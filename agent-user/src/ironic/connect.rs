@@ -22,7 +22,6 @@ pub struct Connection {
     pub url: ApiUrl,
     /// The server's end.
     pub remote: SocketAddr,
-    /// Our end.
     pub local: SocketAddr,
 }
 

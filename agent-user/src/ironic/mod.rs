@@ -22,8 +22,8 @@ pub mod version;
 
 pub use client::{Answer, Client, Endpoint};
 pub use connect::{Connection, Connector};
-pub use error::{IronicError, Peer, Phase, Refusal};
-pub use heartbeat::{AgentStatus, Heartbeat};
+pub use error::{IronicError, Phase, Refusal};
+pub use heartbeat::Heartbeat;
 pub(crate) use http::get;
 pub use lookup::{LookupQuery, LookupReply};
 pub use results::{HeartbeatResult, LookupResult};

@@ -37,7 +37,6 @@ pub struct Entry {
     pub kernel_name: Option<&'static str>,
     /// The value; null where it is unset, masked where it is a secret. Durations are seconds.
     pub value: Value,
-    /// The layer.
     pub source: Source,
     /// Where in the layer, like `/proc/cmdline: ipa-api-url`.
     pub detail: String,

@@ -22,5 +22,5 @@ pub use flags::{flags, mode_flag};
 pub use ipa_files::DROPIN_NAME;
 pub use layers::Entry;
 pub use load::{Loaded, Places, load, load_from, load_with_medium};
-pub use problem::{ParamsError, Problem, ProblemKind, Source};
+pub use problem::{ParamsError, ProblemKind, Source};
 pub use types::*;

@@ -26,7 +26,6 @@ pub struct Parameter {
     pub kernel_names: &'static [&'static str],
     /// Used where no layer says anything usable; `None`: unset.
     pub default: Option<&'static str>,
-    /// Never shown.
     pub secret: bool,
     /// Who may give it.
     pub(super) givers: Givers,

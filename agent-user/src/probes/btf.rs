@@ -23,7 +23,6 @@ pub enum BtfError {
     Kind {
         /// The type's number.
         id: usize,
-        /// Its kind.
         kind: u32,
     },
     /// It ends inside a type.

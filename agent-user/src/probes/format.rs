@@ -6,7 +6,6 @@
 pub struct Field {
     /// From the start of the record, in bytes.
     pub offset: u32,
-    /// In bytes.
     pub size: u32,
 }
 

@@ -26,7 +26,6 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// What is attached; detached when dropped.
 pub struct Attached {
     ebpf: Ebpf,
-    /// The events.
     pub events: RingBuf<MapData>,
     /// What the programs log.
     pub log: Option<EbpfLogger<ToTracing>>,

@@ -24,7 +24,7 @@ mod state;
 pub mod tracefs;
 
 pub use report::{Probe, Reason, Report, Unavailable};
-pub use state::{CallbackState, ConnectFailure, ProbesState, Target};
+pub use state::{ProbesState, Target};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;

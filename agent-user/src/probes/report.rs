@@ -77,9 +77,7 @@ labels! {
 /// Why, with what the kernel said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// The class.
     pub reason: Reason,
-    /// In words.
     pub detail: String,
 }
 

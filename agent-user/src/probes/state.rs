@@ -58,7 +58,6 @@ pub struct ConnectFailure {
     pub pid: u32,
     /// The name of its thread.
     pub comm: String,
-    /// Its user.
     pub uid: u32,
     /// The id of its cgroup in version 2 of the hierarchy.
     pub cgroup_id: u64,

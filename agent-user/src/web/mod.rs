@@ -42,7 +42,6 @@ pub async fn serve(listener: TcpListener, shown: Shown, protection: Option<Confi
 pub struct Shown {
     /// What the tasks publish.
     pub sources: Sources,
-    /// The metrics.
     pub metrics: Metrics,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ipa_sidecar::params::{Loaded, ParamsError, Places, flags, load_from, mode_flag};
+use ipa_sidecar::inside::{Loaded, ParamsError, Places, flags, load_from, mode_flag};
 use testbed::site::Directory;
 
 pub struct Machine {

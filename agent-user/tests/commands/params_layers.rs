@@ -6,7 +6,7 @@ use callback_url::{Host, Scheme};
 use testbed::site::assert_names;
 
 use super::machine::{Machine, entry};
-use ipa_sidecar::params::{ApiVersion, Mode, Parameters, ProblemKind, Source};
+use ipa_sidecar::inside::{ApiVersion, Mode, Parameters, ProblemKind, Source};
 
 const SEED_CMDLINE: &str = include_str!("../fixtures/params-seed-cmdline.txt");
 
@@ -169,17 +169,17 @@ fn boolean_flags_stand_alone_and_can_be_denied() {
 
 #[test]
 fn the_mode_is_known_to_commands_without_the_flag() {
-    let command = ipa_sidecar::params::flags(clap::Command::new("params"));
+    let command = ipa_sidecar::inside::flags(clap::Command::new("params"));
     let matches = command.try_get_matches_from(["params"]).unwrap();
-    let mut places = ipa_sidecar::params::Places::system();
+    let mut places = ipa_sidecar::inside::Places::system();
     places.environment = [("IPA_SIDECAR_MODE".to_owned(), "configure".into())].into();
-    let loaded = ipa_sidecar::params::load_from(&matches, &places).unwrap();
+    let loaded = ipa_sidecar::inside::load_from(&matches, &places).unwrap();
     assert_eq!(loaded.parameters.mode, Mode::Configure);
 }
 
 #[test]
 fn the_help_names_variable_and_default() {
-    let help = ipa_sidecar::params::flags(clap::Command::new("x")).render_long_help().to_string();
+    let help = ipa_sidecar::inside::flags(clap::Command::new("x")).render_long_help().to_string();
     for part in ["IPA_SIDECAR_IRONIC_API_URL", "[default: 9999]", "Advertised address:", "--no-vmedia"] {
         assert!(help.contains(part), "{part}: {help}");
     }

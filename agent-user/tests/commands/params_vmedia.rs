@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use ipa_sidecar::params::vmedia::superblock::{FileSystem, identify};
-use ipa_sidecar::params::{ProblemKind, Source};
+use ipa_sidecar::inside::{FileSystem, identify};
+use ipa_sidecar::inside::{ProblemKind, Source};
 use testbed::root_test;
 
 use super::machine::{LoopDevice, Machine, entry, tool};

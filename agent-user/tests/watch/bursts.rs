@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ipa_sidecar::watch::WINDOW;
+use ipa_sidecar::inside::WINDOW;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use testbed::netns::Netns;
 use testbed::root_test;

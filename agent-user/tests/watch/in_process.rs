@@ -5,12 +5,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use callback_url::ApiUrl;
-use ipa_sidecar::advertise::Decision;
-use ipa_sidecar::daemon::block_on;
-use ipa_sidecar::metrics::Metrics;
-use ipa_sidecar::params::Parameters;
-use ipa_sidecar::pin::Held;
-use ipa_sidecar::watch::{Published, ResolvedTarget, Watch};
+use ipa_sidecar::inside::Decision;
+use ipa_sidecar::inside::Held;
+use ipa_sidecar::inside::Metrics;
+use ipa_sidecar::inside::Parameters;
+use ipa_sidecar::inside::block_on;
+use ipa_sidecar::inside::{Published, ResolvedTarget, Watch};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 

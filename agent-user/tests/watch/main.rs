@@ -15,7 +15,7 @@ mod storm;
 
 use std::time::{Duration, Instant};
 
-use ipa_sidecar::watch::WINDOW;
+use ipa_sidecar::inside::WINDOW;
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 

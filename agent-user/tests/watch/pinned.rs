@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ipa_sidecar::advertise::{Origin, Refusal};
-use ipa_sidecar::watch::WINDOW;
+use ipa_sidecar::inside::WINDOW;
+use ipa_sidecar::inside::{Origin, Refusal};
 use testbed::root_test;
 use testbed::site::Directory;
 

@@ -13,7 +13,6 @@ pub(super) struct Headline {
     pub word: &'static str,
     /// The class that colours it: `good`, `wait` or `bad`.
     pub class: &'static str,
-    /// The rest.
     pub sentence: String,
 }
 

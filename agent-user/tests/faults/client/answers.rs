@@ -1,7 +1,7 @@
 //! What Ironic answers.
 
-use ipa_sidecar::ironic::{HeartbeatResult as H, IronicError, LookupResult as L, Refusal};
-use ipa_sidecar::params::ApiVersion;
+use ipa_sidecar::inside::ApiVersion;
+use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, IronicRefusal as Refusal, LookupResult as L};
 use testbed::stand_in::{Behaviour, Fault, Path, StandIn};
 
 use super::*;

@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use callback_url::ApiUrl;
-use ipa_sidecar::ironic::{Answer, Client, Endpoint, Heartbeat, IronicError, LookupQuery, LookupReply};
-use ipa_sidecar::params::IronicParameters;
+use ipa_sidecar::inside::IronicParameters;
+use ipa_sidecar::inside::{Answer, Client, Endpoint, Heartbeat, IronicError, LookupQuery, LookupReply};
 use testbed::site::assert_names;
 use testbed::stand_in::{Behaviour, StandIn};
 use text::Secret;
@@ -52,7 +52,7 @@ fn endpoints(stand_in: &StandIn) -> Vec<Endpoint> {
 /// A client for one stand-in that never has to ask for the version: one request per call.
 fn client(stand_in: &StandIn) -> Client {
     let mut parameters = parameters(&[&stand_in.url()]);
-    parameters.api_version = Some(ipa_sidecar::params::ApiVersion { major: 1, minor: 102 });
+    parameters.api_version = Some(ipa_sidecar::inside::ApiVersion { major: 1, minor: 102 });
     Client::new(&parameters).unwrap()
 }
 

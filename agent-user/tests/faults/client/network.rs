@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ipa_sidecar::ironic::{HeartbeatResult as H, IronicError, LookupResult as L, Phase};
+use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, LookupResult as L, Phase};
 use testbed::stand_in::{Fault, Path, StandIn};
 
 use super::*;
@@ -116,7 +116,7 @@ fn another_protocol_is_named() {
 /// The stand-ins' URLs as two endpoints, and a client for them.
 fn two(first: &str, second: &StandIn) -> (Client, Vec<Endpoint>) {
     let mut parameters = parameters(&[first, &second.url()]);
-    parameters.api_version = Some(ipa_sidecar::params::ApiVersion { major: 1, minor: 102 });
+    parameters.api_version = Some(ipa_sidecar::inside::ApiVersion { major: 1, minor: 102 });
     let loopback: IpAddr = "127.0.0.1".parse().unwrap();
     let endpoints = vec![endpoint(first, &[loopback]), endpoint(&second.url(), &[loopback])];
     (Client::new(&parameters).unwrap(), endpoints)

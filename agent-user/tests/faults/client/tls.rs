@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipa_sidecar::ironic::{HeartbeatResult as H, IronicError, LookupResult as L};
+use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, LookupResult as L};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use testbed::site::Directory;
 use testbed::stand_in::{Behaviour, StandIn, TlsIdentity};
