@@ -2,7 +2,7 @@
 //!
 //! Flags go before the environment, our configuration file, IPA's configuration files, virtual media, the kernel
 //! command line and the defaults ([`spec::TABLE`] has every name). A bad value in a layer of our own is an error; one
-//! in a layer of others is a [`Problem`], and the next layer counts.
+//! in a layer of others is a `Problem`, and the next layer counts.
 
 pub mod cmdline;
 mod flags;
