@@ -88,7 +88,7 @@ pub fn load(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
 /// The same with the places given.
 ///
 /// # Errors
-/// As `load`, from the places that a test names.
+/// As `load`.
 pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, ParamsError> {
     let mut layers = vec![flag_layer(matches)?, environment_layer(places)?];
 
