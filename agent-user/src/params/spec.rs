@@ -423,7 +423,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "log.level",
         heading: LOG,
-        help: "off, error, warn, info, debug, trace, or a filter by module",
+        help: "off, error, warn, info, debug, trace, or a filter by module like info,guard=debug",
         value_name: "FILTER",
         default: Some("info"),
         kind: Kind::LogFilter(|p| &mut p.log_level),
