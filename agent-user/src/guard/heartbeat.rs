@@ -20,12 +20,13 @@ use fib::Kernel;
 use text::foreign_text;
 
 use super::Guard;
+use super::answer::{Answer, conflict};
 use super::memory::Node;
+use super::patience::Patience;
 use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
-use super::proxy::{Answer, conflict};
 use super::relay::{AtEnd, full, passing};
 use super::request::{Era, HeartbeatBody};
-use super::upstream::{Patience, Silence, forward};
+use super::upstream::{Silence, forward};
 
 /// Handles one heartbeat, whose body has come whole.
 ///

@@ -13,9 +13,9 @@ use crate::ironic::{LookupReply, LookupResult, fault};
 use callback_url::Host;
 
 use super::Guard;
+use super::answer::{Answer, conflict};
 use super::memory::{Node, RestartState};
 use super::policy::{LookupAction, LookupFacts, lookup};
-use super::proxy::{Answer, conflict};
 use super::relay::{AnyBody, AtEnd, passing};
 use super::request::Era;
 use super::upstream::{Silence, forward};

@@ -4,11 +4,13 @@
 //! One request's way: `proxy` takes it, `request` says what it is, [`policy`] (pure) what to do with it,
 //! `upstream` forwards it, `relay` carries the bodies, and `memory` keeps what was learned.
 
+mod answer;
 mod certificate;
 mod gate;
 mod heartbeat;
 mod lookup;
 mod memory;
+mod patience;
 pub mod policy;
 mod proxy;
 mod read_back;
@@ -41,7 +43,7 @@ use crate::watch::Published;
 use callback_url::Host;
 
 use memory::Memory;
-use upstream::Patience;
+use patience::Patience;
 
 /// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where somebody redirected IPA by
 /// hand: requests that are forwarded there would come back for ever.

@@ -8,16 +8,16 @@ use std::time::Duration;
 use exporter::take_connections;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::relay::{AnyBody, full, passing, passing_up};
+use super::answer::{Answer, plain};
+use super::relay::{passing, passing_up};
 use super::request::{Kind, classify};
 use super::upstream::{Silence, forward};
 use super::{Guard, heartbeat, lookup};
@@ -34,9 +34,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 64 * 1024;
 /// The largest heartbeat body (with a certificate it has some 2 KiB).
 const HEARTBEAT_BYTES: usize = 1 << 20;
-
-/// What IPA is answered.
-pub type Answer = Response<AnyBody>;
 
 /// Why the guard could not be had.
 #[derive(Debug, Error)]
@@ -123,25 +120,4 @@ async fn collect(body: Incoming) -> Result<Option<hyper::body::Bytes>, Silence> 
         Err(error) if error.is::<LengthLimitError>() => Ok(None),
         Err(error) => Err(Silence::Sender(error.to_string())),
     }
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(full(text));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer
-}
-
-/// 409 as Ironic writes it for a locked node: IPA shows the text, pauses, and asks again.
-pub fn conflict(why: &str) -> Answer {
-    let fault = serde_json::json!({
-        "faultcode": "Client",
-        "faultstring": format!("ipa-sidecar holds this request: {why}"),
-        "debuginfo": null,
-    });
-    let body = serde_json::json!({ "error_message": fault.to_string() });
-    let mut answer = Response::new(full(body.to_string()));
-    *answer.status_mut() = StatusCode::CONFLICT;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
 }

@@ -11,7 +11,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::upstream::Patience;
+use super::patience::Patience;
 
 /// The longest time in which a body may stand still.
 const IDLE: Duration = Duration::from_secs(60);

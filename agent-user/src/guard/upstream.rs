@@ -1,7 +1,6 @@
 //! The way to Ironic: a connection to the first API URL that lets us, the request as it came, the answer as it is.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
@@ -10,10 +9,10 @@ use hyper::http::{request, uri};
 use hyper::{Request, Response, Uri, body::Incoming};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::time::{Instant, sleep_until};
 
 use crate::ironic::{Client, Connection, Endpoint, HeartbeatResult, IronicError, LookupResult};
 
+use super::patience::Patience;
 use super::relay::AnyBody;
 
 /// IPA gives up after its `http_request_timeout`; we must have gone silent before that, or it does not take its next
@@ -96,37 +95,6 @@ impl Silence {
 pub fn budget(ipa_timeout: Duration) -> Duration {
     let ipa_timeout = Some(ipa_timeout).filter(|timeout| !timeout.is_zero());
     ipa_timeout.unwrap_or(IPA_TIMEOUT).mul_f64(SHARE_OF_TIMEOUT)
-}
-
-/// How long one request may still wait for the first byte of its answer: IPA's time-out counts anew with every piece
-/// of a body that it sends (an inventory can be large), so ours does too.
-#[derive(Debug, Clone)]
-pub struct Patience {
-    budget: Duration,
-    since: Arc<Mutex<Instant>>,
-}
-
-impl Patience {
-    /// From now on.
-    pub fn begin(budget: Duration) -> Self {
-        Self { budget, since: Arc::new(Mutex::new(Instant::now())) }
-    }
-
-    /// A piece of the request went on.
-    pub fn renew(&self) {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// When it ends, as far as is known now.
-    pub fn end(&self) -> Instant {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) + self.budget
-    }
-
-    async fn ended(&self) {
-        while self.end() > Instant::now() {
-            sleep_until(self.end()).await;
-        }
-    }
 }
 
 /// Forwards one request; the answer's body is still on its way.

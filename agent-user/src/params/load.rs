@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use serde_json::Value;
 
 use super::layers::{Entry, Given, Layer, Merged, merge};
+use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
-use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
+use super::spec::{Parameter, TABLE};
 use super::types::Parameters;
 use super::{cmdline, flags, ipa_files, own_file, value, vmedia};
 use exporter::read_file;
@@ -22,35 +23,6 @@ use text::printable;
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked for.
 const MEDIUM_PACE: Duration = Duration::from_millis(500);
-
-/// Where a system keeps what is read; tests have their own.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The variables of ours.
-    pub environment: BTreeMap<String, OsString>,
-    /// `/etc`: IPA's configuration that has no parameter of its own.
-    pub etc: PathBuf,
-    /// `/sys/class/block`: the block devices.
-    pub sys_class_block: PathBuf,
-    /// `/dev`: their nodes.
-    pub dev: PathBuf,
-}
-
-impl Places {
-    /// Those of this system and process.
-    pub fn system() -> Self {
-        let ours = |(name, value): (OsString, OsString)| {
-            let name = name.into_string().ok()?;
-            name.starts_with(ENVIRONMENT_PREFIX).then_some((name, value))
-        };
-        Self {
-            environment: std::env::vars_os().filter_map(ours).collect(),
-            etc: PathBuf::from("/etc"),
-            sys_class_block: PathBuf::from("/sys/class/block"),
-            dev: PathBuf::from("/dev"),
-        }
-    }
-}
 
 /// Everything that was read.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::superblock::{Superblock, identify};
-use crate::params::load::Places;
+use crate::params::Places;
 use crate::params::problem::{Problem, Source};
 
 /// A USB disk of this size or more is no virtual medium, in bytes.

@@ -13,7 +13,7 @@ use self::devices::Device;
 use self::mount::Mounted;
 use super::cmdline;
 use super::ipa_files::{Directory, MediumFile, is_config};
-use super::load::Places;
+use super::places::Places;
 use super::problem::{Problem, Source};
 use text::printable;
 
