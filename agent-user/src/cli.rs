@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write, stdin, stdout};
 
+use callback_url::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
@@ -11,7 +12,6 @@ use crate::daemon::{self, DaemonError};
 use crate::logging;
 use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
-use callback_url::Context;
 
 /// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
 const USAGE: u8 = 64;

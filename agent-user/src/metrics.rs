@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use text::labels;
 
+use callback_url::Reason;
+use fib::{Asked, ChangeKind, Heard, Subject};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricType;
@@ -13,12 +14,11 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+use text::labels;
 
 use crate::advertise::{Decision, Family, Refusal};
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::params::Mode;
-use callback_url::Reason;
-use fib::{Asked, ChangeKind, Heard, Subject};
 
 /// Upper bounds in seconds, from a cached FIB answer to a busy machine.
 const DECISION_BUCKETS: [f64; 10] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use callback_url::Reason;
+use fib::{ChangeKind, Subject};
 use prometheus::proto::MetricType;
 
 use crate::advertise::{Family, Origin, Refusal};
@@ -9,8 +11,6 @@ use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
 use crate::probes::{self, Probe, Target, outcome};
-use callback_url::Reason;
-use fib::{ChangeKind, Subject};
 
 const INTRODUCTION: &str = "\
 # Metrics

@@ -4,9 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use tokio::io::unix::AsyncFd;
-
 use fib::Monitor;
+use tokio::io::unix::AsyncFd;
 
 /// Types that own one descriptor: `as_raw_fd` gives the same one as long as the value lives, and nothing closes it
 /// earlier.

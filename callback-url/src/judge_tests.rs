@@ -1,8 +1,9 @@
 //! Every reason by example, and what holds for any text.
 
-use super::*;
 use Reason::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn reasons(url: &str) -> Vec<Reason> {
     judge(url, &Context::default()).reasons

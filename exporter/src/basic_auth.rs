@@ -8,11 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use bcrypt::HashParts;
 use hyper::header::HeaderValue;
 use ring::digest::{Context, SHA256};
+use text::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
-
-use text::Secret;
 
 /// So many logins that were right are remembered.
 const REMEMBERED: usize = 32;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConfig;
+use text::printable;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::{Clients, ConfigError, WebConfig};
 use crate::files::read_file;
 use crate::tls::Pems;
-use text::printable;
 
 /// The file is not usable.
 #[derive(Debug, Error)]

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use callback_url::{Context, Judgement, Local, Reason, Verdict, build, host, judge, port, same_to_ironic};
-use callback_url::{Host, Scheme};
+use callback_url::{
+    Context, Host, Judgement, Local, Reason, Scheme, Verdict, build, host, judge, port, same_to_ironic,
+};
 
 /// A suggestion is judged good; what is judged good parses back to host and port; what we build of a usable address is
 /// good.

@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use callback_url::Host;
-use callback_url::{Context, Local, Verdict, judge, same_to_ironic};
+use callback_url::{Context, Host, Local, Verdict, judge, same_to_ironic};
 use hyper::Method;
-use ipa_sidecar::inside::split_path;
-use ipa_sidecar::inside::{Era, HeartbeatBody, Kind, classify};
-use ipa_sidecar::inside::{HeartbeatAction, HeartbeatFacts, heartbeat as decide};
+use ipa_sidecar::inside::{
+    Era, HeartbeatAction, HeartbeatBody, HeartbeatFacts, Kind, classify, heartbeat as decide, split_path,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

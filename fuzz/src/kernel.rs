@@ -2,13 +2,7 @@
 
 use agent_ebpf::{EVENT_LENGTH, Event};
 use fib::datagram;
-use ipa_sidecar::inside::Btf;
-use ipa_sidecar::inside::Callbacks;
-use ipa_sidecar::inside::Join;
-use ipa_sidecar::inside::Metrics;
-use ipa_sidecar::inside::ProbesState;
-use ipa_sidecar::inside::Recorder;
-use ipa_sidecar::inside::field;
+use ipa_sidecar::inside::{Btf, Callbacks, Join, Metrics, ProbesState, Recorder, field};
 use std::sync::OnceLock;
 use tokio::sync::watch;
 

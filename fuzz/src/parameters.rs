@@ -1,8 +1,7 @@
 //! What a ramdisk is told at its boot: command line, media, IPA's configuration.
 
 use callback_url::ApiUrl;
-use ipa_sidecar::inside::identify;
-use ipa_sidecar::inside::{cmdline as cmdline_parser, ipa_config as ipa_parser};
+use ipa_sidecar::inside::{cmdline as cmdline_parser, identify, ipa_config as ipa_parser};
 
 /// The kernel command line and `parameters.txt`: words are words, the last of a name wins, and an API URL that is
 /// accepted means the same when it is read again.

@@ -1,8 +1,6 @@
 //! What Ironic, or whoever answers in its place, sends back.
 
-use ipa_sidecar::inside::LookupReply;
-use ipa_sidecar::inside::is_uuid;
-use ipa_sidecar::inside::{error_text, refusal};
+use ipa_sidecar::inside::{LookupReply, error_text, is_uuid, refusal};
 use text::foreign_text;
 
 /// The reply to a lookup: what is taken out of it is sound, and no refusal quotes more than an identifier.

@@ -5,11 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use callback_url::ApiUrl;
-use ipa_sidecar::inside::Held;
-use ipa_sidecar::inside::Metrics;
-use ipa_sidecar::inside::Parameters;
-use ipa_sidecar::inside::block_on;
-use ipa_sidecar::inside::{ResolvedTarget, WINDOW, Watch};
+use ipa_sidecar::inside::{Held, Metrics, Parameters, ResolvedTarget, WINDOW, Watch, block_on};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::facts::{Candidate, Destination, RouteFailure};
-use super::{CandidateTrace, Origin, Refusal};
 use callback_url::{Reason, address_class};
 use fib::{Errno, Link};
+
+use super::facts::{Candidate, Destination, RouteFailure};
+use super::{CandidateTrace, Origin, Refusal};
 
 /// Judges every candidate towards one address of the API.
 pub fn judge_destination(destination: &Destination, interface: Option<&str>) -> Vec<CandidateTrace> {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+
+use callback_url::{ApiUrl, Host, Scheme, address_class};
 use text::labels;
 
 use super::candidate::{judge_destination, prefer_lasting};
 use super::facts::{Facts, Pinned, Target};
 use super::{CandidateTrace, Refusal, TargetTrace, order};
 use crate::params::{AdvertiseParameters, FamilyChoice};
-use callback_url::address_class;
-use callback_url::{ApiUrl, Host, Scheme};
 
 labels! {
     /// Address family, by the names that `ip` uses.

@@ -1,9 +1,9 @@
 //! A decision as `explain --json` and `/state` show it.
 
+use callback_url::Host;
 use serde::Serialize;
 
 use super::{Decision, Family, Refusal, TargetTrace};
-use callback_url::Host;
 
 /// The shape is a contract: see the README.
 #[derive(Debug, Clone, Serialize)]

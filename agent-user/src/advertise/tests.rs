@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::*;
-use crate::params::{AdvertiseParameters, FamilyChoice, Parameters};
 use callback_url::{Host, Scheme};
 use fib::{Address, Errno, Link, Route};
+
+use super::*;
+use crate::params::{AdvertiseParameters, FamilyChoice, Parameters};
 
 mod properties;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use callback_url::{Context, Host};
+use fib::listens;
 use tokio::time::{Instant, sleep};
 
 use super::{Agent, AgentPhase, Session, told};
@@ -11,9 +13,6 @@ use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
 use crate::metrics::{Trigger, UrlAction, UrlSource};
 use crate::pin::ReadBack;
 use crate::recent::Moment;
-use callback_url::Context;
-use callback_url::Host;
-use fib::listens;
 
 /// Ironic's conductor records a heartbeat after it was answered (ironic, `conductor/manager.py`, `heartbeat`, spawns a
 /// worker): before this pause nothing may be there to read back.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use fib::Kernel;
 use tokio::time::Instant;
 
 use super::{Agent, AgentPhase, Session, nics, told};
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
-use fib::Kernel;
 
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);

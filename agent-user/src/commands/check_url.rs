@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, Write};
 
+use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
+use fib::Kernel;
 use serde::Serialize;
 
 use crate::params::Parameters;
 use crate::watch::local_addresses;
-use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
-use fib::Kernel;
 
 use super::explain::{ExplainError, decide_once};
 

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use exporter::ConfigFile;
+use fib::{Kernel, Monitor, listens};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
@@ -15,7 +16,6 @@ use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
 use crate::web;
-use fib::{Kernel, Monitor, listens};
 
 use super::explain::{ExplainError, decide_once};
 

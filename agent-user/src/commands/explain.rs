@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
+use fib::{Kernel, RtnlError};
 use thiserror::Error;
 
 use crate::advertise::{Decision, Explanation, TargetTrace, decide};
 use crate::params::Parameters;
 use crate::watch::{Resolver, ask};
-use fib::{Kernel, RtnlError};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use serde_json::Value;
+use text::printable;
 
 use crate::params::{Entry, Loaded};
-use text::printable;
 
 /// The exit status where a value is unusable (EX_DATAERR in sysexits.h).
 const UNUSABLE: u8 = 65;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use callback_url::{Host, Reason};
 use tokio::sync::mpsc;
 
 use crate::ipa::restart::restart_unit;
 use crate::ironic::Connection;
 use crate::metrics::{UrlAction, UrlSource};
-use callback_url::{Host, Reason};
 
 use super::Guard;
 use super::memory::RestartState;

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::{Judgement, Local};
+use fib::Kernel;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
+use text::foreign_text;
 use tokio::time::Instant;
-
-use callback_url::{Judgement, Local};
 
 use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, Refusal, fault};
 use crate::metrics::{UrlAction, UrlSource};
 use crate::pin::FORGET;
 use crate::watch::local_addresses;
-use fib::Kernel;
-use text::foreign_text;
 
 use super::Guard;
 use super::answer::{Answer, conflict};

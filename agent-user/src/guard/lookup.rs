@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::Host;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tokio::time::Instant;
 
 use crate::exchange::SeenBy;
 use crate::ironic::{LookupReply, LookupResult, fault};
-use callback_url::Host;
 
 use super::Guard;
 use super::answer::{Answer, conflict};

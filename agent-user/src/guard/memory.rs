@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use callback_url::Host;
 use text::Secret;
+use tokio::time::Instant;
 
 /// Ironic's default `[api]ramdisk_heartbeat_timeout`, until a lookup tells.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(300);

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
-use callback_url::{Host, Scheme};
+use callback_url::{Context, Host, Judgement, Local, Reason, Scheme, Verdict, judge};
 use text::foreign_text;
 
 use super::certificate;

@@ -1,8 +1,10 @@
 //! Every rule by example, and what holds for any heartbeat.
 
-use super::*;
-use proptest::prelude::*;
 use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
 
 const WAIT: Duration = Duration::from_secs(300);
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::Host;
+use text::foreign_text;
 use tokio::time::{Instant, sleep};
 
 use crate::ironic::{HeartbeatResult, LookupQuery};
 use crate::pin::{FORGET, ReadBack};
-use callback_url::Host;
-use text::foreign_text;
 
 use super::Guard;
 

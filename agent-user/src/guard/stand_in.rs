@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::Context;
 use tokio::time::sleep;
 
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Heartbeat;
 use crate::metrics::Trigger;
-use callback_url::Context;
 
 use super::Guard;
 

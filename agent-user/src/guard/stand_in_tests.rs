@@ -3,6 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use callback_url::{ApiUrl, Host};
+use testbed::stand_in::{Behaviour, StandIn};
+use text::Secret;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
 use super::*;
 use crate::advertise::{CandidateTrace, Decision, Origin, TargetTrace};
 use crate::exchange::Exchanges;
@@ -14,11 +20,6 @@ use crate::metrics::Metrics;
 use crate::params::Parameters;
 use crate::pin::Pin;
 use crate::watch::Published;
-use callback_url::{ApiUrl, Host};
-use testbed::stand_in::{Behaviour, StandIn};
-use text::Secret;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
 const URL: &str = "http://10.77.0.2:9999";
 

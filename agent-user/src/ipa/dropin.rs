@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
 use callback_url::Host;
+use thiserror::Error;
 
 use crate::params::DROPIN_NAME;
 

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host};
+use serde::Serialize;
+use text::labels;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::advertise::Decision;
 use crate::metrics::Metrics;
 use crate::watch::Published;
-use callback_url::{ApiUrl, Host};
-use serde::Serialize;
-use text::labels;
 
 use super::dropin;
 use super::redirect::guard_url;

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host, Scheme};
+use fib::listens;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -11,8 +13,6 @@ use tokio::time::sleep;
 use crate::ironic::{Connector, IronicError, get};
 use crate::metrics::Metrics;
 use crate::params::IronicParameters;
-use callback_url::{ApiUrl, Host, Scheme};
-use fib::listens;
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);

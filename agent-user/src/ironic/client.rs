@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use callback_url::ApiUrl;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request};
+use text::Secret;
 use tokio::time::Instant;
 
 use crate::params::{ApiVersion, IronicParameters};
-use callback_url::ApiUrl;
-use text::Secret;
 
 use super::connect::{Connection, Connector, Stream};
 use super::error::{IronicError, Peer, Refusal};

@@ -4,14 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Scheme};
+use exporter::{ClientTls, server_name, tls_connector, tls_words};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::params::IronicParameters;
-use callback_url::{ApiUrl, Scheme};
-use exporter::{ClientTls, server_name, tls_connector, tls_words};
 
 use super::error::{IronicError, Peer, Phase};
 

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host};
+use exporter::ClientTlsError;
 use thiserror::Error;
 
 use crate::params::ApiVersion;
-use callback_url::{ApiUrl, Host};
-use exporter::ClientTlsError;
 
 use super::results::{HeartbeatResult, LookupResult};
 use super::version::version_text;

@@ -2,12 +2,10 @@
 //! (ironic/api/middleware/parsable_error.py), or the same as an object, or whatever a proxy sends instead.
 
 use serde_json::{Map, Value};
-
-use text::Secret;
+use text::{Secret, foreign_text};
 
 use super::error::{IronicError, Peer, Refusal};
 use super::http::Reply;
-use text::foreign_text;
 
 /// The text for people in an error body; the body itself where it is not Ironic's; `None` for an empty one.
 pub fn error_text(body: &[u8]) -> Option<String> {

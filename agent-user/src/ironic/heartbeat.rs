@@ -1,16 +1,14 @@
 //! The heartbeat: we are alive, and this is where the conductor reaches the agent.
 
 use serde::Serialize;
-use text::labels;
+use text::{Secret, foreign_text, labels};
 use zeroize::Zeroizing;
 
 use crate::params::ApiVersion;
-use text::Secret;
 
 use super::error::IronicError;
 use super::lookup::is_uuid;
 use super::version;
-use text::foreign_text;
 
 /// Room for a body with a certificate: one that has to grow leaves a piece of the token behind.
 const BODY_BYTES: usize = 16 * 1024;

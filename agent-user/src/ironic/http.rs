@@ -6,19 +6,18 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use callback_url::ApiUrl;
+use exporter::tls_words;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use text::foreign_text;
 use tokio::time::{Instant, timeout_at};
-
-use callback_url::ApiUrl;
-use exporter::tls_words;
 
 use super::connect::{Connector, Stream};
 use super::error::{IronicError, Peer, Phase};
-use text::foreign_text;
 
 /// The most that is read of an answer's body: a lookup of a large node has some 100 KiB.
 const BODY_BYTES: usize = 1 << 20;

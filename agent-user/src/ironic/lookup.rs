@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-
-use text::MASK;
-use text::Secret;
+use text::{MASK, Secret, foreign_text};
 
 use super::error::IronicError;
 use super::results::LookupResult;
-use text::foreign_text;
 
 /// Bounds of `config.heartbeat_timeout` in seconds; what lies outside is moved to the bound, since a refused answer
 /// would lose the token that came with it.

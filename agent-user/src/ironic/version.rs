@@ -1,10 +1,9 @@
 //! Which API version to speak: what the server offers, never less than protects the token.
 
 use serde_json::Value;
+use text::foreign_text;
 
 use crate::params::ApiVersion;
-
-use text::foreign_text;
 
 const fn v1(minor: u16) -> ApiVersion {
     ApiVersion { major: 1, minor }

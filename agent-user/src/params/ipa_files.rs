@@ -11,10 +11,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use text::printable;
+
 use super::ipa_config;
 use super::layers::Given;
 use super::problem::{Problem, ProblemKind, Source};
-use text::printable;
 
 /// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
 /// wins (oslo.config). It is never read as if it were the operator's.

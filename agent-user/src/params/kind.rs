@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host, Scheme};
 use serde_json::Value;
+use text::{MASK, Secret};
 
 use super::types::{ApiVersion, Parameters};
 use super::value::{self, Wanted};
-use callback_url::{ApiUrl, Host, Scheme};
-use text::MASK;
-use text::Secret;
 
 /// The field that takes the value.
 type Field<T> = fn(&mut Parameters) -> &mut T;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use text::{MASK, printable};
 
 use super::kind::Rejected;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::spec::{Givers, Parameter, TABLE};
 use super::types::Parameters;
-use text::MASK;
-use text::printable;
 
 /// A value as it stands in a layer. No `Debug`: it may be the agent token.
 #[derive(Clone)]

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
+use exporter::read_file;
 use serde_json::Value;
+use text::{MASK, Secret, printable};
 
 use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
@@ -14,10 +16,6 @@ use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::spec::{Parameter, TABLE};
 use super::types::Parameters;
 use super::{cmdline, flags, ipa_files, own_file, value, vmedia};
-use exporter::read_file;
-use text::MASK;
-use text::Secret;
-use text::printable;
 
 /// How long a virtual medium may take to appear.
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);

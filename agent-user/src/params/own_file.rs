@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use text::printable;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -10,7 +11,6 @@ use super::kind::Kind;
 use super::layers::Given;
 use super::problem::ParamsError;
 use super::spec::{Givers, Parameter, TABLE};
-use text::printable;
 
 /// Reads the text of the file; `path` is only named.
 pub(super) fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Given>, ParamsError> {

@@ -1,9 +1,9 @@
 //! What is said about a value: where it came from, why it is no use, what would be right.
 
 use std::fmt;
-use text::labels;
 
 use serde::Serialize;
+use text::labels;
 use thiserror::Error;
 
 /// The most characters of foreign text that are shown.

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use text::labels;
 
 use callback_url::{ApiUrl, Host, Scheme};
-use text::Secret;
+use text::{Secret, labels};
 
 labels! {
     /// Which family the advertise address may have.

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host, Scheme};
 use serde_json::Value;
 
 use crate::logging;
 use crate::params::ApiVersion;
-use callback_url::{ApiUrl, Host, Scheme};
 
 /// What would be right, in words that go behind "wanted".
 pub(super) type Wanted = Cow<'static, str>;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use fib::{RtnlError, connections};
 use tokio::time::sleep;
 
 use super::callbacks::Callbacks;
-use fib::{RtnlError, connections};
 
 /// A connection that the conductor opens and closes stays in TIME_WAIT for 60 s where this side closes first; a short one
 /// that the other side closes first may be missed.

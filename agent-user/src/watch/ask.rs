@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
-use callback_url::{ApiUrl, Host};
-use callback_url::{Local, address_class};
+use callback_url::{ApiUrl, Host, Local, address_class};
 use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
+
+use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
 const ALTERNATIVES: usize = 8;

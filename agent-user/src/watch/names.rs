@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Host};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -11,7 +12,6 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::ResolvedTarget;
-use callback_url::{ApiUrl, Host};
 
 /// One name, all servers and tries included.
 const PATIENCE: Duration = Duration::from_secs(10);

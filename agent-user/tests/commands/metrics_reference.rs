@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ipa_sidecar::inside::Metrics;
-use ipa_sidecar::inside::{Values, markdown, values};
+use ipa_sidecar::inside::{Metrics, Values, markdown, values};
 
 #[test]
 fn the_reference_is_what_is_declared() {

@@ -3,8 +3,7 @@
 use testbed::site::assert_names;
 
 use super::machine::{Machine, entry};
-use ipa_sidecar::inside::Loaded;
-use ipa_sidecar::inside::print_parameters as run;
+use ipa_sidecar::inside::{Loaded, print_parameters as run};
 
 const TOKEN: &str = "hunter2-0123456789-abcdefghijklmnopqrstuvwx";
 

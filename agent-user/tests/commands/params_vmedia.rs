@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use ipa_sidecar::inside::{FileSystem, identify};
-use ipa_sidecar::inside::{ProblemKind, Source};
+use ipa_sidecar::inside::{FileSystem, ProblemKind, Source, identify};
 use testbed::root_test;
 
 use super::machine::{LoopDevice, Machine, entry, tool};

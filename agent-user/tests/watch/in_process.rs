@@ -5,12 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use callback_url::ApiUrl;
-use ipa_sidecar::inside::Decision;
-use ipa_sidecar::inside::Held;
-use ipa_sidecar::inside::Metrics;
-use ipa_sidecar::inside::Parameters;
-use ipa_sidecar::inside::block_on;
-use ipa_sidecar::inside::{Published, ResolvedTarget, Watch};
+use ipa_sidecar::inside::{Decision, Held, Metrics, Parameters, Published, ResolvedTarget, Watch, block_on};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use ipa_sidecar::inside::WINDOW;
-use ipa_sidecar::inside::{Origin, Refusal};
+use ipa_sidecar::inside::{Origin, Refusal, WINDOW};
 use testbed::root_test;
 use testbed::site::Directory;
 

@@ -13,10 +13,9 @@ use std::collections::BTreeMap;
 
 use bcrypt::HashParts;
 use hyper::header::{HeaderName, HeaderValue};
+use text::{Secret, printable};
 use thiserror::Error;
 
-use text::Secret;
-use text::printable;
 use yaml::{Key, Node};
 
 /// The costs that a password's hash may have. 4 is bcrypt's least. Each step more doubles the work: 10 takes 0.1 s and 15

@@ -7,11 +7,10 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{ALL_CIPHER_SUITES, kx_group};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
+use text::{Secret, printable};
 
 use super::ConfigError;
 use super::yaml::{Key, Node};
-use text::Secret;
-use text::printable;
 
 const FIELDS: [&str; 13] = [
     "cert",

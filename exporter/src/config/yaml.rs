@@ -1,9 +1,9 @@
 //! YAML as a tree in which everything knows its line.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
+use text::printable;
 
 use super::ConfigError;
-use text::printable;
 
 /// No web configuration is nested deeper (http_server_config, headers, a header).
 const DEPTH: usize = 8;

@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use callback_url::{Context, Verdict, judge};
 use proptest::prelude::*;
 
 use super::*;
-use callback_url::{Context, Verdict, judge};
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
     prop_oneof![

@@ -9,13 +9,14 @@ pub mod superblock;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
+use text::printable;
+
 use self::devices::Device;
 use self::mount::Mounted;
 use super::cmdline;
 use super::ipa_files::{Directory, MediumFile, is_config};
 use super::places::Places;
 use super::problem::{Problem, Source};
-use text::printable;
 
 /// The label of the medium with the parameters.
 const PARAMETERS_LABELS: [&str; 1] = ["ir-vfd-dev"];

@@ -1,10 +1,11 @@
 //! The state in one sentence.
 
+use exporter::ago;
+
 use crate::ipa::keeper::DropinPhase;
 use crate::params::Mode;
 use crate::readiness::Readiness;
 use crate::view::View;
-use exporter::ago;
 
 /// What stands on top.
 #[derive(Debug, PartialEq, Eq)]

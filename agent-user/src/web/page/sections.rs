@@ -2,14 +2,15 @@
 
 use std::fmt::{self, Write};
 
+use callback_url::Reason;
+use exporter::{Escaped, Row, ago, paragraph, table, times, warning};
+
 use crate::advertise::CandidateTrace;
 use crate::ipa::keeper::DropinPhase;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::Sender;
 use crate::params::Mode;
 use crate::view::View;
-use callback_url::Reason;
-use exporter::{Escaped, Row, ago, paragraph, table, times, warning};
 
 /// What is asked first.
 pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {

@@ -1,7 +1,8 @@
 //! What Ironic answers.
 
-use ipa_sidecar::inside::ApiVersion;
-use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, IronicRefusal as Refusal, LookupResult as L};
+use ipa_sidecar::inside::{
+    ApiVersion, HeartbeatResult as H, IronicError, IronicRefusal as Refusal, LookupResult as L,
+};
 use testbed::stand_in::{Behaviour, Fault, Path, StandIn};
 
 use super::*;

@@ -10,8 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use callback_url::ApiUrl;
-use ipa_sidecar::inside::IronicParameters;
-use ipa_sidecar::inside::{Answer, Client, Endpoint, Heartbeat, IronicError, LookupQuery, LookupReply};
+use ipa_sidecar::inside::{
+    Answer, Client, Endpoint, Heartbeat, IronicError, IronicParameters, LookupQuery, LookupReply,
+};
 use testbed::site::assert_names;
 use testbed::stand_in::{Behaviour, StandIn};
 use text::Secret;
