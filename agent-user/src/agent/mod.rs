@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use text::Secret;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +25,6 @@ use crate::metrics::Metrics;
 use crate::params::{LookupParameters, Parameters};
 use crate::pin::Pin;
 use crate::watch::Published;
-use text::Secret;
 
 /// A change of address is answered no sooner than this after the last request of the same kind failed.
 const AT_LEAST: Duration = Duration::from_secs(1);

@@ -29,6 +29,7 @@ pub use state::GuardState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use callback_url::Host;
 use tokio::sync::{mpsc, watch};
 
 use crate::advertise::Decision;
@@ -40,7 +41,6 @@ use crate::metrics::Metrics;
 use crate::params::Parameters;
 use crate::pin::Pin;
 use crate::watch::Published;
-use callback_url::Host;
 
 use memory::Memory;
 use patience::Patience;

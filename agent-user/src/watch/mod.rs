@@ -6,16 +6,18 @@
 mod ask;
 mod files;
 mod names;
+mod publish;
 mod subscription;
 
 pub use ask::{ResolvedTarget, ask, local_addresses};
 pub use files::{EtcWatch, Touched};
 pub use names::{Names, Resolver};
+pub use publish::Published;
 
+use fib::{Kernel, RtnlError};
+use publish::Publisher;
 use subscription::Subscription;
 
-use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +25,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::advertise::{Decision, Facts, Refusal, decide};
+use crate::advertise::{Facts, decide};
 use crate::metrics::Metrics;
 use crate::params::AdvertiseParameters;
 use crate::pin::Held;
-use fib::{Kernel, RtnlError};
 
 /// After a question, further events wait so long for the next one.
 pub const WINDOW: Duration = Duration::from_millis(50);
@@ -52,15 +53,6 @@ pub enum WatchError {
     Kernel(#[from] RtnlError),
 }
 
-/// A decision and when it was first made.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// The decision.
-    pub decision: Decision,
-    /// Counts the decisions that differ from the one before.
-    pub generation: u64,
-}
-
 /// What the watch depends on and where it publishes.
 #[derive(Debug)]
 pub struct Watch {
@@ -69,8 +61,7 @@ pub struct Watch {
     wanted: AdvertiseParameters,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
     pinned: watch::Receiver<Held>,
-    published: watch::Sender<Arc<Published>>,
-    refused: HashSet<(Option<IpAddr>, Refusal)>,
+    publisher: Publisher,
     unanswered_since: Option<Instant>,
     metrics: Metrics,
 }
@@ -88,19 +79,8 @@ impl Watch {
     ) -> Result<Self, WatchError> {
         let subscription = Subscription::begin(None).map_err(WatchError::Subscription)?;
         let kernel = Some(Kernel::open()?);
-        let first = Published { decision: Decision::not_asked(), generation: 0 };
-        let published = watch::Sender::new(Arc::new(first));
-        Ok(Self {
-            subscription,
-            kernel,
-            wanted,
-            targets,
-            pinned,
-            published,
-            refused: HashSet::new(),
-            unanswered_since: None,
-            metrics,
-        })
+        let publisher = Publisher::new(metrics.clone());
+        Ok(Self { subscription, kernel, wanted, targets, pinned, publisher, unanswered_since: None, metrics })
     }
 
     /// Subscribes anew, with a receive buffer of so many bytes: a smaller one makes overruns.
@@ -114,7 +94,7 @@ impl Watch {
 
     /// Where decisions appear; generation 0 is none yet.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Published>> {
-        self.published.subscribe()
+        self.publisher.subscribe()
     }
 
     /// Watches for ever. Nothing that the kernel sends ends it.
@@ -180,7 +160,7 @@ impl Watch {
                 if let Some(event) = event {
                     self.metrics.decision(event.elapsed());
                 }
-                self.publish(decision);
+                self.publisher.publish(decision);
                 true
             }
             Err(error) => {
@@ -201,40 +181,6 @@ impl Watch {
         let since = *self.unanswered_since.get_or_insert_with(Instant::now);
         tracing::debug!(reason, "the kernel did not answer; asking again");
         since.elapsed() < PATIENCE
-    }
-
-    fn publish(&mut self, decision: Decision) {
-        let before = Arc::clone(&self.published.borrow());
-        let address_changed = decision.address.is_some() && before.decision.address != decision.address;
-        self.metrics.show_decision(&decision, address_changed);
-        self.count_refusals(&decision);
-        if before.generation > 0 && before.decision == decision {
-            return;
-        }
-        let generation = before.generation + 1;
-        if generation == 1 || before.decision.to_string() != decision.to_string() {
-            let callback_url = decision.callback_url.as_deref().unwrap_or_default();
-            if decision.valid {
-                tracing::info!(generation, callback_url, "{decision}");
-            } else {
-                tracing::warn!(generation, callback_url, "{decision}");
-            }
-        }
-        self.published.send_replace(Arc::new(Published { decision, generation }));
-    }
-
-    /// A refusal counts when it appears, not at every question that finds it again.
-    fn count_refusals(&mut self, decision: &Decision) {
-        let candidates = decision.trace.iter().flat_map(|target| &target.resolved);
-        let mut now: HashSet<_> =
-            candidates.filter_map(|candidate| Some((Some(candidate.ip), candidate.refusal?))).collect();
-        if now.is_empty() {
-            now.extend(decision.refusal.map(|refusal| (None, refusal)));
-        }
-        for (_, refusal) in now.difference(&self.refused) {
-            self.metrics.refusal(*refusal);
-        }
-        self.refused = now;
     }
 }
 
