@@ -1,5 +1,6 @@
 //! What systemd hears, and when.
 
+use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     let Sources { mut decisions, mut dropin, .. } = sources;
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
-        let mut written = pin!(dropin.wait_for(|dropin| dropin.state == DropinPhase::Written));
+        let mut written = pin!(async move {
+            if dropin.wait_for(|dropin| dropin.state == DropinPhase::Written).await.is_err() {
+                pending::<()>().await; // The daemon ends.
+            }
+        });
         let mut late = pin!(sleep(wait));
         let mut extend = interval(EXTEND.0);
         loop {
             tokio::select! {
                 biased;
-                Ok(_) = &mut written => break,
+                () = &mut written => break,
                 () = &mut late => {
                     tracing::error!(?wait, "no drop-in in time: IPA starts as if we were not there");
                     break;
