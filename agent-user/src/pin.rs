@@ -114,7 +114,7 @@ impl Pin {
         };
         self.take(recorded);
         if outcome == ReadBack::Confirmed {
-            self.held.send_modify(|held| held.confirmed = true);
+            self.held.send_modify(|held| (held.confirmed, held.unrecorded) = (true, false));
         }
         outcome
     }

@@ -22,7 +22,6 @@ mod upstream;
 
 pub use gate::Restarts;
 pub use proxy::{GuardError, bind, serve};
-#[doc(hidden)] // For fuzzing.
 pub use request::{Era, HeartbeatBody, Kind, classify};
 pub use state::GuardState;
 

@@ -38,13 +38,14 @@ impl Guard {
     }
 
     fn compare(&self, recorded: Option<&str>) {
+        let is_known = self.pin().held().unrecorded;
         let outcome = self.pin().compare(recorded);
         let shown = foreign_text(recorded.unwrap_or_default(), None);
         match outcome {
             ReadBack::Confirmed => self.event(format!("Ironic has recorded {shown}")),
             ReadBack::News => self.event(format!("Ironic holds {shown} already")),
-            ReadBack::Unrecorded => self.event("Ironic has recorded nothing yet".to_owned()),
-            ReadBack::Another | ReadBack::Nothing => {}
+            ReadBack::Unrecorded if !is_known => self.event("Ironic has recorded nothing yet".to_owned()),
+            ReadBack::Unrecorded | ReadBack::Another | ReadBack::Nothing => {}
         }
     }
 
