@@ -14,14 +14,16 @@ pub mod format;
 pub mod join;
 #[cfg(feature = "ebpf")]
 pub mod load;
-pub mod offsets;
+#[cfg(feature = "ebpf")]
+mod offsets;
 pub mod outcome;
 pub mod poll;
 pub mod privileges;
 pub mod record;
 pub mod report;
 mod state;
-pub mod tracefs;
+#[cfg(feature = "ebpf")]
+mod tracefs;
 
 pub use report::{Probe, Reason, Report, Unavailable};
 pub use state::{ProbesState, Target};
