@@ -86,8 +86,12 @@ impl Node {
             .arg(format!("--ironic.api-url=http://{api}:6385"))
             .arg(format!("--ipa.config-dir={}", self.directory.display()))
             .args(place.scenario.flags.iter().map(|flag| flag.replace("TOKEN", &token.to_string_lossy())));
-        self.daemon = Some(Daemon::from_command(command, &self.netns)?);
+        let daemon = self.daemon.insert(Daemon::from_command(command, &self.netns)?);
         if matches!(agent, Agent::Good | Agent::Seed) {
+            // An agent whose version discovery fails takes the API for 1.31, and asks for no token: once, for its whole life.
+            daemon.wait_state("a guard that listens", PATIENCE, |state| {
+                state.pointer("/guard/listening").is_some_and(Value::is_string)
+            })?;
             let mut options = SeedOptions::new(&self.netns, GUARD);
             if agent == Agent::Good {
                 options.advertise_host = Some(address(self.number, 5).to_string());
