@@ -59,14 +59,20 @@ impl Host {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
-        let last_is_numeric = name
-            .rsplit('.')
-            .next()
-            .is_none_or(|label| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x"));
+        let last_is_numeric = name.rsplit('.').next().is_none_or(is_numeric);
         if name.len() > 253 || last_is_numeric || !name.split('.').all(label_is_sound) {
             return None;
         }
         Some(Self::Name(name.to_ascii_lowercase()))
+    }
+}
+
+/// What a URL parser takes for the last part of an IPv4 address: digits, or `0x` in either case and hexadecimal digits
+/// (WHATWG URL, "ends in a number checker").
+pub(crate) fn is_numeric(label: &str) -> bool {
+    match label.strip_prefix("0x").or_else(|| label.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
+use crate::api_url::is_numeric;
 use crate::{DEFAULT_PORT, Host, Reason, Scheme, build};
 
 /// What is known beside the URL itself.
@@ -228,11 +229,7 @@ fn looks_like_a_number(text: &str) -> bool {
         return false;
     }
     let last = text.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    match hex {
-        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
-        None => !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()),
-    }
+    !last.is_empty() && is_numeric(last)
 }
 
 fn host_class(host: &Host) -> Option<Reason> {

@@ -42,7 +42,7 @@ pub fn run() -> anyhow::Result<()> {
         false => Ok("left: needs root".to_owned()),
     });
     stages.run("promises", promises::run);
-    stages.run("fuzz", || fuzz::stage(fuzz::CI_SECONDS));
+    stages.run("fuzz", fuzz::stage);
     test::run_stages(&mut stages, &object, None);
     stages.finish()
 }

@@ -10,25 +10,32 @@ use xtask::{process, tool};
 /// cargo-fuzz of a version that Rust 1.88 can build.
 const VERSION: &str = "0.13.1";
 /// Seconds for each target in CI.
-pub const CI_SECONDS: u64 = 10;
+const CI_SECONDS: u64 = 10;
 /// The largest input that is tried, in bytes: larger ones find nothing more, only slower.
 const LENGTH: usize = 4096;
 
-/// Runs them all; prints how many inputs each has tried.
+/// The seed of libFuzzer's lots in CI: the same commit is tried with the same inputs at every run.
+const CI_SEED: u32 = 1;
+
+/// Runs them all, each time with other inputs; prints how many each has tried.
 ///
 /// # Errors
 /// [`xtask::Missing`] without a C++ compiler, which builds the loop around the targets; where an input broke a target.
 pub fn run(seconds: u64) -> anyhow::Result<()> {
     prerequisites::ensure(Purpose::Fuzz)?;
-    println!("{}", stage(seconds)?);
+    println!("{}", all(seconds, None)?);
     Ok(())
 }
 
-/// The same as a step of CI; gives a line on what was done.
+/// A step of CI, with the same inputs at every run; gives a line on what was done.
 ///
 /// # Errors
 /// As [`run`].
-pub fn stage(seconds: u64) -> anyhow::Result<String> {
+pub fn stage() -> anyhow::Result<String> {
+    all(CI_SECONDS, Some(CI_SEED))
+}
+
+fn all(seconds: u64, seed: Option<u32>) -> anyhow::Result<String> {
     let fuzzer = tool::find("cargo-fuzz", VERSION, "about a minute")?;
     let targets = targets()?;
     // No sanitizer: it wants a nightly compiler, slows everything down, and looks for faults that only unsafe code has,
@@ -40,7 +47,7 @@ pub fn stage(seconds: u64) -> anyhow::Result<String> {
     let (mut total, mut broken) = (0, Vec::new());
     println!("{:14} {:>12} {:>10}", "target", "executions", "a second");
     for target in &targets {
-        let outcome = fuzz(target, seconds)?;
+        let outcome = fuzz(target, seconds, seed)?;
         total += outcome.executions;
         let rate = outcome.executions / seconds;
         let found = outcome.found.as_ref().map_or("", |_| "  FOUND SOMETHING");
@@ -54,7 +61,7 @@ pub fn stage(seconds: u64) -> anyhow::Result<String> {
         return Ok(format!("{} targets, {seconds} s each, {total} executions, nothing found", targets.len()));
     }
     bail!(
-        "an input breaks {}: it is in fuzz/artifacts; mend it, and add it to fuzz/corpus",
+        "an input breaks {}: it is in fuzz/artifacts; correct the code, and add the input to fuzz/corpus",
         broken.join(", ")
     )
 }
@@ -66,7 +73,7 @@ struct Outcome {
 }
 
 /// Runs one target. What it learns goes into the target directory, beside the corpus of the repository.
-fn fuzz(target: &str, seconds: u64) -> anyhow::Result<Outcome> {
+fn fuzz(target: &str, seconds: u64, seed: Option<u32>) -> anyhow::Result<Outcome> {
     let learned = Path::new("fuzz/target/corpus").join(target);
     let artifacts = Path::new("fuzz/artifacts").join(target);
     for directory in [&learned, &artifacts] {
@@ -78,6 +85,7 @@ fn fuzz(target: &str, seconds: u64) -> anyhow::Result<Outcome> {
         .arg(format!("-max_len={LENGTH}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=1024"])
+        .args(seed.map(|seed| format!("-seed={seed}")))
         .env("RUST_BACKTRACE", "0") // The message is what counts.
         .stdin(Stdio::null())
         .output()
