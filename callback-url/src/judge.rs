@@ -17,7 +17,7 @@ pub struct Context {
 }
 
 /// This machine, as far as a URL can contradict it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Local {
     /// Addresses that are assigned and usable.
     pub assigned: Vec<IpAddr>,

@@ -3,13 +3,12 @@
 use std::io::{self, BufRead, Write};
 
 use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
-use fib::Kernel;
+use fib::RtnlError;
 use serde::Serialize;
 
 use crate::params::Parameters;
-use crate::watch::local_addresses;
 
-use super::explain::{ExplainError, decide_once};
+use super::explain::{ExplainError, look};
 
 /// The longest line of standard input that is judged as it is, in bytes; the rest of a longer one is passed over.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -28,9 +27,9 @@ struct Entry<'a> {
 /// # Errors
 /// Where the kernel cannot be asked.
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
-    let decided = decide_once(parameters).await?.address;
-    let mut kernel = Kernel::open()?;
-    Ok(Local { decided, ..local_addresses(&mut kernel)? })
+    let (decision, local) = look(parameters).await?;
+    let local = local.ok_or(RtnlError::Interrupted)?;
+    Ok(Local { decided: decision.address, ..local })
 }
 
 /// The URLs of the arguments; `-` stands for the lines of standard input.

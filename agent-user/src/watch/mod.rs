@@ -4,12 +4,13 @@
 //! is always answered. A slow re-ask covers whatever no event announces.
 
 mod ask;
+mod assigned;
 mod files;
 mod names;
 mod publish;
 mod subscription;
 
-pub use ask::{ResolvedTarget, ask, local_addresses};
+pub use ask::{Asked, Question, ResolvedTarget, ask};
 pub use files::{EtcWatch, Touched};
 pub use names::{Names, Resolver};
 pub use publish::Published;
@@ -127,9 +128,11 @@ impl Watch {
 
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
-        let targets = self.targets.borrow_and_update().clone();
-        let pinned = self.pinned.borrow_and_update().url.clone();
-        let interface = self.wanted.interface.clone();
+        let question = Question {
+            targets: self.targets.borrow_and_update().clone(),
+            pinned: self.pinned.borrow_and_update().url.clone(),
+            interface: self.wanted.interface.clone(),
+        };
         let kernel = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
             None => Kernel::open(),
@@ -145,13 +148,13 @@ impl Watch {
         // On a thread of its own: while a driver holds the kernel's rtnl lock a question can wait for seconds, and
         // heartbeats and pages must not.
         let asked = tokio::task::spawn_blocking(move || {
-            let facts = ask(&mut kernel, &targets, pinned.as_deref(), interface.as_deref());
-            let asked = kernel.take_asked();
-            (kernel, facts, asked)
+            let answer = ask(&mut kernel, &question);
+            let counts = kernel.take_asked();
+            (kernel, answer, counts)
         });
         match asked.await {
-            Ok((kernel, facts, asked)) => {
-                self.metrics.netlink_asked(&asked);
+            Ok((kernel, Asked { facts, local }, counts)) => {
+                self.metrics.netlink_asked(&counts);
                 if self.must_ask_again(&facts) {
                     return false;
                 }
@@ -160,7 +163,7 @@ impl Watch {
                 if let Some(event) = event {
                     self.metrics.decision(event.elapsed());
                 }
-                self.publisher.publish(decision);
+                self.publisher.publish(decision, local);
                 true
             }
             Err(error) => {

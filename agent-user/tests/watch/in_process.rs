@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use callback_url::ApiUrl;
+use callback_url::{ApiUrl, Local};
 use ipa_sidecar::inside::{Decision, Held, Metrics, Parameters, Published, ResolvedTarget, Watch, block_on};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
@@ -32,6 +32,20 @@ impl Watched {
     /// How many decisions there were that differ from the one before.
     pub fn generation(&self) -> u64 {
         self.published.borrow().generation
+    }
+
+    /// This machine's addresses.
+    pub fn local(&self) -> Local {
+        Local::clone(&self.published.borrow().local)
+    }
+
+    /// Waits for addresses.
+    pub fn wait_local(&self, what: &str, limit: Duration, wanted: impl Fn(&Local) -> bool) {
+        let started = Instant::now();
+        while !wanted(&self.published.borrow().local) {
+            assert!(started.elapsed() < limit, "not {what} within {limit:?}: {:?}", self.local());
+            sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits for a decision; gives how long that took.
