@@ -7,8 +7,8 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, Stat
 use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use crate::RtnlError;
 use crate::question::{Extent, QuestionSocket};
+use crate::{Errno, RtnlError};
 
 /// The cookie of the socket of this network namespace whose own end is `local`: what `SO_COOKIE` and the BPF helper
 /// `bpf_get_socket_cookie` give too. An IPv6 socket that uses mapped addresses is found by the IPv4 ones. The kernel looks
@@ -39,7 +39,7 @@ pub fn socket_cookie(local: SocketAddr, peer: SocketAddr) -> Result<Option<u64>,
     });
     let found = match answer {
         Ok(found) => found,
-        Err(error) if error.errno().is_some_and(|errno| errno.name() == Some("ENOENT")) => return Ok(None),
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error),
     };
     let is_it = |id: &&SocketId| (id.source_port, id.destination_port) == (local.port(), peer.port());

@@ -1,8 +1,5 @@
-//! ironic-python-agent on this machine: its configuration drop-in, its status, its version, its restart.
+//! ironic-python-agent on this machine: its configuration drop-in, and its status.
 
 pub mod dropin;
 pub mod keeper;
-pub mod redirect;
-pub mod restart;
 pub mod status;
-pub mod version;

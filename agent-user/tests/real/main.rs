@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod agent;
+#[cfg(feature = "ebpf")]
 mod guard;
 mod ipa_control;
 mod ironic_control;

@@ -35,7 +35,7 @@ fn healthy() -> Scene {
     let ironic = site.ironic(node_with_mac());
     let daemon = site.guard(&[]);
     wait_drop_in(&daemon, FIRST, SOON);
-    let token = token(&site.lookup(PREFIX));
+    let token = token(&site.lookup());
     assert_eq!(site.heartbeat(FIRST_URL, &token).status, 202);
     let mut call = site.conductor.enter(|| TcpStream::connect("10.77.0.5:9999").unwrap()).unwrap();
     call.write_all(b"GET /v1/commands/ ").unwrap();
@@ -47,7 +47,7 @@ fn healthy() -> Scene {
     Scene { browser, daemon, site, _others: Some((ironic, Some(ipa))) }
 }
 
-/// IPA's heartbeat is held; names, URLs and a process try to be markup.
+/// IPA's heartbeat is refused; names, URLs and a process try to be markup.
 fn broken() -> Scene {
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());
@@ -59,8 +59,12 @@ fn broken() -> Scene {
         format!("--ironic.api-url=http://{API},http://10.88.0.9,http://198.51.100.1,http://nowhere.invalid");
     let daemon = site.guard(&[&urls, &cmdline]);
     wait_drop_in(&daemon, FIRST, SOON);
-    let token = token(&site.lookup(PREFIX));
-    assert_eq!(site.heartbeat(HOSTILE_URL, &token).status, 409);
+    let token = token(&site.lookup());
+    if cfg!(feature = "ebpf") {
+        wait_redirect(&daemon);
+    }
+    ironic.push_fault(testbed::stand_in::Path::Heartbeat, Fault::Error(400, HOSTILE_URL.to_owned()));
+    assert_eq!(site.heartbeat(HOSTILE_URL, &token).status, 400);
     let refused = || {
         rustix::thread::set_name(HOSTILE_NAME).unwrap();
         TcpStream::connect("127.0.0.1:1").unwrap_err();
@@ -143,7 +147,7 @@ fn a_healthy_node() {
     for link in ["/metrics", "/state", "/-/ready", "/-/healthy"] {
         assert_eq!(scene.count(&format!("a[href='{link}']")), 1, "{link}");
     }
-    assert_eq!(scene.site.http().get(&format!("{PREFIX}/"), &[]).unwrap().status, 200);
+    assert_eq!(scene.site.http().get("/", &[]).unwrap().status, 200);
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn a_broken_node_and_hostile_texts() {
         "broken",
         &[
             "Not ready:",
-            "IPA's heartbeat is held",
+            "Ironic refused the heartbeat",
             "Bad callback URLs seen",
             "no: the kernel has no route to it (ENETUNREACH) [no_route]",
             "nowhere.invalid",

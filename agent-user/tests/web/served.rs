@@ -78,7 +78,8 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
 fn state_of_a_guard(site: &Site) -> Value {
     let daemon = site.guard(&[]);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
-    site.lookup("");
+    wait_redirect(&daemon);
+    site.lookup();
     let nobody = Http::inside(&site.node, "127.0.0.1:1".parse().unwrap());
     nobody.get("/", &[]).unwrap_err();
     daemon
