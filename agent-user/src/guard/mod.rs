@@ -161,13 +161,12 @@ impl Guard {
         loop {
             self.learn(&decisions.borrow_and_update(), dropin.borrow_and_update().address.as_ref());
             self.redirect_to(&targets.borrow_and_update());
-            let changed = tokio::select! {
-                changed = decisions.changed() => changed,
-                changed = targets.changed() => changed,
-                changed = dropin.changed() => changed,
-            };
-            if changed.is_err() {
-                return;
+            // Without a name to resolve nobody publishes addresses any more.
+            tokio::select! {
+                Ok(()) = decisions.changed() => {}
+                Ok(()) = targets.changed() => {}
+                Ok(()) = dropin.changed() => {}
+                else => return,
             }
         }
     }

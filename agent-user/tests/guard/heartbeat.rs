@@ -118,7 +118,7 @@ fn an_address_that_was_lost_before_the_first_heartbeat_is_repaired() {
     lab.change(FIRST, SECOND);
     lab.daemon.wait_address(Some(SECOND), SOON).unwrap();
     assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
-    assert_eq!(lab.ironic.agent_url().as_deref(), Some(SECOND_URL));
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(SECOND_URL), "{}", lab.daemon.log());
 }
 
 #[test]

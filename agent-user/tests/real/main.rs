@@ -7,8 +7,6 @@ mod agent;
 mod guard;
 mod ipa_control;
 mod ironic_control;
-#[path = "../guard/systemd.rs"]
-mod systemd;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
