@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use callback_url::Reason;
+use callback_url::{Reason, Warning};
 use serde::Serialize;
 use text::{foreign_text, labels};
 use tokio::sync::watch;
@@ -126,6 +126,11 @@ impl Exchanges {
         self.metrics.bad_agent_url(source, action, reasons);
         let event = BadUrl { at: Moment::now(), url: foreign_text(url, None), reasons: reasons.to_vec() };
         self.seen.send_modify(|seen| seen.bad_urls.push(event));
+    }
+
+    /// Records what is doubtful about a callback URL that may be right.
+    pub fn warn(&self, warnings: &[Warning]) {
+        self.metrics.agent_url_warnings(warnings);
     }
 
     /// Looks the node up, in our own name. `patience` bounds the whole exchange.

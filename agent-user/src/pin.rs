@@ -165,7 +165,7 @@ impl Pin {
         tracing::error!(?recorded, accepted, "Ironic has recorded another callback URL than it accepted");
         let mut reasons = judge(recorded, &Context::default()).reasons;
         if reasons.is_empty() {
-            reasons.push(Reason::RouteMismatch);
+            reasons.push(Reason::PinnedStale);
         }
         self.exchanges.bad_url(recorded, UrlSource::Ironic, UrlAction::None, &reasons);
     }

@@ -107,6 +107,7 @@ fn judge(guard: &Guard, body: &HeartbeatBody<'_>) -> (HeartbeatAction, Judgement
 }
 
 fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
+    guard.exchanges().warn(&judgement.warnings);
     if judgement.reasons.is_empty() {
         return;
     }
