@@ -78,8 +78,9 @@ fn check_url_judges_and_its_status_tells() {
     assert_eq!(
         json.json(),
         json!([
-            {"url": "http://192.0.2.1:9999", "verdict": "good", "reasons": [], "suggestion": null},
-            {"url": seed, "verdict": "bad", "reasons": ["percent_encoded_host"],
+            {"url": "http://192.0.2.1:9999", "verdict": "good", "reasons": [], "warnings": [],
+             "suggestion": null},
+            {"url": seed, "verdict": "bad", "reasons": ["percent_encoded_host"], "warnings": [],
              "suggestion": "http://172.25.134.128:9999"},
         ])
     );
