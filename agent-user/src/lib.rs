@@ -12,6 +12,7 @@ mod exchange;
 mod guard;
 mod ipa;
 mod ironic;
+mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;
