@@ -13,6 +13,7 @@ mod guard;
 mod ipa;
 mod ironic;
 mod kept;
+mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;
@@ -61,5 +62,5 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
-    pub use crate::watch::{Published, ResolvedTarget, WINDOW, Watch};
+    pub use crate::watch::{Published, Reach, ResolvedTarget, WINDOW, Watch};
 }

@@ -1,5 +1,6 @@
 //! The heartbeats of one session.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use callback_url::{Context, Host};
@@ -9,7 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::{Agent, AgentPhase, Session, told};
 use crate::advertise::{Decision, Origin};
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
-use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
+use crate::ironic::{Connection, Heartbeat, HeartbeatResult, IronicError};
+use crate::kernel_thread;
 use crate::metrics::{Trigger, UrlAction, UrlSource};
 use crate::pin::ReadBack;
 use crate::recent::Moment;
@@ -26,6 +28,17 @@ enum Next {
     After(Duration, Trigger),
     /// The token is no longer good.
     LookUp,
+}
+
+/// Whether something listens; where the kernel cannot say, it is assumed.
+async fn is_listened_on(address: Option<IpAddr>, port: u16) -> bool {
+    match kernel_thread::ask(move || listens(address, port)).await {
+        Some(Ok(listening)) => listening,
+        unknown => {
+            tracing::debug!(?unknown, "whether something listens cannot be asked; assuming so");
+            true
+        }
+    }
 }
 
 impl Agent {
@@ -75,11 +88,7 @@ impl Agent {
                 (Some(Host::Ip(ip)), Some(origin)) if origin != Origin::Operator => Some(*ip),
                 _ => None, // The operator's host may be translated on the way here.
             };
-            let listening = self.without_listener
-                || listens(address, self.port).unwrap_or_else(|error| {
-                    tracing::debug!(%error, "whether somebody listens cannot be asked; assuming so");
-                    true
-                });
+            let listening = self.without_listener || is_listened_on(address, self.port).await;
             if let (true, Some(url)) = (listening, decision.callback_url.clone()) {
                 return (decision, url);
             }
@@ -126,7 +135,11 @@ impl Agent {
             agent_status: None,
             agent_status_message: None,
         };
-        self.exchanges.send(&self.client, &decision.endpoints(), &heartbeat, trigger).await
+        let connection =
+            self.exchanges.send(&self.client, &decision.endpoints(), &heartbeat, trigger).await?;
+        let Connection { url, remote, local } = &connection;
+        self.reach.answered(decision, url, remote.ip(), local.ip());
+        Ok(())
     }
 
     async fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &mut Session) -> Next {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Agent, AgentPhase, Session, nics, told};
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
+use crate::kernel_thread;
 
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
@@ -46,17 +47,28 @@ impl Agent {
     /// One lookup, counted.
     pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
         let endpoints = self.decisions.borrow().decision.endpoints();
-        let addresses = Kernel::open().and_then(|mut kernel| {
+        let addresses = self.macs().await;
+        let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
+        let answer = self.exchanges.look_up(&self.client, &endpoints, &query, None).await?;
+        self.witness(&answer.connection).await;
+        Ok(answer.value)
+    }
+
+    async fn macs(&self) -> Vec<String> {
+        let metrics = self.metrics.clone();
+        let asked = kernel_thread::ask(move || {
+            let mut kernel = Kernel::open()?;
             let macs = nics::macs(&mut kernel);
-            self.metrics.netlink_asked(&kernel.take_asked());
+            metrics.netlink_asked(&kernel.take_asked());
             macs
         });
-        let addresses = addresses.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the NICs' MAC addresses cannot be asked for");
-            Vec::new()
-        });
-        let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
-        self.exchanges.look_up(&self.client, &endpoints, &query, None).await
+        let why = match asked.await {
+            Some(Ok(macs)) => return macs,
+            Some(Err(error)) => error.to_string(),
+            None => "no answer in time".to_owned(),
+        };
+        tracing::warn!(why, "the NICs' MAC addresses cannot be asked for");
+        Vec::new()
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.

@@ -31,7 +31,7 @@ pub async fn decide_once(parameters: &Parameters) -> Result<Decision, ExplainErr
 /// # Errors
 /// Where the kernel cannot be asked.
 pub async fn look(parameters: &Parameters) -> Result<(Decision, Option<Local>), ExplainError> {
-    let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await;
+    let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await.targets;
     let mut kernel = Kernel::open()?;
     let interface = parameters.advertise.interface.clone();
     let asked = ask(&mut kernel, &Question { targets, interface, ..Question::default() });

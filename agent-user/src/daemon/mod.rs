@@ -26,13 +26,14 @@ use crate::ipa::status::{IpaProbe, IpaState};
 use crate::ipa::{dropin, status as ipa_status};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
+use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::view::{Duty, Sources};
-use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
+use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
 
 use acting::Acting;
@@ -120,8 +121,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
     let names = Names::new(parameters.ironic.api_urls.clone());
-    let watch =
-        Watch::begin(parameters.advertise.clone(), names.subscribe(), pin.subscribe(), metrics.clone())?;
+    let reach = Reach::new(mode);
+    let wanted = parameters.advertise.clone();
+    let watch = Watch::begin(wanted, names.subscribe(), pin.subscribe(), &reach, metrics.clone())?;
     let own = Own::new(mode);
     let sources = Sources {
         duty,
@@ -152,7 +154,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
     };
     own.guard.send_modify(|state| state.off = guard_off);
-    let guard = start_mode(mode, client, guard, &parameters, surroundings, &metrics, &own, &mut tasks);
+    let surroundings = (surroundings, reach.clone(), metrics.clone());
+    let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks);
     if in_use {
         // Everything is open that wants a privilege: the probes, the redirect, the listeners, the watch.
         match privileges::drop_all() {
@@ -165,6 +168,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
+    tasks.spawn(reach.run(sources.decisions.clone()));
     tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
@@ -247,14 +251,12 @@ impl Own {
 }
 
 /// Starts what the mode does beyond watching; gives the guard, which has to be stopped first.
-#[allow(clippy::too_many_arguments)] // Called once.
 fn start_mode(
     mode: Mode,
     client: Option<Client>,
     guard: Option<(TcpListener, Redirect)>,
     parameters: &Parameters,
-    surroundings: Surroundings,
-    metrics: &Metrics,
+    (surroundings, reach, metrics): (Surroundings, Reach, Metrics),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Option<Arc<Guard>> {
@@ -268,8 +270,9 @@ fn start_mode(
         }
         (Mode::Agent, Some(client), _) => {
             let Surroundings { decisions, pin, exchanges, .. } = surroundings;
-            let recorders = (pin, exchanges, metrics.clone());
-            tasks.spawn(Agent::new(client, parameters, decisions, recorders, own.agent.clone()).run());
+            let recorders = (pin, exchanges, metrics);
+            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone());
+            tasks.spawn(agent.run());
             return None;
         }
         (Mode::Guard, _, Some((listener, redirect))) => {
@@ -283,7 +286,7 @@ fn start_mode(
         _ => None,
     };
     let directory = parameters.ipa.config_dir.clone();
-    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics.clone()));
+    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics));
     guard
 }
 
@@ -324,7 +327,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // The watch, the look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;

@@ -1,15 +1,14 @@
 //! A heartbeat of IPA's: judged, repaired where it is certain to fail, and its answer recorded.
 
-use std::time::Duration;
-
 use callback_url::{Host, Judgement};
 use fib::listens;
 use text::foreign_text;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, LookupResult, Refusal, fault};
 use crate::kept::Repaired;
+use crate::kernel_thread;
 use crate::metrics::{UrlAction, UrlSource};
 use crate::pin::FORGET;
 
@@ -17,9 +16,6 @@ use super::Guard;
 use super::body::{HeartbeatBody, Kind};
 use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat, still_ours};
 use super::split::{Answer, Heartbeat};
-
-/// The longest time for the kernel's answer who listens; it answers inside the call.
-const QUESTION: Duration = Duration::from_secs(2);
 
 /// What was sent, as its answer needs it.
 #[derive(Debug)]
@@ -247,8 +243,6 @@ async fn is_listened(url: &str) -> bool {
         Some(Host::Ip(ip)) => ip,
         _ => return true, // A name that the operator gave.
     };
-    let asked = tokio::task::spawn_blocking(move || {
-        Ok::<_, fib::RtnlError>(listens(Some(ip), port)? || !listens(None, port)?)
-    });
-    matches!(timeout(QUESTION, asked).await, Ok(Ok(Ok(true))))
+    let question = move || Ok::<_, fib::RtnlError>(listens(Some(ip), port)? || !listens(None, port)?);
+    matches!(kernel_thread::ask(question).await, Some(Ok(true)))
 }

@@ -99,8 +99,8 @@ pub fn still_ours(repaired: &str, facts: &HeartbeatFacts<'_>) -> bool {
 fn context(facts: &HeartbeatFacts<'_>) -> Context {
     let local = facts.local.filter(|_| !facts.operator).cloned();
     Context {
-        require_tls: false,
         local: local.map(|local| Local { decided: facts.decided.cloned(), ..local }),
+        ..Context::default()
     }
 }
 

@@ -11,15 +11,15 @@ use fib::socket_cookie;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
+
+use crate::kernel_thread;
 
 use super::Guard;
 use super::body::Kind;
 use super::heartbeat::Sent;
 use super::split::{Answer, Answers, Asked, Splitter, Step};
 
-/// The longest time for the kernel's answer who a client is; it answers inside the call.
-const QUESTION: Duration = Duration::from_secs(2);
 /// How long after the end began a connection may go on that has no lookup under way: less than the 2 s in which the daemon
 /// ends.
 const LAST_MOMENT: Duration = Duration::from_millis(1500);
@@ -57,9 +57,8 @@ impl Guard {
     /// What the client dialled.
     async fn dialled(&self, client: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
         let here = client.local_addr().ok()?;
-        let asked = tokio::task::spawn_blocking(move || socket_cookie(peer, here));
-        let cookie = match timeout(QUESTION, asked).await {
-            Ok(Ok(Ok(cookie))) => cookie,
+        let cookie = match kernel_thread::ask(move || socket_cookie(peer, here)).await {
+            Some(Ok(cookie)) => cookie,
             other => {
                 tracing::debug!(?other, "whose connection it is could not be asked");
                 None

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::ironic::{Connector, IronicError, get};
+use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::params::IronicParameters;
 
@@ -63,7 +64,8 @@ impl IpaProbe {
     /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
     /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
     pub async fn ask(&self) -> IpaState {
-        if listens(None, self.port).is_ok_and(|listening| !listening) {
+        let port = self.port;
+        if matches!(kernel_thread::ask(move || listens(None, port)).await, Some(Ok(false))) {
             return IpaState::default();
         }
         let order = match self.is_plain.load(Ordering::Relaxed) {

@@ -21,7 +21,7 @@ pub mod schedule;
 pub mod version;
 
 pub use client::{Answer, Client, Endpoint};
-pub use connect::Connector;
+pub use connect::{Connection, Connector};
 pub use error::{IronicError, Phase, Refusal};
 pub use heartbeat::Heartbeat;
 pub(crate) use http::get;

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use callback_url::{ApiUrl, Host, Local, address_class};
 use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
 
-use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
+use crate::advertise::{Answered, Candidate, Committed, Destination, Facts, Pinned, RouteFailure, Target};
 
 use super::assigned::{Assigned, Unanswered};
+use super::reach::Reached;
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
 const ALTERNATIVES: usize = 8;
@@ -28,6 +29,10 @@ pub struct Question {
     pub targets: Vec<ResolvedTarget>,
     /// The callback URL that Ironic holds.
     pub pinned: Option<String>,
+    /// The address that IPA is known to have started with.
+    pub committed: Option<IpAddr>,
+    /// What Ironic was reached from.
+    pub reached: Option<Reached>,
     /// Only this device's route and addresses count.
     pub interface: Option<String>,
 }
@@ -41,13 +46,23 @@ pub struct Asked {
     pub local: Option<Local>,
 }
 
-/// Asks about every API address, about the address that Ironic holds, and which addresses this machine has.
+/// Asks about every API address, about the addresses that are held or were answered, and which ones this machine has.
 pub fn ask(kernel: &mut Kernel, question: &Question) -> Asked {
     let assigned = Assigned::ask(kernel);
     let mut asking = Asking { kernel, assigned, interface: question.interface.as_deref() };
     let targets = question.targets.iter().map(|target| asking.target(target)).collect();
     let pinned = question.pinned.as_deref().map(|url| asking.pinned(url));
-    Asked { facts: Facts { targets, pinned }, local: asking.assigned.local() }
+    let committed = question.committed.map(|ip| asking.committed(ip));
+    let answered = question.reached.as_ref().map(|reached| asking.answered(reached));
+    Asked { facts: Facts { targets, pinned, committed, answered }, local: asking.assigned.local() }
+}
+
+/// An address as it is assigned here, and the device that has it; or why that is not known.
+#[derive(Default)]
+struct Place {
+    address: Option<Address>,
+    link: Option<Link>,
+    unanswered: Option<Unanswered>,
 }
 
 /// One round of questions.
@@ -76,21 +91,32 @@ impl Asking<'_> {
             Host::Ip(ip) => Some(ip.to_canonical()),
             Host::Name(_) => None,
         });
-        let (place, unanswered) = match ip.map(|ip| self.place(ip)) {
-            None => (None, None),
-            Some(Ok(place)) => (place, None),
-            Some(Err(error)) => (None, Some(error)),
-        };
-        let (address, link) = place.unzip();
-        Pinned { url: url.to_owned(), ip, address, link: link.flatten(), unanswered }
+        let Place { address, link, unanswered } = ip.map(|ip| self.place(ip)).unwrap_or_default();
+        Pinned { url: url.to_owned(), ip, address, link, unanswered }
     }
 
-    /// An address of ours and the device that has it.
-    fn place(&mut self, ip: IpAddr) -> Result<Option<(Address, Option<Link>)>, Unanswered> {
-        let Some(address) = self.assigned.find(ip)? else {
-            return Ok(None);
+    fn committed(&mut self, ip: IpAddr) -> Committed {
+        let ip = ip.to_canonical();
+        let Place { address, link, unanswered } = self.place(ip);
+        Committed { ip, address, link, unanswered }
+    }
+
+    fn answered(&mut self, Reached { source, url }: &Reached) -> Answered {
+        let Place { address, link, unanswered } = self.place(*source);
+        Answered { ip: *source, url: url.clone(), address, link, unanswered }
+    }
+
+    fn place(&mut self, ip: IpAddr) -> Place {
+        let unknown = |error| Place { unanswered: Some(error), ..Place::default() };
+        let address = match self.assigned.find(ip) {
+            Ok(Some(address)) => address,
+            Ok(None) => return Place::default(),
+            Err(error) => return unknown(error),
         };
-        Ok(Some((address, self.link(address.device)?)))
+        match self.link(address.device) {
+            Ok(link) => Place { address: Some(address), link, unanswered: None },
+            Err(error) => unknown(error),
+        }
     }
 
     /// The device with this index; none where it has just gone.

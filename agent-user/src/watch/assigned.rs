@@ -55,6 +55,12 @@ impl Assigned {
                 let usable = !address.tentative && !address.dad_failed;
                 let list = if usable { &mut local.assigned } else { &mut local.tentative };
                 list.push(address.ip);
+                if usable && address.deprecated {
+                    local.deprecated.push(address.ip);
+                }
+                if usable && address.temporary {
+                    local.temporary.push(address.ip);
+                }
             }
         }
         Some(local)

@@ -5,18 +5,23 @@
 
 mod ask;
 mod assigned;
+mod dns;
 mod files;
 mod names;
 mod publish;
+mod reach;
 mod subscription;
 
 pub use ask::{Asked, Question, ResolvedTarget, ask};
+pub use dns::Resolver;
 pub use files::{EtcWatch, Touched};
-pub use names::{Names, Resolver};
+pub use names::Names;
 pub use publish::Published;
+pub use reach::Reach;
 
 use fib::{Kernel, RtnlError};
-use publish::Publisher;
+use publish::{Publisher, Round};
+use reach::ReachState;
 use subscription::Subscription;
 
 use std::sync::Arc;
@@ -62,6 +67,8 @@ pub struct Watch {
     wanted: AdvertiseParameters,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
     pinned: watch::Receiver<Held>,
+    reach: Reach,
+    reached: watch::Receiver<ReachState>,
     publisher: Publisher,
     unanswered_since: Option<Instant>,
     metrics: Metrics,
@@ -76,12 +83,25 @@ impl Watch {
         wanted: AdvertiseParameters,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
         pinned: watch::Receiver<Held>,
+        reach: &Reach,
         metrics: Metrics,
     ) -> Result<Self, WatchError> {
         let subscription = Subscription::begin(None).map_err(WatchError::Subscription)?;
         let kernel = Some(Kernel::open()?);
         let publisher = Publisher::new(metrics.clone());
-        Ok(Self { subscription, kernel, wanted, targets, pinned, publisher, unanswered_since: None, metrics })
+        let (reach, reached) = (reach.clone(), reach.subscribe());
+        Ok(Self {
+            subscription,
+            kernel,
+            wanted,
+            targets,
+            pinned,
+            reach,
+            reached,
+            publisher,
+            unanswered_since: None,
+            metrics,
+        })
     }
 
     /// Subscribes anew, with a receive buffer of so many bytes: a smaller one makes overruns.
@@ -121,6 +141,7 @@ impl Watch {
                 since = changed(&mut self.subscription, &self.metrics) => event = Some(since),
                 Ok(()) = self.targets.changed() => {}
                 Ok(()) = self.pinned.changed() => {}
+                Ok(()) = self.reached.changed() => {}
                 () = sleep(REASK) => {}
             }
         }
@@ -128,9 +149,13 @@ impl Watch {
 
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
+        let held = self.pinned.borrow_and_update().clone();
+        let ReachState { reached, round } = self.reached.borrow_and_update().clone();
         let question = Question {
             targets: self.targets.borrow_and_update().clone(),
-            pinned: self.pinned.borrow_and_update().url.clone(),
+            pinned: held.url,
+            committed: held.committed,
+            reached,
             interface: self.wanted.interface.clone(),
         };
         let kernel = match self.kernel.take() {
@@ -163,7 +188,8 @@ impl Watch {
                 if let Some(event) = event {
                     self.metrics.decision(event.elapsed());
                 }
-                self.publisher.publish(decision, local);
+                let awaits_reach = self.reach.is_awaited(&decision);
+                self.publisher.publish(Round { decision, local, reach_round: round, awaits_reach });
                 true
             }
             Err(error) => {

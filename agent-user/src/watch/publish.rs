@@ -20,12 +20,29 @@ pub struct Published {
     /// This machine's addresses as the decision found them, and the decided address: to judge a callback URL without a
     /// question to the kernel. Empty before the first complete list.
     pub local: Arc<Local>,
+    /// Which round of connects it knows of.
+    pub reach_round: u64,
+    /// The first round of connects has not ended, and may change it.
+    pub awaits_reach: bool,
+}
+
+/// One round of the watch.
+#[derive(Debug)]
+pub struct Round {
+    /// What was decided.
+    pub decision: Decision,
+    /// This machine's addresses; `None` where no complete list came.
+    pub local: Option<Local>,
+    /// As in [`Published`].
+    pub reach_round: u64,
+    /// As in [`Published`].
+    pub awaits_reach: bool,
 }
 
 impl Published {
     /// A decision beside which no address is known.
     pub fn new(decision: Decision, generation: u64) -> Self {
-        Self { decision, generation, local: Arc::default() }
+        Self { decision, generation, local: Arc::default(), reach_round: 0, awaits_reach: false }
     }
 
     /// This machine's addresses, where they are known.
@@ -54,9 +71,10 @@ impl Publisher {
         self.decisions.subscribe()
     }
 
-    /// Shows a decision, and publishes it where it or this machine's addresses differ from before. An incomplete list
-    /// (`None`) leaves the addresses that were known.
-    pub fn publish(&mut self, decision: Decision, local: Option<Local>) {
+    /// Shows a decision, and publishes it where it or what stands beside it differs from before. An incomplete list of
+    /// addresses leaves those that were known.
+    pub fn publish(&mut self, round: Round) {
+        let Round { decision, local, reach_round, awaits_reach } = round;
         let before = Arc::clone(&self.decisions.borrow());
         let local = Local {
             decided: decision.address.clone(),
@@ -66,7 +84,8 @@ impl Publisher {
         self.metrics.show_decision(&decision, address_changed);
         self.count_refusals(&decision);
         let is_new = before.generation == 0 || before.decision != decision;
-        if !is_new && *before.local == local {
+        let same_reach = (before.reach_round, before.awaits_reach) == (reach_round, awaits_reach);
+        if !is_new && same_reach && *before.local == local {
             return;
         }
         let generation = before.generation + u64::from(is_new);
@@ -78,7 +97,9 @@ impl Publisher {
                 tracing::warn!(generation, callback_url, "{decision}");
             }
         }
-        self.decisions.send_replace(Arc::new(Published { decision, generation, local: Arc::new(local) }));
+        let local = Arc::new(local);
+        let published = Published { decision, generation, local, reach_round, awaits_reach };
+        self.decisions.send_replace(Arc::new(published));
     }
 
     /// A refusal counts when it appears, not at every question that finds it again.
