@@ -9,7 +9,7 @@ use serde_json::json;
 use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
-use testbed::stand_in::StandIn;
+use testbed::stand_in::{Fault, Path, StandIn};
 
 use crate::browser::Browser;
 
@@ -35,6 +35,7 @@ fn healthy() -> Scene {
     let ironic = site.ironic(node_with_mac());
     let daemon = site.guard(&[]);
     wait_drop_in(&daemon, FIRST, SOON);
+    wait_redirect(&daemon);
     let token = token(&site.lookup());
     assert_eq!(site.heartbeat(FIRST_URL, &token).status, 202);
     let mut call = site.conductor.enter(|| TcpStream::connect("10.77.0.5:9999").unwrap()).unwrap();
@@ -60,10 +61,8 @@ fn broken() -> Scene {
     let daemon = site.guard(&[&urls, &cmdline]);
     wait_drop_in(&daemon, FIRST, SOON);
     let token = token(&site.lookup());
-    if cfg!(feature = "ebpf") {
-        wait_redirect(&daemon);
-    }
-    ironic.push_fault(testbed::stand_in::Path::Heartbeat, Fault::Error(400, HOSTILE_URL.to_owned()));
+    wait_redirect(&daemon);
+    ironic.push_fault(Path::Heartbeat, Fault::Error(400, HOSTILE_URL.to_owned()));
     assert_eq!(site.heartbeat(HOSTILE_URL, &token).status, 400);
     let refused = || {
         rustix::thread::set_name(HOSTILE_NAME).unwrap();
@@ -133,6 +132,7 @@ impl Scene {
 }
 
 #[test]
+#[cfg_attr(not(feature = "ebpf"), ignore = "the guard needs the eBPF programs")]
 fn a_healthy_node() {
     root_test!("chromium");
     let mut scene = healthy();
@@ -151,6 +151,7 @@ fn a_healthy_node() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "ebpf"), ignore = "the guard needs the eBPF programs")]
 fn a_broken_node_and_hostile_texts() {
     root_test!("chromium");
     let mut scene = broken();

@@ -52,7 +52,7 @@ fn the_same_over_ipv6() {
         Setup { bind: "fd77::1".parse().unwrap(), api_url: "http://[fd77::1]:6385", ..Setup::default() };
     let lab = Lab::new(setup);
     let sidecar = lab.sidecar_with_drop_in();
-    let ipa = lab.ipa();
+    let _ipa = lab.ipa();
     let url = "https://[fd77::2]:9999";
     assert_eq!(wait_recorded(&lab.ironic), url);
     assert!(accepted(&sidecar) >= 1.0, "IPA went past the guard");
@@ -66,7 +66,7 @@ fn the_same_over_ipv6() {
 #[test]
 fn a_restarted_sidecar_learns_again_what_ironic_holds() {
     root_test!();
-    let (lab, mut sidecar, ipa) = Lab::running(Setup::default());
+    let (lab, mut sidecar, _ipa) = Lab::running(Setup::default());
     // Right after a heartbeat there are at least three seconds until the next one.
     wait_accepted(&sidecar);
     sidecar.terminate().unwrap();
