@@ -106,6 +106,26 @@ fn a_client_that_is_bound_to_a_device_or_address_is_left_alone() {
     assert_eq!((taken(&lab.daemon), lab.ironic.requests().len()), (0, 1));
 }
 
+/// The variables are those of IPA's unit; they exempt Ironic's network from the proxy, and not loopback.
+#[test]
+fn a_proxy_of_ipas_meets_nothing_of_the_guards() {
+    root_test!();
+    let lab = Lab::new(&[]);
+    let proxy = lab.listener("10.77.0.1:3128");
+    let curl = |exempt: &str| {
+        let mut command = lab.node.command("curl");
+        command.env("http_proxy", "http://10.77.0.1:3128").env("no_proxy", exempt);
+        command.args(["-s", "--max-time", "2", &format!("http://{API}/v1")]).output().unwrap()
+    };
+    assert!(curl("10.77.0.1").status.success(), "it reaches Ironic through the guard");
+    assert_eq!((taken(&lab.daemon), lab.ironic.requests().len()), (1, 1));
+    // Where all goes to the proxy it goes there as without us.
+    assert!(!curl("").status.success());
+    assert!(proxy.accept().is_ok());
+    assert_eq!((taken(&lab.daemon), lab.ironic.requests().len()), (1, 1));
+    assert!(!lab.drop_in().contains("127.0.0.1"), "{}", lab.drop_in());
+}
+
 #[test]
 fn a_stopped_guard_is_passed_by_and_taken_again() {
     root_test!();

@@ -243,7 +243,7 @@ fn may_be_heartbeat(head: &[u8]) -> bool {
     }
     match request_line(head) {
         _ if !head.starts_with(POST) => false,
-        _ if !head.contains(&b'\r') => head.len() <= LINE_BYTES,
+        _ if !head.windows(2).any(|two| two == b"\r\n") => head.len() <= LINE_BYTES,
         Some((method, target)) => matches!(classify(method, target), Kind::Heartbeat(..)),
         None => false,
     }
