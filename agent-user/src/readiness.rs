@@ -52,10 +52,9 @@ fn dropin(view: &View) -> Readiness {
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    for trouble in [&view.held.stale, &guard.refused, &guard.paused] {
-        if let Some(trouble) = trouble {
-            return Err(trouble.clone());
-        }
+    let troubles = [&view.held.stale, &guard.refused, &guard.paused];
+    if let Some(trouble) = troubles.into_iter().flatten().next() {
+        return Err(trouble.clone());
     }
     let Some(address) = guard.listening else {
         return Err("the guard does not listen yet".to_owned());
