@@ -12,6 +12,7 @@ mod exchange;
 mod guard;
 mod ipa;
 mod ironic;
+mod kept;
 mod logging;
 mod metrics;
 mod metrics_reference;
