@@ -49,6 +49,15 @@ pub struct IpaId {
     pub start_ticks: u64,
 }
 
+/// The address with which an IPA has started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedWith {
+    /// Its process.
+    pub ipa: IpaId,
+    /// What the drop-in said when it read it.
+    pub address: Host,
+}
+
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,6 +68,8 @@ pub struct Contents {
     pub repaired: Option<Repaired>,
     /// The IPA that is known to have its token.
     pub token_spent: Option<IpaId>,
+    /// With which address IPA has started, where its lookup has passed.
+    pub started_with: Option<StartedWith>,
 }
 
 /// The file's content: of another boot it counts for nothing.
@@ -208,6 +219,7 @@ mod tests {
                 url: "http://[fd77::5]:9999".to_owned(),
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
+            started_with: None,
         }
     }
 

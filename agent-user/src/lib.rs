@@ -13,6 +13,7 @@ mod guard;
 mod ipa;
 mod ironic;
 mod kept;
+mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;

@@ -1,6 +1,8 @@
 //! The one home of what Ironic holds as the callback URL of this node, as far as we know. Agent mode and guard write it;
 //! the decision, the pages and readiness read it.
 
+use std::net::IpAddr;
+
 use callback_url::{Context, Reason, judge, same_to_ironic};
 use text::foreign_text;
 use tokio::sync::watch;
@@ -24,6 +26,8 @@ pub struct Held {
     pub stale: Option<String>,
     /// Ironic has accepted a heartbeat, and has recorded nothing.
     pub unrecorded: bool,
+    /// IPA is known to have started with this address, and its lookup has passed.
+    pub committed: Option<IpAddr>,
 }
 
 impl Held {
@@ -70,6 +74,11 @@ impl Pin {
     /// As of now.
     pub fn held(&self) -> Held {
         self.held.borrow().clone()
+    }
+
+    /// IPA is known to have started with this address; `None`: that is not known.
+    pub fn commit(&self, committed: Option<IpAddr>) {
+        self.held.send_if_modified(|held| std::mem::replace(&mut held.committed, committed) != committed);
     }
 
     /// Ironic has answered that it holds this.

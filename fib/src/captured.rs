@@ -98,21 +98,25 @@ fn links() {
     assert_eq!(missing.errno(), Some(Errno::NODEV));
 }
 
-/// Which of three addresses of ours the one listener in these bytes serves.
-fn served(bytes: &[u8]) -> [bool; 3] {
+/// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.
+fn served(bytes: &[u8]) -> [bool; 5] {
     let found = answer(bytes, Extent::Dump, Listener::of).unwrap();
     assert_eq!(found.iter().map(|listener| listener.port).collect::<Vec<_>>(), [9999]);
-    ["10.0.0.2", "10.0.0.3", "fd00::2"].map(|address| found.iter().any(|one| one.serves(ip(address))))
+    ["10.0.0.2", "10.0.0.3", "fd00::2", "0.0.0.0", "::"]
+        .map(|address| found.iter().any(|one| one.serves(ip(address))))
 }
 
 #[test]
 fn listeners() {
     // SOCK_DIAG_BY_FAMILY as for: ss --listening --tcp 'sport = 9999', while 10.0.0.2:9999 listens
-    assert_eq!(served(include_bytes!("../captures/listeners.bin")), [true, false, false]);
+    assert_eq!(served(include_bytes!("../captures/listeners.bin")), [true, false, false, true, false]);
     // The same while 0.0.0.0:9999 listens; then [::]:9999 without and with IPV6_V6ONLY
-    assert_eq!(served(include_bytes!("../captures/listeners-any4.bin")), [true, true, false]);
-    assert_eq!(served(include_bytes!("../captures/listeners-any6.bin")), [true, true, true]);
-    assert_eq!(served(include_bytes!("../captures/listeners-any6only.bin")), [false, false, true]);
+    assert_eq!(served(include_bytes!("../captures/listeners-any4.bin")), [true, true, false, true, false]);
+    assert_eq!(served(include_bytes!("../captures/listeners-any6.bin")), [true, true, true, true, true]);
+    assert_eq!(
+        served(include_bytes!("../captures/listeners-any6only.bin")),
+        [false, false, true, false, true]
+    );
 }
 
 #[test]

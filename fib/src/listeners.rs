@@ -33,18 +33,18 @@ impl Listener {
         Some(Self { ip, port: header.socket_id.source_port, v6_only })
     }
 
-    /// Whether a connection to this address comes to it.
+    /// Whether a connection to this address comes to it. The unspecified address stands for any of its family.
     pub(crate) fn serves(&self, wanted: IpAddr) -> bool {
         match (self.ip, wanted.to_canonical()) {
             (IpAddr::V6(ip), IpAddr::V4(_)) => ip.is_unspecified() && !self.v6_only,
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
-            (ip, wanted) => ip.is_unspecified() || ip == wanted,
+            (ip, wanted) => ip.is_unspecified() || wanted.is_unspecified() || ip == wanted,
         }
     }
 }
 
-/// Whether something listens on `port` at `address`, or at the unspecified address of its family. `None` for the address
-/// asks for any. An IPv6 wildcard listener counts for IPv4 too, unless it is IPv6 only.
+/// Whether something listens on `port` at `address`, or at the unspecified address of its family. The unspecified address
+/// asks for any of its family, `None` for any at all. An IPv6 wildcard listener counts for IPv4 too, unless it is IPv6 only.
 ///
 /// # Errors
 /// Where the kernel has no sock_diag.

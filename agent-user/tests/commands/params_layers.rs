@@ -103,6 +103,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         ("guard.listen-address", "[::1]:1"),
         ("guard.stand-in", "true"),
         ("agent.without-listener", "true"),
+        ("agent.beside-ipa", "true"),
+        ("agent.verify-ca", "/agent.pem"),
         ("probe.connect", "off"),
         ("web.listen-address", "[::]:1"),
         ("web.config.file", "/w.yml"),
@@ -150,7 +152,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         assert_eq!(read.ironic.request_timeout, Duration::from_secs(5));
         assert_eq!(read.advertise.host, Some(Host::Name("h.example".to_owned())));
         assert_eq!(read.advertise.protocol, Scheme::Https);
-        assert!(read.ironic.insecure && read.guard.stand_in && read.agent_without_listener);
+        assert!(read.ironic.insecure && read.guard.stand_in && read.agent.without_listener);
+        assert!(read.agent.beside_ipa && read.agent.verify_ca.is_some());
         assert!(!read.sources.vmedia);
     }
 }
