@@ -76,9 +76,9 @@ impl Pin {
         self.held.borrow().clone()
     }
 
-    /// IPA is known to have started with this address; `None`: that is not known.
-    pub fn commit(&self, committed: Option<IpAddr>) {
-        self.held.send_if_modified(|held| std::mem::replace(&mut held.committed, committed) != committed);
+    /// IPA is known to have started with this address, and its lookup has passed; `None`: nothing of the kind is known.
+    pub fn commit(&self, address: Option<IpAddr>) {
+        self.held.send_if_modified(|held| std::mem::replace(&mut held.committed, address) != address);
     }
 
     /// Ironic has answered that it holds this.
@@ -174,7 +174,7 @@ impl Pin {
         tracing::error!(?recorded, accepted, "Ironic has recorded another callback URL than it accepted");
         let mut reasons = judge(recorded, &Context::default()).reasons;
         if reasons.is_empty() {
-            reasons.push(Reason::RouteMismatch);
+            reasons.push(Reason::PinnedStale);
         }
         self.exchanges.bad_url(recorded, UrlSource::Ironic, UrlAction::None, &reasons);
     }
@@ -205,6 +205,22 @@ mod tests {
         assert!(pin.held().is(OTHER), "what Ironic accepted still counts");
         pin.take(None);
         assert_eq!(pin.held().url, None);
+    }
+
+    #[test]
+    fn a_commitment_is_published_once() {
+        let pin = pin();
+        let mut held = pin.subscribe();
+        let address = Some("192.0.2.1".parse().unwrap());
+        pin.commit(address);
+        assert!(held.has_changed().unwrap());
+        assert_eq!(held.borrow_and_update().committed, address);
+        pin.commit(address);
+        assert!(!held.has_changed().unwrap());
+        pin.take(Some(URL));
+        assert_eq!(pin.held().committed, address, "what Ironic holds is another matter");
+        pin.commit(None);
+        assert_eq!(pin.held().committed, None);
     }
 
     #[test]

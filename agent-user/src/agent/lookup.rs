@@ -84,9 +84,11 @@ impl Agent {
     }
 
     /// One lookup, counted.
-    pub(super) async fn ask_for_node(&self, query: &LookupQuery) -> Result<LookupReply, IronicError> {
+    pub(super) async fn ask_for_node(&mut self, query: &LookupQuery) -> Result<LookupReply, IronicError> {
         let endpoints = self.decisions.borrow().decision.endpoints();
-        self.exchanges.look_up(&self.client, &endpoints, query, None).await
+        let answer = self.exchanges.look_up(&self.client, &endpoints, query, None).await?;
+        self.witness(&answer.connection).await;
+        Ok(answer.value)
     }
 
     /// The MACs of this node's NICs, or why there are none.

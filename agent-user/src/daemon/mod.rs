@@ -30,7 +30,7 @@ use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::view::{Duty, Sources};
-use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
+use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
 
 use acting::Acting;
@@ -109,8 +109,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let pin = Pin::new(exchanges.clone(), metrics.clone());
     let own = Own::new(mode);
     let names = Names::new(parameters.ironic.api_urls.clone());
-    let watch =
-        Watch::begin(parameters.advertise.clone(), names.subscribe(), pin.subscribe(), metrics.clone())?;
+    let reach = Reach::new(mode);
+    let wanted = parameters.advertise.clone();
+    let watch = Watch::begin(wanted, names.subscribe(), pin.subscribe(), &reach, metrics.clone())?;
     let sources = Sources {
         duty,
         decisions: watch.subscribe(),
@@ -148,7 +149,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         exchanges,
         metrics: metrics.clone(),
     };
-    start_mode(mode, client, &parameters, surroundings, &own, &mut tasks).await?;
+    start_mode(mode, client, &parameters, (surroundings, reach.clone()), &own, &mut tasks).await?;
     if in_use {
         // Everything is open that wants a privilege: the probes, the listeners, the watch.
         match privileges::drop_all() {
@@ -161,6 +162,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
+    tasks.spawn(reach.run(sources.decisions.clone()));
     let settings = parameters.ipa_settings.clone();
     tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
     if writes_dropin(mode) {
@@ -251,7 +253,7 @@ async fn start_mode(
     mode: Mode,
     client: Option<Client>,
     parameters: &Parameters,
-    surroundings: Surroundings,
+    (surroundings, reach): (Surroundings, Reach),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), DaemonError> {
@@ -266,7 +268,8 @@ async fn start_mode(
         (Mode::Agent, Some(client)) => {
             let Surroundings { decisions, pin, exchanges, metrics, .. } = surroundings;
             let recorders = (pin, exchanges, metrics);
-            tasks.spawn(Agent::new(client, parameters, decisions, recorders, own.agent.clone())?.run());
+            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone())?;
+            tasks.spawn(agent.run());
             return Ok(());
         }
         (Mode::Guard, Some(client)) => {

@@ -9,6 +9,7 @@ mod configure;
 mod earlier;
 mod execve;
 mod listener;
+mod reach;
 mod started_with;
 
 use testbed::daemon::Daemon;

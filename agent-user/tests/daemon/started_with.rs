@@ -41,6 +41,13 @@ fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart_of_ours() {
     let answers = FakeIpa::start(&site.node, "[::]:9999");
     wait_known(&daemon, &site, &ipa);
     assert_eq!(kept(&site)["token_spent"]["pid"], ipa.pid());
+
+    // A better route is no reason to move away from it.
+    site.add(SECOND);
+    site.prefer(SECOND);
+    let prefers = |state: &Value| state["api_urls"][0]["resolved"][0]["source"] == SECOND;
+    let state = daemon.wait_state("the new route", SOON, prefers).unwrap();
+    assert_eq!((&state["address"], &state["origin"]), (&json!(FIRST), &json!("committed")));
     drop(daemon); // SIGKILL
 
     // It does not answer while we start: what was known stays.
@@ -54,10 +61,13 @@ fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart_of_ours() {
     // Another process is another IPA, which has not answered yet.
     drop(ipa);
     let ipa = IpaProcess::start(&site.node);
-    let is_void = || kept(&site)["started_with"] == Value::Null;
-    wait_until(&daemon, "the old one counts no longer", LATER, is_void);
+    wait_drop_in(&daemon, SECOND, LATER);
+    assert_eq!(daemon.state().unwrap()["origin"], "route");
     let _answers = FakeIpa::start(&site.node, "[::]:9999");
-    wait_known(&daemon, &site, &ipa);
+    let token_spent = || kept(&site)["token_spent"]["pid"] == ipa.pid();
+    wait_until(&daemon, "the new one answers", LATER, token_spent);
+    assert_eq!(kept(&site)["started_with"], Value::Null, "the drop-in changed after it began");
+    assert_eq!(daemon.state().unwrap()["address"], SECOND);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! A DNS server of forty lines: every name has one IPv4 address and nothing else, or the server misbehaves.
+//! A DNS server of forty lines: every name has one IPv4 address, or what the test says of each family, or the server
+//! misbehaves.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,6 +14,8 @@ use crate::netns::Netns;
 pub enum Says {
     /// This address for every name.
     Address(Ipv4Addr),
+    /// For each family, IPv4 first, an address or an RCODE.
+    Families(Result<Ipv4Addr, u8>, Result<Ipv6Addr, u8>),
     /// Nothing.
     Nothing,
     /// This RCODE (RFC 1035, 4.1.1).
@@ -68,27 +71,46 @@ impl Drop for NameServer {
     }
 }
 
-/// RFC 1035, 4.1: the header, the question as it came, and for type A one answer that points to the name in it.
+/// RFC 1035, 4.1: the header, the question as it came, and at most one answer that points to the name in it.
 fn reply(question: &[u8], says: Says) -> Option<Vec<u8>> {
     let name = question[12..].iter().position(|byte| *byte == 0)? + 12 + 1;
     let mut reply = question[..2].to_vec();
-    let (truncated, code, address) = match says {
+    let is_inet = question[name..name + 2] == [0, 1];
+    let says = match says {
+        Says::Address(address) => Says::Families(Ok(address), Err(0)),
+        says => says,
+    };
+    let mut address: Option<IpAddr> = None;
+    let (truncated, code) = match says {
         Says::Nothing => return None,
         Says::Garbage => return Some(vec![0x5a; 40]),
-        Says::OtherId(address) => {
+        Says::OtherId(other) => {
             reply[0] ^= 0xff;
-            (0, 0, Some(address))
+            address = is_inet.then_some(other.into());
+            (0, 0)
         }
-        Says::Truncated => (2, 0, None),
-        Says::Code(code) => (0, code, None),
-        Says::Address(address) => (0, 0, Some(address)),
+        Says::Truncated => (2, 0),
+        Says::Code(code) => (0, code),
+        Says::Address(_) => (0, 0),
+        Says::Families(inet, inet6) => {
+            let family = if is_inet { inet.map(IpAddr::from) } else { inet6.map(IpAddr::from) };
+            address = family.ok();
+            (0, family.err().unwrap_or(0))
+        }
     };
-    let address = address.filter(|_| question[name..name + 2] == [0, 1]);
     reply.extend([0x81 | truncated, 0x80 | code, 0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
     reply.extend(&question[12..name + 4]);
     if let Some(address) = address {
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4]);
-        reply.extend(address.octets());
+        match address {
+            IpAddr::V4(ip) => {
+                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
+                reply.extend(ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                reply.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 1, 0, 16]);
+                reply.extend(ip.octets());
+            }
+        }
     }
     Some(reply)
 }
