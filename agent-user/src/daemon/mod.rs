@@ -24,6 +24,7 @@ use crate::ipa::status::IpaState;
 use crate::ipa::{commitment, dropin, status as ipa_status, version};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
+use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
@@ -348,7 +349,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // The watch, the look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use callback_url::{Host, Warning};
 use tokio::sync::mpsc;
 
+use crate::advertise::Origin;
 use crate::ipa::restart::restart_unit;
 use crate::ironic::Connection;
 
@@ -85,7 +86,7 @@ impl Guard {
         let Some(Host::Ip(decided)) = decision.address else {
             return;
         };
-        let expected = !self.operator_host && decision.origin != Some(crate::advertise::Origin::Pinned);
+        let expected = matches!(decision.origin, Some(Origin::Route | Origin::Interface));
         if !expected || source == decided || source.is_ipv4() != decided.is_ipv4() {
             return;
         }
