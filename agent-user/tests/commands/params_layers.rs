@@ -52,7 +52,7 @@ fn our_own_drop_in_is_never_read_back() {
     }
 }
 
-/// What nobody could connect to is told, and counts as not given: the next layer's host is taken.
+/// What nobody could connect to is a problem, and counts as not given: the next layer's host is taken.
 #[test]
 fn a_foreign_host_that_nobody_could_connect_to_is_not_taken() {
     for host in [
