@@ -14,7 +14,7 @@ use crate::ironic::{Connector, IronicError, get};
 use crate::kept::IpaId;
 use crate::kernel_thread;
 use crate::metrics::Metrics;
-use crate::params::{IpaSettings, IronicParameters, Parameters};
+use crate::params::{IpaSettings, IronicParameters};
 
 use super::process;
 
@@ -72,14 +72,6 @@ impl IpaProbe {
         };
         let connector = Connector::new(&parameters, TIMEOUT)?;
         Ok(Self { connector, addresses, port: settings.listen_port, is_plain: AtomicBool::new(false) })
-    }
-
-    /// An IPA that listens on this port of every address.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn new(port: u16) -> Result<Self, IronicError> {
-        Self::of(&IpaSettings { listen_port: port, ..Parameters::default().ipa_settings })
     }
 
     /// The port on which it is asked.
