@@ -23,7 +23,7 @@ pub fn heartbeat(data: &[u8]) {
     };
     let assigned = vec![ours, "fd77::9".parse().expect("an address")];
     let were_ours: BTreeSet<_> = assigned.iter().copied().collect();
-    let local = Local { assigned, tentative: Vec::new(), decided: None };
+    let local = Local { assigned, ..Local::default() };
     let facts = HeartbeatFacts {
         decided,
         operator: choice & 16 != 0,

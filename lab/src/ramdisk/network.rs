@@ -14,6 +14,7 @@ use crate::owned::{Killed, Scratch};
 
 /// From power on to the first heartbeat; an idle machine takes one to two minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
+const SOON: Duration = Duration::from_secs(60);
 const MAC: &str = "52:54:00:12:34:56";
 /// The provisioning network: Ironic, and what its DHCP server gives the node.
 const IRONIC: &str = "10.77.0.1";
