@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn only_files_of_ours_that_nobody_keeps_are_removed() {
         let (one, other) = (Directory::new("left"), Directory::new("kept"));
-        let ours = content(&Host::parse("192.0.2.1").unwrap(), &[]);
+        let ours = content(&Host::parse("192.0.2.1").unwrap());
         for directory in [&one, &other] {
             write(&directory.0, &ours).unwrap();
         }

@@ -215,8 +215,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
 fn boolean_flags_stand_alone_and_can_be_denied() {
     let mut machine = Machine::new();
     machine.environment.insert("IPA_SIDECAR_AGENT_WITHOUT_LISTENER".to_owned(), "true".to_owned());
-    assert!(machine.load(&[]).unwrap().parameters.agent_without_listener);
-    assert!(!machine.load(&["--agent.without-listener=false"]).unwrap().parameters.agent_without_listener);
+    assert!(machine.load(&[]).unwrap().parameters.agent.without_listener);
+    assert!(!machine.load(&["--agent.without-listener=false"]).unwrap().parameters.agent.without_listener);
     let loaded = machine.load(&["--ironic.insecure", "--no-vmedia"]).unwrap();
     assert!(loaded.parameters.ironic.insecure && !loaded.parameters.sources.vmedia);
     assert_eq!(entry(&loaded, "vmedia").2, "--no-vmedia");
