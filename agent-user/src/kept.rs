@@ -38,6 +38,8 @@ pub struct Repaired {
     pub node_uuid: String,
     /// The URL as Ironic has it.
     pub url: String,
+    /// IPA's own URL, which it goes on sending.
+    pub instead_of: String,
 }
 
 /// One process of IPA's: a process id alone comes back.
@@ -47,6 +49,15 @@ pub struct IpaId {
     pub pid: u32,
     /// Its start in clock ticks since the kernel's start (proc_pid_stat(5), field 22).
     pub start_ticks: u64,
+}
+
+/// The address with which an IPA has started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedWith {
+    /// Its process.
+    pub ipa: IpaId,
+    /// What the drop-in said when it read it.
+    pub address: Host,
 }
 
 /// What is kept.
@@ -59,6 +70,8 @@ pub struct Contents {
     pub repaired: Option<Repaired>,
     /// The IPA that is known to have its token.
     pub token_spent: Option<IpaId>,
+    /// With which address IPA has started, where its lookup has passed.
+    pub started_with: Option<StartedWith>,
 }
 
 /// The file's content: of another boot it counts for nothing.
@@ -206,8 +219,10 @@ mod tests {
             repaired: Some(Repaired {
                 node_uuid: "node".to_owned(),
                 url: "http://[fd77::5]:9999".to_owned(),
+                instead_of: "http://[fd77::4]:9999".to_owned(),
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
+            started_with: None,
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use fib::Kernel;
 use tokio::time::Instant;
 
+use super::beside::Moment;
 use super::{Agent, AgentPhase, Session, nics, told};
+use crate::exchange::SeenBy;
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
 use crate::kernel_thread;
@@ -20,9 +22,21 @@ impl Agent {
         let mut schedule = LookupSchedule::new(interval, timeout);
         let mut started = Instant::now();
         loop {
+            if self.leaves_it_to_ipa(Moment::First).await {
+                continue;
+            }
             let url = self.addressed().await.callback_url;
             self.phase(AgentPhase::LookingUp);
-            let pause = match self.ask_for_node().await {
+            let prepared = self.prepare().await;
+            // Again, as late as can be: all of the above may have taken long.
+            if self.leaves_it_to_ipa(Moment::BeforeLookup).await {
+                continue;
+            }
+            let reply = match prepared {
+                Ok(query) => self.ask_for_node(&query).await,
+                Err(error) => Err(error),
+            };
+            let pause = match reply {
                 Ok(reply) => match self.session(reply) {
                     Some(session) => return session,
                     None => WITHOUT_TOKEN,
@@ -44,31 +58,51 @@ impl Agent {
         }
     }
 
-    /// One lookup, counted.
-    pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
+    /// Asks whatever a lookup needs to know first, so that afterwards nothing delays it. A failure counts as one of the
+    /// lookup.
+    async fn prepare(&self) -> Result<LookupQuery, IronicError> {
+        let query = self.query().await;
         let endpoints = self.decisions.borrow().decision.endpoints();
-        let addresses = self.macs().await;
-        let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
-        let answer = self.exchanges.look_up(&self.client, &endpoints, &query, None).await?;
+        let started = Instant::now();
+        let prepared = self.client.prepare_lookup(&endpoints).await;
+        if let Err(error) = &prepared {
+            self.exchanges.lookup(SeenBy::Own, error.lookup_result(), started.elapsed());
+        }
+        prepared.map(|()| query)
+    }
+
+    /// What Ironic knows this node by.
+    pub(super) async fn query(&self) -> LookupQuery {
+        let addresses = self.macs().await.unwrap_or_else(|error| {
+            tracing::warn!(error, "the NICs' MAC addresses cannot be asked for");
+            Vec::new()
+        });
+        LookupQuery { addresses, node_uuid: self.node_uuid.clone() }
+    }
+
+    /// One lookup, counted.
+    pub(super) async fn ask_for_node(&mut self, query: &LookupQuery) -> Result<LookupReply, IronicError> {
+        let endpoints = self.decisions.borrow().decision.endpoints();
+        let answer = self.exchanges.look_up(&self.client, &endpoints, query, None).await?;
         self.witness(&answer.connection).await;
         Ok(answer.value)
     }
 
-    async fn macs(&self) -> Vec<String> {
-        let metrics = self.metrics.clone();
-        let asked = kernel_thread::ask(move || {
+    /// The MACs of this node's NICs, or why there are none.
+    async fn macs(&self) -> Result<Vec<String>, String> {
+        let asked = kernel_thread::ask(|| {
             let mut kernel = Kernel::open()?;
             let macs = nics::macs(&mut kernel);
-            metrics.netlink_asked(&kernel.take_asked());
-            macs
+            macs.map(|macs| (macs, kernel.take_asked()))
         });
-        let why = match asked.await {
-            Some(Ok(macs)) => return macs,
-            Some(Err(error)) => error.to_string(),
-            None => "no answer in time".to_owned(),
-        };
-        tracing::warn!(why, "the NICs' MAC addresses cannot be asked for");
-        Vec::new()
+        match asked.await {
+            Some(Ok((macs, asked))) => {
+                self.metrics.netlink_asked(&asked);
+                Ok(macs)
+            }
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("no answer in time".to_owned()),
+        }
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.

@@ -22,8 +22,8 @@ use crate::exchange::Exchanges;
 use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
-use crate::ipa::status::{IpaProbe, IpaState};
-use crate::ipa::{dropin, status as ipa_status};
+use crate::ipa::status::IpaState;
+use crate::ipa::{commitment, dropin, status as ipa_status};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
 use crate::kernel_thread;
@@ -56,12 +56,6 @@ pub enum DaemonError {
     /// Signals.
     #[error("signals cannot be waited for: {0}")]
     Signal(#[source] std::io::Error),
-    /// Mode agent would take an IPA's token.
-    #[error(
-        "an ironic-python-agent answers on port {0}, and a lookup of ours would take its token and hang it: use mode \
-         observe or configure, or hand the token out with ipa-agent-token or --ironic.agent-token-file"
-    )]
-    IpaPresent(u16),
     /// A part of the daemon panicked: a defect of ours.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
@@ -108,23 +102,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
-        tokio::select! {
-            refused = refuse_beside_ipa(parameters.ipa_settings.listen_port) => refused?,
-            () = signals.received() => return Ok(Ended::Signal),
-        }
-    }
-
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
+    let own = Own::new(mode);
     let names = Names::new(parameters.ironic.api_urls.clone());
     let reach = Reach::new(mode);
     let wanted = parameters.advertise.clone();
     let watch = Watch::begin(wanted, names.subscribe(), pin.subscribe(), &reach, metrics.clone())?;
-    let own = Own::new(mode);
     let sources = Sources {
         duty,
         decisions: watch.subscribe(),
@@ -141,6 +128,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
     }
 
+    let directory = &parameters.ipa.config_dir;
+    dropin::remove_left_behind(directory, writes_dropin(mode).then_some(directory));
+    if writes_dropin(mode) {
+        // Ahead of the first decision: it must not move away from what a running IPA has started with.
+        tokio::select! {
+            ipa = commitment::begin(&parameters.ipa_settings, directory, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
+            () = signals.received() => return Ok(Ended::Signal),
+        }
+    }
+
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
     let in_use = probes.report().any() || guard.is_some();
@@ -149,13 +146,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         decisions: sources.decisions.clone(),
         targets: names.subscribe(),
         dropin: sources.dropin.clone(),
-        pin,
+        pin: pin.clone(),
         exchanges,
-        kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
+        kept: own.kept.clone(),
     };
     own.guard.send_modify(|state| state.off = guard_off);
     let surroundings = (surroundings, reach.clone(), metrics.clone());
-    let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks);
+    let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
     if in_use {
         // Everything is open that wants a privilege: the probes, the redirect, the listeners, the watch.
         match privileges::drop_all() {
@@ -169,7 +166,11 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
-    tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
+    let settings = parameters.ipa_settings.clone();
+    tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
+    if writes_dropin(mode) {
+        tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
+    }
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
     tasks.spawn(systemd::tell(mode, parameters.advertise.wait, sources));
@@ -228,13 +229,15 @@ fn remove_dropin(parameters: &Parameters) {
     }
 }
 
-/// Where the tasks publish that only some modes have, whether they run or not.
+/// Where the tasks publish that only some modes have, whether they run or not; and what outlives them.
 struct Own {
     dropin: watch::Sender<DropinState>,
     ipa: watch::Sender<IpaState>,
     guard: watch::Sender<GuardState>,
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
+    /// What outlives the daemon.
+    kept: Kept,
 }
 
 impl Own {
@@ -246,11 +249,15 @@ impl Own {
             guard: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
+            kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
         }
     }
 }
 
 /// Starts what the mode does beyond watching; gives the guard, which has to be stopped first.
+///
+/// # Errors
+/// Where an IPA cannot be looked for.
 fn start_mode(
     mode: Mode,
     client: Option<Client>,
@@ -259,21 +266,21 @@ fn start_mode(
     (surroundings, reach, metrics): (Surroundings, Reach, Metrics),
     own: &Own,
     tasks: &mut JoinSet<()>,
-) -> Option<Arc<Guard>> {
+) -> Result<Option<Arc<Guard>>, DaemonError> {
     let decisions = surroundings.decisions.clone();
     let guard = match (mode, client, guard) {
         (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {
                 remove_dropin(parameters); // Of an earlier run; nobody keeps it right now.
             }
-            return None;
+            return Ok(None);
         }
         (Mode::Agent, Some(client), _) => {
             let Surroundings { decisions, pin, exchanges, .. } = surroundings;
             let recorders = (pin, exchanges, metrics);
-            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone());
+            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone())?;
             tasks.spawn(agent.run());
-            return None;
+            return Ok(None);
         }
         (Mode::Guard, _, Some((listener, redirect))) => {
             let address = listener.local_addr().unwrap_or(parameters.guard.listen_address);
@@ -286,12 +293,8 @@ fn start_mode(
         _ => None,
     };
     let directory = parameters.ipa.config_dir.clone();
-    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics));
-    guard
-}
-
-async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
-    if IpaProbe::new(port)?.ask().await.up { Err(DaemonError::IpaPresent(port)) } else { Ok(()) }
+    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics, own.kept.clone()));
+    Ok(guard)
 }
 
 /// SIGTERM, SIGINT, and SIGHUP: there is nothing to read again, and the terminal that it was started from may be gone.

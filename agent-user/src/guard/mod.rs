@@ -148,6 +148,10 @@ impl Guard {
             self.memory().were_ours.insert(ip.to_canonical());
         }
         if let Some(repaired) = kept.repaired {
+            // IPA still sends its own URL. Its address may be one that only the earlier run has seen here.
+            if let Some(Host::Ip(ip)) = callback_url::host(&repaired.instead_of) {
+                self.memory().were_ours.insert(ip.to_canonical());
+            }
             self.surroundings.pin.accepted(&repaired.url);
             self.depends_on_us(&repaired.url);
         }

@@ -129,6 +129,17 @@ impl Client {
         Ok(Answer { value: offered, connection })
     }
 
+    /// Asks for what a lookup needs to know first, so that afterwards nothing delays it.
+    ///
+    /// # Errors
+    /// Any of the layer.
+    pub async fn prepare_lookup(&self, endpoints: &[Endpoint]) -> Result<(), IronicError> {
+        match self.configured {
+            Some(configured) if configured >= version::AGENT_TOKEN => Ok(()),
+            _ => self.offered(endpoints).await.map(drop),
+        }
+    }
+
     /// Looks the node up. Takes the token where nobody has it yet: call it only where that is meant.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ fn our_own_drop_in_is_never_read_back() {
     }
 }
 
-/// What nobody could connect to is told, and counts as not given: the next layer's host is taken.
+/// What nobody could connect to is a problem, and counts as not given: the next layer's host is taken.
 #[test]
 fn a_foreign_host_that_nobody_could_connect_to_is_not_taken() {
     for host in [
@@ -156,6 +156,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         ("guard.listen-address", "[::1]:1"),
         ("guard.redirect", "off"),
         ("agent.without-listener", "true"),
+        ("agent.beside-ipa", "true"),
+        ("agent.verify-ca", "/agent.pem"),
         ("probe.connect", "off"),
         ("web.listen-address", "[::]:1"),
         ("web.config.file", "/w.yml"),
@@ -203,7 +205,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         assert_eq!(read.ironic.request_timeout, Duration::from_secs(5));
         assert_eq!(read.advertise.host, Some(Host::Name("h.example".to_owned())));
         assert_eq!(read.advertise.protocol, Scheme::Https);
-        assert!(read.ironic.insecure && read.agent_without_listener);
+        assert!(read.ironic.insecure && read.agent.without_listener);
+        assert!(read.agent.beside_ipa && read.agent.verify_ca.is_some());
         assert!(!read.sources.vmedia);
     }
 }
@@ -212,8 +215,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
 fn boolean_flags_stand_alone_and_can_be_denied() {
     let mut machine = Machine::new();
     machine.environment.insert("IPA_SIDECAR_AGENT_WITHOUT_LISTENER".to_owned(), "true".to_owned());
-    assert!(machine.load(&[]).unwrap().parameters.agent_without_listener);
-    assert!(!machine.load(&["--agent.without-listener=false"]).unwrap().parameters.agent_without_listener);
+    assert!(machine.load(&[]).unwrap().parameters.agent.without_listener);
+    assert!(!machine.load(&["--agent.without-listener=false"]).unwrap().parameters.agent.without_listener);
     let loaded = machine.load(&["--ironic.insecure", "--no-vmedia"]).unwrap();
     assert!(loaded.parameters.ironic.insecure && !loaded.parameters.sources.vmedia);
     assert_eq!(entry(&loaded, "vmedia").2, "--no-vmedia");

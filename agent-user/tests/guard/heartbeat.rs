@@ -157,6 +157,22 @@ fn after_a_restart_the_repaired_url_is_still_known() {
     assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
 }
 
+/// The daemon that comes back has never seen the address that IPA goes on sending.
+#[test]
+fn after_a_restart_a_lost_address_is_repaired_again() {
+    root_test!();
+    let (mut lab, token) = Lab::asked();
+    lab.change(FIRST, SECOND);
+    lab.daemon.wait_address(Some(SECOND), SOON).unwrap();
+    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
+    assert_ends(&mut lab.daemon, "repaired");
+    lab.daemon = lab.site.guard(&[]);
+    wait_redirect(&lab.daemon);
+    lab.daemon.wait_address(Some(SECOND), SOON).unwrap();
+    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202, "{}", lab.daemon.log());
+    assert_eq!(beat_urls(&lab.ironic), [SECOND_URL, SECOND_URL]);
+}
+
 #[test]
 fn a_repair_ends_where_its_address_is_lost_or_ironic_holds_another() {
     root_test!();
