@@ -11,6 +11,7 @@ use crate::listeners::Listener;
 use crate::monitor::Heard;
 use crate::question::{Answer, Extent};
 use crate::socket::Received;
+use crate::standing::Standing;
 use crate::{Address, ChangeKind, Errno, Link, Route, RtnlError};
 
 /// What a captured answer to a question holds.
@@ -117,6 +118,19 @@ fn listeners() {
         served(include_bytes!("../captures/listeners-any6only.bin")),
         [false, false, true, false, true]
     );
+}
+
+#[test]
+fn a_standing_connection_and_how_long_it_was_quiet() {
+    // SOCK_DIAG_BY_FAMILY with INET_DIAG_INFO as for: ss --tcp --info state established, 1.5 s after 10.0.0.2:40000 sent
+    // "request" to 10.0.0.1:6385, which answered 0.1 s later with "answer"; that was not read.
+    let bytes = include_bytes!("../captures/standing.bin");
+    let found = answer(bytes, Extent::Dump, Standing::of).unwrap();
+    let client = found.iter().find(|one| one.peer == "10.0.0.1:6385".parse().unwrap()).unwrap();
+    assert_eq!(client.local, "10.0.0.2:40000".parse().unwrap());
+    assert_eq!(client.traffic.queued, "answer".len() as u64);
+    let (sent, received) = (client.traffic.sent.as_millis(), client.traffic.received.as_millis());
+    assert!((1600..1700).contains(&sent) && (1500..1600).contains(&received), "{sent} {received}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use netlink_packet_sock_diag::SockDiagMessage;
 use crate::frames::frames;
 use crate::kernel::{as_link, read_address, read_route};
 use crate::question::{Answer, Extent};
+use crate::standing::Standing;
 
 /// Reads it as multicast messages and as the answer to each kind of question; gives how many messages it has, the
 /// broken one at its end included.
@@ -26,6 +27,7 @@ pub fn read(datagram: &[u8]) -> usize {
             SockDiagMessage::InetResponse(response) => Some(response.header.socket_id),
             _ => None,
         });
+        let _ = Answer::to(sequence, extent).take(datagram, &Standing::of);
     }
     frames(datagram).count()
 }

@@ -36,6 +36,8 @@ pub const ERRNO_NAMES: [(i32, &str); 24] = [
 ];
 
 impl Errno {
+    /// The privilege for it is missing.
+    pub const PERM: Self = Self(1);
     /// There is no such thing, like the socket that was asked about.
     pub const NOENT: Self = Self(2);
     /// The routing tables say `prohibit`.

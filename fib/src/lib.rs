@@ -16,6 +16,7 @@ mod listeners;
 mod monitor;
 mod question;
 mod socket;
+mod standing;
 
 pub use connections::{Connection, connections};
 pub use cookie::socket_cookie;
@@ -25,6 +26,7 @@ pub use listeners::listens;
 pub use monitor::{ChangeKind, Heard, Monitor};
 pub use question::Seen;
 pub use socket::NetlinkSocket;
+pub use standing::{Standing, Traffic, end_connection, standing};
 
 use std::io;
 

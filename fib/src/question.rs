@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 
 use crate::frames::{BrokenFrame, Frame, frames};
@@ -24,6 +24,19 @@ pub enum Extent {
     One,
     /// All that match (NLM_F_DUMP).
     Dump,
+    /// None: it is an order, and the kernel says only whether it did it (NLM_F_ACK).
+    Nothing,
+}
+
+impl Extent {
+    fn flags(self) -> u16 {
+        NLM_F_REQUEST
+            | match self {
+                Self::One => 0,
+                Self::Dump => NLM_F_DUMP,
+                Self::Nothing => NLM_F_ACK,
+            }
+    }
 }
 
 /// What a dump showed.
@@ -84,7 +97,7 @@ impl QuestionSocket {
         M: NetlinkSerializable + NetlinkDeserializable,
     {
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | if extent == Extent::Dump { NLM_F_DUMP } else { 0 };
+        header.flags = extent.flags();
         let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
         message.finalize();
         let mut last = Err(RtnlError::Interrupted);
@@ -158,6 +171,8 @@ impl<T> Answer<T> {
                         return Ok(true);
                     }
                 }
+                // The acknowledgement of an order is an error of number 0.
+                Ok(NetlinkPayload::Error(error)) if error.raw_code() == 0 => return Ok(true),
                 Ok(NetlinkPayload::Error(error)) => {
                     let errno = Errno(error.raw_code().saturating_abs());
                     return Err(match complaint(&frame) {
