@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub struct Repaired {
     pub url: String,
     /// IPA's own URL, which it goes on sending.
     pub instead_of: String,
+    /// Ironic's addresses, as they were redirected then.
+    #[serde(default)]
+    pub endpoints: Vec<SocketAddr>,
 }
 
 /// One process of IPA's: a process id alone comes back.
@@ -220,6 +224,7 @@ mod tests {
                 node_uuid: "node".to_owned(),
                 url: "http://[fd77::5]:9999".to_owned(),
                 instead_of: "http://[fd77::4]:9999".to_owned(),
+                endpoints: vec!["[fd77::1]:6385".parse().unwrap()],
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
             started_with: None,

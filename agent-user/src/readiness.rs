@@ -52,7 +52,7 @@ fn dropin(view: &View) -> Readiness {
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    let troubles = [&view.held.stale, &guard.refused, &guard.paused];
+    let troubles = [&view.held.stale, &guard.refused, &guard.paused, &guard.passed_by];
     if let Some(trouble) = troubles.into_iter().flatten().next() {
         return Err(trouble.clone());
     }

@@ -138,6 +138,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
     }
 
+    if let Some((_, redirect)) = &guard {
+        tokio::select! {
+            () = guard::end_idle(redirect, &own.kept, &parameters.ironic.api_urls) => {}
+            () = signals.received() => return Ok(Ended::Signal),
+        }
+    }
+
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
     let in_use = probes.report().any() || guard.is_some();

@@ -56,6 +56,11 @@ impl Sent {
         };
         Self { what, ..Self::default() }
     }
+
+    /// Whether it was a heartbeat.
+    pub fn is_heartbeat(&self) -> bool {
+        matches!(self.what, What::Heartbeat { .. })
+    }
 }
 
 impl Guard {
@@ -179,6 +184,7 @@ impl Guard {
                 node_uuid: node_uuid.to_owned(),
                 url: url.to_owned(),
                 instead_of: instead_of.to_owned(),
+                endpoints: self.memory().endpoints.clone(),
             };
             self.surroundings.kept.update(|contents| contents.repaired = Some(repaired));
             self.depends_on_us(url);

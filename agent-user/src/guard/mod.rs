@@ -7,14 +7,17 @@
 mod body;
 mod heartbeat;
 mod listener;
+mod overdue;
 mod pause;
 pub mod policy;
 pub mod redirect;
 mod relay;
 pub mod split;
+mod standing;
 mod state;
 
 pub use body::{Era, HeartbeatBody, Kind, classify};
+pub use standing::end_idle;
 pub use state::GuardState;
 
 use std::collections::BTreeSet;
@@ -33,6 +36,7 @@ use crate::pin::Pin;
 use crate::probes::{Reason, Unavailable};
 use crate::watch::{Published, ResolvedTarget};
 
+use overdue::Beats;
 use pause::Pause;
 use redirect::Redirect;
 
@@ -115,6 +119,7 @@ struct Memory {
     /// Addresses that were assigned here, or that our drop-in gave.
     were_ours: BTreeSet<IpAddr>,
     endpoints: Vec<SocketAddr>,
+    beats: Beats,
 }
 
 impl Guard {
@@ -137,12 +142,12 @@ impl Guard {
             stopped: watch::Sender::new(false),
             state,
         });
-        guard.remember();
+        guard.remember(&parameters.ironic.api_urls);
         guard
     }
 
     /// Takes over what an earlier run has kept.
-    fn remember(&self) {
+    fn remember(&self, api_urls: &[ApiUrl]) {
         let kept = self.surroundings.kept.read();
         if let Some(Host::Ip(ip)) = kept.dropin.map(|dropin| dropin.address) {
             self.memory().were_ours.insert(ip.to_canonical());
@@ -152,6 +157,7 @@ impl Guard {
             if let Some(Host::Ip(ip)) = callback_url::host(&repaired.instead_of) {
                 self.memory().were_ours.insert(ip.to_canonical());
             }
+            self.memory().endpoints = standing::earlier(&repaired, api_urls);
             self.surroundings.pin.accepted(&repaired.url);
             self.depends_on_us(&repaired.url);
         }

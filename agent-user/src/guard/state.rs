@@ -24,6 +24,8 @@ pub struct GuardState {
     pub refused: Option<String>,
     /// That this node's heartbeats need the guard, where one was repaired.
     pub depends: Option<String>,
+    /// That heartbeats of such a node are missing here.
+    pub passed_by: Option<String>,
     /// What it did, oldest first.
     pub events: Recent<GuardEvent>,
 }

@@ -18,6 +18,8 @@ mod redirect;
 mod refused;
 #[cfg(feature = "ebpf")]
 mod slots;
+#[cfg(feature = "ebpf")]
+mod standing;
 
 #[cfg(feature = "ebpf")]
 pub use on::*;

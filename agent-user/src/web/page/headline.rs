@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn each_state_has_its_sentence() {
         use Mode::{Agent, Configure, Guard, Observe};
-        let cases: [(String, &str); 14] = [
+        let cases: [(String, &str); 15] = [
             (
                 told(Observe, Decision::not_asked(), |_| {}),
                 "wait: Starting: the kernel has not been asked yet",
@@ -170,6 +170,13 @@ mod tests {
             (
                 told(Guard, there(), written),
                 "good: Ready: the guard listens on 127.0.0.1:6385; the drop-in says",
+            ),
+            (
+                told(Guard, there(), |view| {
+                    written(view);
+                    view.guard.passed_by = Some("IPA passes the guard by".to_owned());
+                }),
+                "bad: Not ready: IPA passes the guard by",
             ),
             (told(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
             (

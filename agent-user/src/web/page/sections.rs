@@ -152,7 +152,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
             Some(address) => paragraph(html, format!("It listens on {address}."))?,
             None => paragraph(html, "It does not listen yet.")?,
         }
-        for words in [&guard.paused, &guard.refused, &guard.depends].into_iter().flatten() {
+        for words in [&guard.paused, &guard.refused, &guard.passed_by, &guard.depends].into_iter().flatten() {
             warning(html, words)?;
         }
         let events = guard.events.iter().rev();
