@@ -197,8 +197,7 @@ impl Guard {
             _ => foreign_text(text, None),
         };
         let words = format!("Ironic refused the heartbeat with status {status}: {said}");
-        let advice = refusal.advice();
-        let words = if advice.is_empty() { words } else { format!("{words}; {advice}") };
+        let words = format!("{words}{}", refusal.advice());
         tracing::error!(url = foreign_text(url, None), "{words}");
         self.show(|state| &mut state.refused, Some(words));
         match refusal {
