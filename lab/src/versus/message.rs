@@ -41,8 +41,11 @@ impl Request {
         let first = lines.next().unwrap_or_default();
         let mut words = first.split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
-        let (method, target) = (word(), word());
-        let (mut length, mut out) = (0, format!("{first}\r\nConnection: close\r\n"));
+        let (method, target, version) = (word(), word(), word());
+        // Ironic's server takes no target with a host.
+        let rest_of_url = target.strip_prefix("http://").and_then(|url| url.split_once('/'));
+        let path = rest_of_url.map_or(target.clone(), |(_, path)| format!("/{path}"));
+        let (mut length, mut out) = (0, format!("{method} {path} {version}\r\nConnection: close\r\n"));
         for line in lines {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
             match name.to_ascii_lowercase().as_str() {
@@ -122,6 +125,7 @@ mod tests {
         assert_eq!(request.callback_url.as_deref(), Some("u:1"));
         assert_eq!(request.host(), Some("10.99.0.1"));
         let bytes = String::from_utf8(bytes).unwrap();
+        assert!(bytes.starts_with("POST /v1/heartbeat/x HTTP/1.1\r\n"), "{bytes}");
         assert!(bytes.contains("\r\nConnection: close\r\n") && !bytes.contains("keep-alive"), "{bytes}");
         assert!(bytes.ends_with("\r\n\r\n{\"callback_url\": \"u:1\"}"), "{bytes}");
         assert!(Request::read(&mut "".as_bytes()).unwrap().is_none());
