@@ -15,6 +15,10 @@ use super::schedule::Hit;
 
 /// The `RestartSec` of its unit.
 const RESTART: Duration = Duration::from_secs(2);
+/// The `WatchdogSec` of its unit is 30 s; here it is shorter.
+const WATCHDOG: Duration = Duration::from_secs(10);
+/// So long after its last word it may still become ready; by itself it asks systemd for 30 s again and again.
+const START: Duration = Duration::from_secs(15);
 /// Its `--advertise.wait`; the default is longer than a run.
 const WAIT: &str = "--advertise.wait=12";
 
@@ -30,6 +34,8 @@ pub struct Unit {
     again: Option<Instant>,
     terminated: bool,
     settled: bool,
+    /// When it last said something to systemd.
+    said: Instant,
     log: String,
 }
 
@@ -58,6 +64,7 @@ impl Unit {
             again: None,
             terminated: false,
             settled: false,
+            said: Instant::now(),
             log: String::new(),
         };
         unit.run()?;
@@ -72,8 +79,10 @@ impl Unit {
         flags.push(WAIT);
         command.args(Daemon::words(&flags));
         command.env("NOTIFY_SOCKET", &self.socket_path);
+        command.env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
         command.env("RUNTIME_DIRECTORY", self.etc.with_file_name("run"));
         self.daemon = Some(Daemon::from_command(command, &self.netns)?);
+        self.said = Instant::now();
         Ok(())
     }
 
@@ -85,7 +94,11 @@ impl Unit {
         let mut message = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut message) {
             let text = String::from_utf8_lossy(message.get(..length).unwrap_or_default()).into_owned();
+            self.said = Instant::now();
             self.settled |= text.lines().any(|line| line == "READY=1");
+        }
+        if self.said.elapsed() > if self.settled { WATCHDOG } else { START } {
+            self.hit(Hit::Kill)?;
         }
         if let Some(status) = self.ended() {
             self.log.push_str(&self.daemon.take().map(|daemon| daemon.log()).unwrap_or_default());

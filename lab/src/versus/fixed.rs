@@ -55,6 +55,15 @@ pub fn named() -> Vec<Schedule> {
             .then(Boot(0.0), Ironic(Mood::Slow(5.3)))
             .then(Lookup(0.0), Ironic(Mood::Up)),
         calm("killed-before-ready").then(Boot(0.1), Daemon(Hit::Kill)),
+        calm("stopped-before-ready").then(Boot(0.0), Daemon(Hit::Stop)),
+        calm("killed-in-the-lookup")
+            .then(Boot(0.0), Ironic(Mood::Slow(3.0)))
+            .then(Asked(1.0), Daemon(Hit::Kill))
+            .then(Lookup(0.0), Ironic(Mood::Up)),
+        calm("stopped-in-the-lookup")
+            .then(Boot(0.0), Ironic(Mood::Slow(3.0)))
+            .then(Asked(1.0), Daemon(Hit::Stop))
+            .then(Lookup(0.0), Ironic(Mood::Up)),
         calm("killed-at-ipa-start").then(Ipa(0.0), Daemon(Hit::Kill)),
         calm("stopped-at-ipa-start").then(Ipa(0.0), Daemon(Hit::Stop)),
         slow_disks("stopped-after-lookup").then(Lookup(0.2), Daemon(Hit::Stop)),

@@ -1,6 +1,8 @@
 //! `cargo lab versus`: the real ironic-python-agent and the real Ironic, bare and with the daemon beside, through the
 //! same trouble. The node with us must end no worse.
 
+mod agent;
+mod boot;
 mod daemon;
 mod door;
 mod fixed;
@@ -25,8 +27,7 @@ use xtask::build;
 use xtask::prerequisites::{self, Purpose};
 
 use hall::Hall;
-use outcome::Outcome;
-use run::Beside;
+use outcome::{Beside, Outcome};
 use schedule::{SETTINGS, Schedule};
 use table::Row;
 

@@ -3,6 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Beside what IPA runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    Nothing,
+    Configure,
+    Guard,
+}
+
+impl Beside {
+    /// Its name: of the mode, or `bare`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "bare",
+            Self::Configure => "configure",
+            Self::Guard => "guard",
+        }
+    }
+}
+
 /// How a run ended; the worst first. A wrong URL is worse than none: Ironic keeps it until a power cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -56,6 +75,8 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Worse,
+    /// Worse, where that is not promised.
+    Excepted,
     Same,
     Better,
 }

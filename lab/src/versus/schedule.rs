@@ -34,6 +34,11 @@ impl Schedule {
         self
     }
 
+    /// Whether the guard may end worse than bare: it is killed while a lookup of IPA's is on its way through it.
+    pub fn excepts_the_guard(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, (When::Asked(_), Step::Daemon(Hit::Kill))))
+    }
+
     /// Whether something happens after the first heartbeat: then a second one has to follow.
     pub fn goes_on(&self) -> bool {
         self.steps.iter().any(|(when, _)| matches!(when, When::Beat(_)))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use testbed::netns::Netns;
 use testbed::site::{Half, NameServer, Says};
 
-use super::ra;
 use super::schedule::{Api, Dns, Schedule, Step};
+use super::{door, ra};
 
 /// Where the API is, behind the node's router.
 const API: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
@@ -35,6 +35,11 @@ pub fn host(api: Api) -> String {
         Api::Inet6 => format!("[{API6}]"),
         Api::Name => NAME.to_owned(),
     }
+}
+
+/// The value of HTTP_PROXY.
+pub fn proxy() -> String {
+    format!("http://{API}:{}", door::PROXY)
 }
 
 /// The content of the node's resolv.conf.

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::outcome::{Outcome, Verdict, compare};
-use super::run::Beside;
+use super::outcome::{Beside, Outcome, Verdict, compare};
 use super::schedule::{Schedule, Setting};
 
 /// One schedule in one setting.
@@ -21,7 +20,13 @@ impl Row {
     pub fn verdicts(&self) -> impl Iterator<Item = (Beside, Verdict)> {
         let bare = self.runs.iter().find(|(beside, _)| *beside == Beside::Nothing);
         let ours = self.runs.iter().filter(|(beside, _)| *beside != Beside::Nothing);
-        ours.filter_map(move |(beside, runs)| Some((*beside, compare(&bare?.1, runs))))
+        ours.filter_map(move |(beside, runs)| {
+            let excepted = *beside == Beside::Guard && self.schedule.excepts_the_guard();
+            match compare(&bare?.1, runs) {
+                Verdict::Worse if excepted => Some((*beside, Verdict::Excepted)),
+                verdict => Some((*beside, verdict)),
+            }
+        })
     }
 
     /// Whether some mode is worse than bare.
@@ -39,6 +44,7 @@ impl Row {
             let verdict = self.verdicts().find(|(other, _)| other == beside);
             let word = match verdict {
                 Some((_, Verdict::Worse)) => " **worse**",
+                Some((_, Verdict::Excepted)) => " **worse, a named exception**",
                 Some((_, Verdict::Better)) => " *better*",
                 _ => "",
             };
@@ -75,8 +81,11 @@ pub fn text(rows: &[Row]) -> String {
 pub fn count(rows: &[Row]) -> String {
     let all = || rows.iter().flat_map(Row::verdicts);
     let of = |wanted| all().filter(|(_, verdict)| *verdict == wanted).count();
-    let (worse, better) = (of(Verdict::Worse), of(Verdict::Better));
-    format!("{} rows, {} comparisons: {worse} worse than bare, {better} better", rows.len(), all().count())
+    let (worse, better, excepted) = (of(Verdict::Worse), of(Verdict::Better), of(Verdict::Excepted));
+    let (rows, all) = (rows.len(), all().count());
+    format!(
+        "{rows} rows, {all} comparisons: {worse} worse than bare, {excepted} named exceptions, {better} better"
+    )
 }
 
 /// What stands above the table in the file.
