@@ -170,7 +170,8 @@ fn check(matches: &ArgMatches, loaded: &Loaded, json: bool, out: &mut impl Write
         true => Some(daemon::block_on(check_url::local(&loaded.parameters))??),
         false => None,
     };
-    let context = Context { require_tls: matches.get_flag("require-tls"), local };
+    let context =
+        Context { require_tls: matches.get_flag("require-tls"), must_be_routable: local.is_some(), local };
     let arguments = matches.get_many::<String>("url").unwrap_or_default().cloned();
     let urls = check_url::collect(arguments, stdin().lock())?;
     let all_good = check_url::print(&urls, &context, json, out)?;

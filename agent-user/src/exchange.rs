@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use callback_url::Reason;
+use callback_url::{Reason, Warning};
 use serde::Serialize;
 use text::{foreign_text, labels};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::ironic::{
-    Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply, LookupResult,
+    Answer, Client, Connection, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
+    LookupResult,
 };
 use crate::metrics::{Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::recent::{Moment, Recent};
@@ -128,6 +129,11 @@ impl Exchanges {
         self.seen.send_modify(|seen| seen.bad_urls.push(event));
     }
 
+    /// Records what is doubtful about a callback URL that may be right.
+    pub fn warn(&self, warnings: &[Warning]) {
+        self.metrics.agent_url_warnings(warnings);
+    }
+
     /// Looks the node up, in our own name. `patience` bounds the whole exchange.
     ///
     /// # Errors
@@ -138,7 +144,7 @@ impl Exchanges {
         endpoints: &[Endpoint],
         query: &LookupQuery,
         patience: Option<Duration>,
-    ) -> Result<LookupReply, IronicError> {
+    ) -> Result<Answer<LookupReply>, IronicError> {
         let started = Instant::now();
         let asked = client.lookup(endpoints, query);
         let answer = match patience {
@@ -150,7 +156,7 @@ impl Exchanges {
             Err(error) => error.lookup_result(),
         };
         self.lookup(SeenBy::Own, result, started.elapsed());
-        answer.map(|answer| answer.value)
+        answer
     }
 
     /// Sends a heartbeat in our own name.
@@ -163,7 +169,7 @@ impl Exchanges {
         endpoints: &[Endpoint],
         heartbeat: &Heartbeat,
         trigger: Trigger,
-    ) -> Result<(), IronicError> {
+    ) -> Result<Connection, IronicError> {
         self.metrics.heartbeat_sent(trigger);
         let started = Instant::now();
         let outcome = client.heartbeat(endpoints, heartbeat).await;
@@ -172,6 +178,6 @@ impl Exchanges {
             Err(error) => error.heartbeat_result(),
         };
         self.heartbeat(SeenBy::Own, &heartbeat.callback_url, result, started.elapsed());
-        outcome.map(drop)
+        outcome.map(|answer| answer.connection)
     }
 }

@@ -58,5 +58,5 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
-    pub use crate::watch::{Published, ResolvedTarget, WINDOW, Watch};
+    pub use crate::watch::{Published, Reach, ResolvedTarget, WINDOW, Watch};
 }

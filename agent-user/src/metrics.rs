@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use callback_url::Reason;
+use callback_url::{Reason, Warning};
 use fib::{Asked, ChangeKind, Heard, Subject};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -114,6 +114,7 @@ pub struct Families {
     heartbeat_interval: Gauge,
     bad_agent_url: IntCounterVec,
     bad_agent_url_reasons: IntCounterVec,
+    agent_url_warnings: IntCounterVec,
     agent_url_pinned: IntGauge,
     agent_url_stale: IntGauge,
     netlink_messages: IntCounterVec,
@@ -236,6 +237,7 @@ impl Families {
             heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
             bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
             bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
+            agent_url_warnings: make.counters("agent_url_warnings_total", "What is doubtful about callback URLs that may be right; nothing is changed for it.", &["warning"])?,
             agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as we know.")?,
             agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
             netlink_messages: make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?,
@@ -280,6 +282,9 @@ impl Families {
             for action in UrlAction::ALL.map(UrlAction::as_str) {
                 self.bad_agent_url.with_label_values(&[source, action]);
             }
+        }
+        for warning in Warning::NAMES {
+            self.agent_url_warnings.with_label_values(&[warning]);
         }
         for refusal in Refusal::ALL {
             self.advertise_refusals.with_label_values(&[refusal.as_str()]);
@@ -399,6 +404,13 @@ impl Families {
         self.bad_agent_url.with_label_values(&[source.as_str(), action.as_str()]).inc();
         for reason in reasons {
             self.bad_agent_url_reasons.with_label_values(&[reason.as_str()]).inc();
+        }
+    }
+
+    /// Counts each thing that is doubtful about a callback URL.
+    pub fn agent_url_warnings(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            self.agent_url_warnings.with_label_values(&[warning.as_str()]).inc();
         }
     }
 

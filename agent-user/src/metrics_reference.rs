@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use callback_url::Reason;
+use callback_url::{Reason, Warning};
 use fib::{ChangeKind, Subject};
 use prometheus::proto::MetricType;
 
@@ -108,6 +108,7 @@ pub fn values(family: &str, label: &str) -> Values {
         ("advertise_address_info", "device") => Values::Open("the name of the device"),
         ("advertise_address_info", "family") => Values::Closed(vec!["", "inet", "inet6"]),
         ("connect_failures_total", "family") => all(&Family::NAMES),
+        (_, "warning") => all(&Warning::NAMES),
         (_, "origin") => all(&Origin::NAMES),
         (_, "mode") => all(&Mode::NAMES),
         (_, "sender") => all(&Sender::NAMES),

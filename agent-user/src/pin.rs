@@ -1,6 +1,8 @@
 //! The one home of what Ironic holds as the callback URL of this node, as far as we know. Agent mode and guard write it;
 //! the decision, the pages and readiness read it.
 
+use std::net::IpAddr;
+
 use callback_url::{Context, Reason, judge, same_to_ironic};
 use text::foreign_text;
 use tokio::sync::watch;
@@ -24,6 +26,8 @@ pub struct Held {
     pub stale: Option<String>,
     /// Ironic has accepted a heartbeat, and has recorded nothing.
     pub unrecorded: bool,
+    /// IPA is known to have started with this address, and its lookup has passed.
+    pub committed: Option<IpAddr>,
 }
 
 impl Held {
@@ -70,6 +74,12 @@ impl Pin {
     /// As of now.
     pub fn held(&self) -> Held {
         self.held.borrow().clone()
+    }
+
+    /// IPA is known to have started with this address, and its lookup has passed; `None`: nothing of the kind is known.
+    #[allow(dead_code)] // Whoever sees IPA start and its lookup pass says so.
+    pub fn commit(&self, address: Option<IpAddr>) {
+        self.held.send_if_modified(|held| std::mem::replace(&mut held.committed, address) != address);
     }
 
     /// Ironic has answered that it holds this.
@@ -165,7 +175,7 @@ impl Pin {
         tracing::error!(?recorded, accepted, "Ironic has recorded another callback URL than it accepted");
         let mut reasons = judge(recorded, &Context::default()).reasons;
         if reasons.is_empty() {
-            reasons.push(Reason::RouteMismatch);
+            reasons.push(Reason::PinnedStale);
         }
         self.exchanges.bad_url(recorded, UrlSource::Ironic, UrlAction::None, &reasons);
     }
@@ -196,6 +206,22 @@ mod tests {
         assert!(pin.held().is(OTHER), "what Ironic accepted still counts");
         pin.take(None);
         assert_eq!(pin.held().url, None);
+    }
+
+    #[test]
+    fn a_commitment_is_published_once() {
+        let pin = pin();
+        let mut held = pin.subscribe();
+        let address = Some("192.0.2.1".parse().unwrap());
+        pin.commit(address);
+        assert!(held.has_changed().unwrap());
+        assert_eq!(held.borrow_and_update().committed, address);
+        pin.commit(address);
+        assert!(!held.has_changed().unwrap());
+        pin.take(Some(URL));
+        assert_eq!(pin.held().committed, address, "what Ironic holds is another matter");
+        pin.commit(None);
+        assert_eq!(pin.held().committed, None);
     }
 
     #[test]

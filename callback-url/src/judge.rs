@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Serialize;
 
 use crate::api_url::is_numeric;
-use crate::{DEFAULT_PORT, Host, Reason, Scheme, build};
+use crate::{DEFAULT_PORT, Host, Reason, Scheme, Warning, build};
 
 /// What is known beside the URL itself.
 #[derive(Debug, Clone, Default)]
@@ -14,15 +14,21 @@ pub struct Context {
     pub require_tls: bool,
     /// This machine's addresses, where the URL is to be one of its own.
     pub local: Option<Local>,
+    /// An address from a range that no network routes is bad.
+    pub must_be_routable: bool,
 }
 
 /// This machine, as far as a URL can contradict it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Local {
     /// Addresses that are assigned and usable.
     pub assigned: Vec<IpAddr>,
     /// Addresses that are assigned and not usable yet.
     pub tentative: Vec<IpAddr>,
+    /// Those of `assigned` whose preferred lifetime is over.
+    pub deprecated: Vec<IpAddr>,
+    /// Those of `assigned` that are privacy addresses.
+    pub temporary: Vec<IpAddr>,
     /// The advertise address that was decided on.
     pub decided: Option<Host>,
 }
@@ -44,6 +50,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Everything that is wrong, in the order of [`Reason::ALL`].
     pub reasons: Vec<Reason>,
+    /// What is doubtful and may be right, in the order of [`Warning::ALL`]; a good URL can have some.
+    pub warnings: Vec<Warning>,
     /// The URL that would be right, where a bad one still tells it; always judged good itself.
     pub suggestion: Option<String>,
 }
@@ -53,11 +61,29 @@ pub fn judge(url: &str, context: &Context) -> Judgement {
     let mut reasons = find_reasons(url, context);
     reasons.sort_unstable();
     reasons.dedup();
+    let warnings = find_warnings(url, context);
     if reasons.is_empty() {
-        return Judgement { verdict: Verdict::Good, reasons, suggestion: None };
+        return Judgement { verdict: Verdict::Good, reasons, warnings, suggestion: None };
     }
     let suggestion = suggest(url, context).filter(|url| find_reasons(url, context).is_empty());
-    Judgement { verdict: Verdict::Bad, reasons, suggestion }
+    Judgement { verdict: Verdict::Bad, reasons, warnings, suggestion }
+}
+
+fn find_warnings(url: &str, context: &Context) -> Vec<Warning> {
+    let (Some(Host::Ip(ip)), Some(local)) = (host(url), &context.local) else { return Vec::new() };
+    let ip = ip.to_canonical();
+    if !local.assigned.contains(&ip) {
+        return Vec::new();
+    }
+    let another_is_decided = local.decided.as_ref().is_some_and(|decided| *decided != Host::Ip(ip));
+    [
+        (another_is_decided, Warning::RouteMismatch),
+        (local.deprecated.contains(&ip), Warning::Deprecated),
+        (local.temporary.contains(&ip), Warning::Temporary),
+    ]
+    .into_iter()
+    .filter_map(|(is, warning)| is.then_some(warning))
+    .collect()
 }
 
 /// The pieces of `scheme://authority` + the rest, without any check of them.
@@ -148,6 +174,7 @@ fn find_reasons(url: &str, context: &Context) -> Vec<Reason> {
     if let Some(host) = host {
         found.extend(host_class(&host));
         found.extend(context.local.as_ref().and_then(|local| contradiction(&host, local)));
+        found.extend((context.must_be_routable && is_nowhere_routed(&host)).then_some(Reason::NotRoutable));
     }
     let (before_fragment, fragment) = split_at_mark(pieces.tail, '#');
     let (path, query) = split_at_mark(before_fragment, '?');
@@ -258,17 +285,32 @@ pub fn address_class(ip: IpAddr) -> Option<Reason> {
     .find_map(|(is, reason)| is.then_some(reason))
 }
 
+/// Whether no network routes to an address: the IPv4 service continuity prefix (RFC 7335), class E (RFC 1112), and the
+/// ranges for documentation (RFC 5737, RFC 3849, RFC 9637).
+fn is_nowhere_routed(host: &Host) -> bool {
+    let Host::Ip(ip) = host else { return false };
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => match ip.octets() {
+            [192, 0, 0, last] => last < 8,
+            [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => true,
+            [first, ..] => first >= 240 && ip != Ipv4Addr::BROADCAST,
+        },
+        IpAddr::V6(ip) => match ip.segments() {
+            [0x2001, 0x0db8, ..] => true,
+            [0x3fff, second, ..] => second < 0x1000,
+            _ => false,
+        },
+    }
+}
+
 /// Where the URL contradicts what this machine knows of itself.
 fn contradiction(host: &Host, local: &Local) -> Option<Reason> {
-    if local.decided.as_ref() == Some(host) {
+    let Host::Ip(ip) = host else { return None };
+    let ip = ip.to_canonical();
+    if local.decided == Some(Host::Ip(ip)) || local.assigned.contains(&ip) {
         return None;
     }
-    match host {
-        Host::Ip(ip) if local.tentative.contains(ip) => Some(Reason::Tentative),
-        Host::Ip(ip) if !local.assigned.contains(ip) => Some(Reason::NotAssigned),
-        Host::Ip(_) => local.decided.as_ref().map(|_| Reason::RouteMismatch),
-        Host::Name(_) => None,
-    }
+    Some(if local.tentative.contains(&ip) { Reason::Tentative } else { Reason::NotAssigned })
 }
 
 /// The URL that a bad one was meant to be: its host is the first word of the (percent-decoded) host text, and that
@@ -286,7 +328,9 @@ fn suggest(url: &str, context: &Context) -> Option<String> {
     // `http://10.0.0.1 uid 0:9999` and the same percent-encoded, once or twice.
     let decoded = percent_decode(&percent_decode(pieces.host)?)?;
     let mut host = decoded.split_whitespace().next().and_then(Host::parse)?;
-    if let (Host::Ip(_), Some(Local { decided: Some(decided), .. })) = (&host, &context.local) {
+    if let Some(local @ Local { decided: Some(decided), .. }) = &context.local
+        && contradiction(&host, local).is_some()
+    {
         host = decided.clone();
     }
     Some(build(scheme, &host, port))

@@ -112,7 +112,7 @@ fn what_stands_around_the_host() {
 
 #[test]
 fn tls_where_ironic_wants_it() {
-    let context = Context { require_tls: true, local: None };
+    let context = Context { require_tls: true, ..Context::default() };
     let judgement = judge("http://10.0.0.1:9999", &context);
     assert_eq!(judgement.reasons, [NotTls]);
     assert_eq!(judgement.suggestion.as_deref(), Some("https://10.0.0.1:9999"));
@@ -131,11 +131,13 @@ fn this_machine_contradicts() {
         assigned: vec![ip("10.0.0.1"), ip("10.0.0.2")],
         tentative: vec![ip("fd00::7")],
         decided: Some(Host::Ip(ip("10.0.0.1"))),
+        ..Local::default()
     };
-    let context = Context { require_tls: false, local: Some(local) };
+    let context = Context { local: Some(local), ..Context::default() };
     for (url, expected) in [
         ("http://10.0.0.1:9999", None),
-        ("http://10.0.0.2:9999", Some(RouteMismatch)),
+        ("http://10.0.0.2:9999", None),
+        ("http://[::ffff:10.0.0.2]:9999", None),
         ("http://10.0.0.3:9999", Some(NotAssigned)),
         ("http://[fd00::7]:9999", Some(Tentative)),
     ] {
@@ -145,10 +147,62 @@ fn this_machine_contradicts() {
     }
 }
 
+#[test]
+fn what_may_be_right_is_only_a_warning() {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let local = Local {
+        assigned: ["10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"].map(ip).to_vec(),
+        deprecated: vec![ip("fd00::1")],
+        temporary: vec![ip("fd00::1"), ip("fd00::2")],
+        decided: Some(Host::Ip(ip("fd00::2"))),
+        ..Local::default()
+    };
+    let context = Context { local: Some(local), ..Context::default() };
+    for (url, expected) in [
+        ("http://10.0.0.1:9999", vec![Warning::RouteMismatch]),
+        ("http://[::ffff:10.0.0.1]:9999", vec![Warning::RouteMismatch]),
+        ("http://[fd00::1]:9999", vec![Warning::RouteMismatch, Warning::Deprecated, Warning::Temporary]),
+        ("http://[fd00::2]:9999", vec![Warning::Temporary]),
+        ("http://node7:9999", vec![]),
+    ] {
+        let judgement = judge(url, &context);
+        assert_eq!((judgement.verdict, judgement.warnings), (Verdict::Good, expected), "{url}");
+    }
+    // A bad URL of an address that is here is put right with that address.
+    let judgement = judge("http://10.0.0.2:9999/", &context);
+    assert_eq!(judgement.reasons, [Path]);
+    assert_eq!(judgement.suggestion.as_deref(), Some("http://10.0.0.2:9999"));
+}
+
+#[test]
+fn ranges_that_no_network_routes_count_where_they_are_asked_about() {
+    let context = Context { must_be_routable: true, ..Context::default() };
+    for (host, expected) in [
+        ("192.0.0.7", vec![NotRoutable]),
+        ("192.0.0.8", vec![]),
+        ("192.0.2.1", vec![NotRoutable]),
+        ("198.51.100.1", vec![NotRoutable]),
+        ("203.0.113.1", vec![NotRoutable]),
+        ("240.0.0.1", vec![NotRoutable]),
+        ("255.255.255.255", vec![Broadcast]),
+        ("[2001:db8::1]", vec![NotRoutable]),
+        ("[3fff:fff::1]", vec![NotRoutable]),
+        ("[3fff:1000::1]", vec![]),
+        ("[::ffff:192.0.2.1]", vec![NotRoutable]),
+        ("10.0.0.1", vec![]),
+        ("[fd00::1]", vec![]),
+    ] {
+        let url = format!("http://{host}:9999");
+        assert_eq!(judge(&url, &context).reasons, expected, "{host}");
+        let without = judge(&url, &Context::default()).reasons;
+        assert!(!without.contains(&NotRoutable), "{host}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_judged_and_a_suggestion_is_good(url in ".{0,60}", tls in any::<bool>()) {
-        let context = Context { require_tls: tls, local: None };
+        let context = Context { require_tls: tls, ..Context::default() };
         let judgement = judge(&url, &context);
         prop_assert_eq!(judgement.reasons.is_empty(), judgement.verdict == Verdict::Good);
         if let Some(suggested) = judgement.suggestion {

@@ -9,7 +9,7 @@ mod reason;
 
 pub use api_url::{ApiUrl, ApiUrlError, Host, Scheme};
 pub use judge::{Context, Judgement, Local, Verdict, address_class, host, judge, port};
-pub use reason::Reason;
+pub use reason::{Reason, Warning};
 
 /// The port that IPA listens on by default (ironic-python-agent, `config.py`: `advertise_port`).
 pub const DEFAULT_PORT: u16 = 9999;

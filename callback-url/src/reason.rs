@@ -1,4 +1,5 @@
-//! Why a callback URL is bad: a closed set, and the label of `bad_agent_url_reasons_total`.
+//! Why a callback URL is bad, and what is doubtful about a good one: closed sets, and the labels of
+//! `bad_agent_url_reasons_total` and `agent_url_warnings_total`.
 
 use text::labels;
 
@@ -59,11 +60,23 @@ labels! {
         NotAssigned = "not_assigned": "the address is not assigned here",
         /// The address is not usable yet.
         Tentative = "tentative": "the address is still being checked for duplicates",
-        /// The kernel would use another source address.
-        RouteMismatch = "route_mismatch": "the route to Ironic has another source address",
         /// The certificate is for another address.
         SanMismatch = "san_mismatch": "the certificate is for another address",
+        /// 192.0.0.0/29, class E, and what is for documentation only.
+        NotRoutable = "not_routable": "the address is from a range that no network routes",
         /// Ironic holds a URL that is no longer ours.
         PinnedStale = "pinned_stale": "Ironic holds another URL and takes no new one before a power cycle",
+    }
+}
+
+labels! {
+    /// What is doubtful about a callback URL that may be right: never a reason to hold it or to change it.
+    pub enum Warning {
+        /// The kernel would use another source address.
+        RouteMismatch = "route_mismatch": "the route to Ironic has another source address",
+        /// The preferred lifetime of the address is over (RFC 4862).
+        Deprecated = "deprecated": "the preferred lifetime of the address is over",
+        /// A privacy address (RFC 8981).
+        Temporary = "temporary": "the address is a privacy address, and another one will replace it",
     }
 }

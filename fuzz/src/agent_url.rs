@@ -32,25 +32,28 @@ fn contexts(url: &str) -> Vec<Context> {
     };
     let other: IpAddr = Ipv4Addr::new(192, 0, 2, 1).into();
     let local = |assigned: &[IpAddr], decided: Option<IpAddr>| Context {
-        require_tls: false,
         local: Some(Local {
             assigned: assigned.to_vec(),
-            tentative: Vec::new(),
+            deprecated: assigned.to_vec(),
             decided: decided.map(Host::Ip),
+            ..Local::default()
         }),
+        ..Context::default()
     };
     vec![
         Context::default(),
-        Context { require_tls: true, local: None },
+        Context { require_tls: true, ..Context::default() },
         local(&own, own.first().copied()),
         local(&own, None),
+        local(&[own.clone(), vec![other]].concat(), Some(other)),
+        Context { must_be_routable: true, ..local(&own, None) },
         local(&[other], Some(other)),
     ]
 }
 
 fn consistent(judgement: &Judgement) {
     assert_eq!(judgement.verdict == Verdict::Good, judgement.reasons.is_empty());
-    assert!(judgement.reasons.is_sorted());
+    assert!(judgement.reasons.is_sorted() && judgement.warnings.is_sorted());
     assert!(judgement.verdict == Verdict::Bad || judgement.suggestion.is_none());
 }
 

@@ -25,7 +25,7 @@ pub fn heartbeat(data: &[u8]) {
         _ => Some(&decided),
     };
     let assigned = vec![ours, "fd77::9".parse().expect("an address")];
-    let local = Local { assigned, tentative: Vec::new(), decided: None };
+    let local = Local { assigned, ..Local::default() };
     let local = (choice & 8 == 0).then_some(&local);
     let operator = choice & 16 != 0;
     let held = (choice & 32 != 0).then_some("http://172.25.134.128:9999");

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use callback_url::ApiUrl;
-use ipa_sidecar::inside::{Held, Metrics, Parameters, ResolvedTarget, WINDOW, Watch, block_on};
+use ipa_sidecar::inside::{Held, Metrics, Mode, Parameters, Reach, ResolvedTarget, WINDOW, Watch, block_on};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 
@@ -66,7 +66,8 @@ async fn run(decided: mpsc::Sender<Decided>, ended: oneshot::Receiver<()>) {
     let (_targets, targets) = watch::channel(vec![target]);
     let (_pinned, pinned) = watch::channel(Held::default());
     let wanted = Parameters::default().advertise;
-    let watch = Watch::begin(wanted, targets, pinned, Metrics::new().unwrap()).unwrap();
+    let watch =
+        Watch::begin(wanted, targets, pinned, &Reach::new(Mode::Observe), Metrics::new().unwrap()).unwrap();
     let mut published = watch.subscribe();
     // What agent mode does: it waits for the next decision on the same runtime.
     let note = async {

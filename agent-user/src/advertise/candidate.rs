@@ -70,7 +70,8 @@ fn no_candidate(ip: IpAddr, failure: &RouteFailure) -> CandidateTrace {
     }
 }
 
-fn judge(ip: IpAddr, candidate: &Candidate, interface: Option<&str>) -> CandidateTrace {
+/// Judges one candidate towards one address of the API.
+pub fn judge(ip: IpAddr, candidate: &Candidate, interface: Option<&str>) -> CandidateTrace {
     let refused = refuse(candidate, interface);
     let last_resort = last_resort(candidate);
     let (reason, detail) = match (&refused, last_resort) {

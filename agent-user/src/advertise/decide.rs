@@ -4,10 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use callback_url::{ApiUrl, Host, Scheme, address_class};
+use fib::{Address, Link, Route};
 use text::labels;
 
-use super::candidate::{judge_destination, prefer_lasting};
-use super::facts::{Facts, Pinned, Target};
+use super::candidate::{judge, judge_destination, prefer_lasting};
+use super::facts::{Answered, Candidate, Committed, Facts, Pinned, Target};
 use super::{CandidateTrace, Refusal, TargetTrace, order};
 use crate::params::{AdvertiseParameters, FamilyChoice};
 
@@ -37,6 +38,10 @@ labels! {
         Operator = "operator",
         /// Ironic holds it, and it is still ours.
         Pinned = "pinned",
+        /// IPA has started with it, and it is still ours.
+        Committed = "committed",
+        /// Ironic answered a connection that came from it.
+        Answered = "answered",
         /// It is on the device that the operator named; that device has no route to the API.
         Interface = "interface",
     }
@@ -108,6 +113,14 @@ impl fmt::Display for Decision {
         match self.origin {
             Some(Origin::Operator) => write!(f, ", as the operator says")?,
             Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still ours")?,
+            Some(Origin::Committed) => {
+                write!(f, ", with which ironic-python-agent has started and which is still ours")?;
+            }
+            Some(Origin::Answered) => {
+                if let Some(url) = &self.api_url {
+                    write!(f, ", the source of a connection that {url} answered")?;
+                }
+            }
             Some(Origin::Interface) => write!(f, ", the address of the device that the operator named")?,
             Some(Origin::Route) | None => {
                 if let Some(url) = &self.api_url {
@@ -123,13 +136,16 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Decides: the operator's host, else the pinned address while it is still ours, else the source towards the first
-/// API URL that has one. An address that will not last counts only where no URL has a better one.
+/// Decides: the operator's host, else the pinned address while it is still ours, else the committed one while it is,
+/// else the one that Ironic was reached from, else the source towards the first API URL that has one. An address that
+/// will not last counts only where no URL has a better one.
 pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
     let mut trace: Vec<_> = facts.targets.iter().map(|target| judge_target(target, wanted)).collect();
     prefer_lasting(trace.iter_mut().flat_map(|target| &mut target.resolved));
     let chosen = by_operator(wanted)
         .or_else(|| facts.pinned.as_ref().and_then(|pinned| by_pin(pinned, wanted)))
+        .or_else(|| facts.committed.as_ref().and_then(|committed| by_commitment(committed, wanted)))
+        .or_else(|| facts.answered.as_ref().and_then(|answered| by_answer(answered, &trace, wanted)))
         .or_else(|| by_route(&trace, wanted))
         .unwrap_or_else(|| nothing(&trace));
     Decision { trace, ..chosen }
@@ -197,18 +213,67 @@ fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
         .into_iter()
         .map(|scheme| callback_url::build(scheme, &Host::Ip(ip), wanted.port))
         .find(|url| callback_url::same_to_ironic(&pinned.url, url))?;
-    if address.dad_failed || address.tentative || !link.up || address_class(ip).is_some() {
-        return None;
-    }
-    Some(Decision {
+    is_kept(ip, address, link).then(|| keep(ip, link, Origin::Pinned, url))
+}
+
+/// The certificate of an IPA that has started is made for its address: it stays as a pinned one does.
+fn by_commitment(committed: &Committed, wanted: &AdvertiseParameters) -> Option<Decision> {
+    let (address, link) = (committed.address.as_ref()?, committed.link.as_ref()?);
+    let url = callback_url::build(wanted.protocol, &Host::Ip(committed.ip), wanted.port);
+    is_kept(committed.ip, address, link).then(|| keep(committed.ip, link, Origin::Committed, url))
+}
+
+/// Only the loss of an address moves the choice from it: a better route or another address do not.
+fn is_kept(ip: IpAddr, address: &Address, link: &Link) -> bool {
+    !address.dad_failed && !address.tentative && link.up && address_class(ip).is_none()
+}
+
+fn keep(ip: IpAddr, link: &Link, origin: Origin, callback_url: String) -> Decision {
+    Decision {
         address: Some(Host::Ip(ip)),
         device: Some(link.shown()),
         family: Some(Family::of(ip)),
-        origin: Some(Origin::Pinned),
-        callback_url: Some(url),
+        origin: Some(origin),
+        callback_url: Some(callback_url),
         valid: link.carrier,
         refusal: (!link.carrier).then_some(Refusal::NoCarrier),
         detail: (!link.carrier).then(|| format!("{} has no carrier", link.shown())),
+        ..Decision::none(Refusal::NoRoute)
+    }
+}
+
+/// What Ironic was reached from beats what is merely routed; whatever is refused for a route's source is refused for it.
+fn by_answer(answered: &Answered, trace: &[TargetTrace], wanted: &AdvertiseParameters) -> Option<Decision> {
+    if !family_is_wanted(answered.ip, wanted.family) {
+        return None;
+    }
+    let device = answered.link.as_ref().map(|link| link.index);
+    let candidate = Candidate {
+        source: answered.ip,
+        chosen_by_kernel: true,
+        by_interface: false,
+        address: answered.address,
+        beside: Vec::new(),
+        route: Ok(Route { source: Some(answered.ip), device, table: None }),
+        link: answered.link.clone(),
+    };
+    let judged = judge(answered.ip, &candidate, wanted.interface.as_deref());
+    let lasts = |one: &CandidateTrace| one.accepted && one.reason.is_none();
+    let has_better = || trace.iter().flat_map(|target| &target.resolved).any(lasts);
+    if !judged.accepted || (judged.reason.is_some() && has_better()) {
+        return None;
+    }
+    let host = Host::Ip(answered.ip);
+    Some(Decision {
+        device: judged.device,
+        family: Some(Family::of(answered.ip)),
+        origin: Some(Origin::Answered),
+        api_url: Some(answered.url.clone()),
+        callback_url: Some(callback_url::build(wanted.protocol, &host, wanted.port)),
+        address: Some(host),
+        valid: true,
+        refusal: None,
+        detail: judged.detail,
         ..Decision::none(Refusal::NoRoute)
     })
 }

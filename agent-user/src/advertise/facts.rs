@@ -12,6 +12,10 @@ pub struct Facts {
     pub targets: Vec<Target>,
     /// What Ironic holds as this node's callback URL.
     pub pinned: Option<Pinned>,
+    /// What IPA is known to have started with.
+    pub committed: Option<Committed>,
+    /// What Ironic was reached from.
+    pub answered: Option<Answered>,
 }
 
 impl Facts {
@@ -24,7 +28,9 @@ impl Facts {
             _ => None,
         });
         let pinned = self.pinned.iter().filter_map(|pinned| pinned.unanswered.as_deref());
-        routes.chain(pinned).next()
+        let committed = self.committed.iter().filter_map(|committed| committed.unanswered.as_deref());
+        let answered = self.answered.iter().filter_map(|answered| answered.unanswered.as_deref());
+        routes.chain(pinned).chain(committed).chain(answered).next()
     }
 }
 
@@ -85,6 +91,34 @@ pub struct Pinned {
     /// Its address, where its host is one.
     pub ip: Option<IpAddr>,
     /// That address as it is assigned here, if it is.
+    pub address: Option<Address>,
+    /// The device that has it.
+    pub link: Option<Link>,
+    /// Why the kernel could not be asked about it.
+    pub unanswered: Option<String>,
+}
+
+/// The address that IPA is known to have started with, once its lookup has passed: its certificate is made for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The address.
+    pub ip: IpAddr,
+    /// As it is assigned here, if it is.
+    pub address: Option<Address>,
+    /// The device that has it.
+    pub link: Option<Link>,
+    /// Why the kernel could not be asked about it.
+    pub unanswered: Option<String>,
+}
+
+/// The source of a connection that Ironic answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The address.
+    pub ip: IpAddr,
+    /// The API URL that answered.
+    pub url: ApiUrl,
+    /// The address as it is assigned here, if it is.
     pub address: Option<Address>,
     /// The device that has it.
     pub link: Option<Link>,

@@ -14,7 +14,7 @@ mod tests;
 
 pub use decide::{Decision, Family, Origin, decide};
 pub use explanation::Explanation;
-pub use facts::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
+pub use facts::{Answered, Candidate, Committed, Destination, Facts, Pinned, RouteFailure, Target};
 pub use refusal::Refusal;
 
 use std::net::IpAddr;

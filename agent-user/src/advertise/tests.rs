@@ -78,7 +78,7 @@ fn target(url: &str, destinations: Vec<Destination>) -> Target {
 }
 
 fn facts(targets: Vec<Target>) -> Facts {
-    Facts { targets, pinned: None }
+    Facts { targets, ..Facts::default() }
 }
 
 /// One URL, one address, one candidate.
@@ -331,6 +331,88 @@ fn with_auto_tls_the_pinned_url_of_an_ipa_that_was_told_http_is_https() {
     let decision = decide(&beside_route(pinned("https://10.0.0.5:9999", "10.0.0.5")), &wanted());
     assert_eq!(decision.origin, Some(Origin::Pinned));
     assert_eq!(decision.callback_url.as_deref(), Some("https://10.0.0.5:9999"));
+}
+
+fn committed(at: &str) -> Committed {
+    Committed { ip: ip(at), address: Some(address(at)), link: Some(link("eth0")), unanswered: None }
+}
+
+fn answered(at: &str) -> Answered {
+    Answered {
+        ip: ip(at),
+        url: ApiUrl::parse(API).unwrap(),
+        address: Some(address(at)),
+        link: Some(link("eth0")),
+        unanswered: None,
+    }
+}
+
+/// The order: operator, pinned, committed, answered, route. Each of them gives way to the next where its address is lost.
+#[test]
+fn each_origin_gives_way_to_the_next_only_when_its_address_is_lost() {
+    let mut facts = Facts {
+        pinned: Some(pinned("http://10.0.0.5:9999", "10.0.0.5")),
+        committed: Some(committed("10.0.0.6")),
+        answered: Some(answered("10.0.0.7")),
+        ..one(candidate("10.0.0.2"))
+    };
+    let mut given = wanted();
+    given.host = Host::parse("203.0.113.9");
+    assert_eq!(decide(&facts, &given).origin, Some(Origin::Operator));
+    let chosen = |facts: &Facts| {
+        let decision = decide(facts, &wanted());
+        assert!(decision.valid && decision.callback_url.is_some(), "{decision:?}");
+        (decision.origin, host(&decision).unwrap_or_default())
+    };
+    assert_eq!(chosen(&facts), (Some(Origin::Pinned), "10.0.0.5".to_owned()));
+    facts.pinned.as_mut().unwrap().address = None;
+    assert_eq!(chosen(&facts), (Some(Origin::Committed), "10.0.0.6".to_owned()));
+    facts.committed.as_mut().unwrap().link.as_mut().unwrap().up = false;
+    assert_eq!(chosen(&facts), (Some(Origin::Answered), "10.0.0.7".to_owned()));
+    facts.answered.as_mut().unwrap().address = None;
+    assert_eq!(chosen(&facts), (Some(Origin::Route), "10.0.0.2".to_owned()));
+}
+
+#[test]
+fn a_loss_of_carrier_keeps_the_committed_address_and_makes_it_invalid() {
+    let mut committed = committed("10.0.0.6");
+    committed.link.as_mut().unwrap().carrier = false;
+    let decision = decide(&Facts { committed: Some(committed), ..one(candidate("10.0.0.2")) }, &wanted());
+    assert_eq!((host(&decision).as_deref(), decision.origin), (Some("10.0.0.6"), Some(Origin::Committed)));
+    assert_eq!((decision.valid, decision.refusal), (false, Some(Refusal::NoCarrier)));
+    assert!(decision.to_string().contains("has started"), "{decision}");
+}
+
+#[test]
+fn what_is_refused_for_a_route_is_refused_for_an_answer() {
+    let changes: [fn(&mut Answered); 7] = [
+        |a| a.address.as_mut().unwrap().tentative = true,
+        |a| a.address.as_mut().unwrap().dad_failed = true,
+        |a| a.link = None,
+        |a| a.link.as_mut().unwrap().carrier = false,
+        |a| a.address.as_mut().unwrap().deprecated = true, // The route's source lasts.
+        |a| *a = answered("127.0.0.1"),
+        |a| *a = answered("fe80::7"),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let mut answered = answered("fd00::7");
+        change(&mut answered);
+        let decision = decide(&Facts { answered: Some(answered), ..one(candidate("10.0.0.2")) }, &wanted());
+        assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"), "change {at}");
+    }
+    let across = Facts { answered: Some(answered("fd00::7")), ..one(candidate("10.0.0.2")) };
+    let decision = decide(&across, &wanted());
+    assert_eq!((host(&decision).as_deref(), decision.origin), (Some("[fd00::7]"), Some(Origin::Answered)));
+    assert_eq!(
+        decision.to_string(),
+        format!("advertise [fd00::7] on eth0, the source of a connection that {API} answered")
+    );
+    let mut only_inet = wanted();
+    only_inet.family = FamilyChoice::Inet;
+    assert_eq!(decide(&across, &only_inet).origin, Some(Origin::Route));
+    let mut other_device = wanted();
+    other_device.interface = Some("eth1".to_owned());
+    assert_ne!(decide(&across, &other_device).origin, Some(Origin::Answered));
 }
 
 #[test]

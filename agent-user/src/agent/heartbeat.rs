@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{Agent, AgentPhase, Session, told};
 use crate::advertise::{Decision, Origin};
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
-use crate::ironic::{Heartbeat, HeartbeatResult, IronicError};
+use crate::ironic::{Connection, Heartbeat, HeartbeatResult, IronicError};
 use crate::metrics::{Trigger, UrlAction, UrlSource};
 use crate::pin::ReadBack;
 use crate::recent::Moment;
@@ -126,7 +126,11 @@ impl Agent {
             agent_status: None,
             agent_status_message: None,
         };
-        self.exchanges.send(&self.client, &decision.endpoints(), &heartbeat, trigger).await
+        let connection =
+            self.exchanges.send(&self.client, &decision.endpoints(), &heartbeat, trigger).await?;
+        let Connection { url, remote, local } = &connection;
+        self.reach.answered(decision, url, remote.ip(), local.ip());
+        Ok(())
     }
 
     async fn after(&mut self, outcome: Result<(), IronicError>, url: &str, session: &mut Session) -> Next {

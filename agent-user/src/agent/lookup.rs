@@ -56,7 +56,9 @@ impl Agent {
             Vec::new()
         });
         let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
-        self.exchanges.look_up(&self.client, &endpoints, &query, None).await
+        let answer = self.exchanges.look_up(&self.client, &endpoints, &query, None).await?;
+        self.witness(&answer.connection).await;
+        Ok(answer.value)
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.

@@ -13,18 +13,19 @@ pub use state::{AgentPhase, AgentState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callback_url::{Host, Warning};
 use fastrand::Rng;
 use text::Secret;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::advertise::Decision;
+use crate::advertise::{Decision, Origin};
 use crate::exchange::Exchanges;
-use crate::ironic::{Client, IronicError};
+use crate::ironic::{Client, Connection, IronicError};
 use crate::metrics::Metrics;
 use crate::params::{LookupParameters, Parameters};
 use crate::pin::Pin;
-use crate::watch::Published;
+use crate::watch::{Published, Reach};
 
 /// A change of address is answered no sooner than this after the last request of the same kind failed.
 const AT_LEAST: Duration = Duration::from_secs(1);
@@ -45,6 +46,9 @@ pub struct Agent {
     without_listener: bool,
     port: u16,
     decisions: watch::Receiver<Arc<Published>>,
+    reach: Reach,
+    /// How the source of our own connections contradicts the decision.
+    contradiction: Option<String>,
     pin: Pin,
     exchanges: Exchanges,
     metrics: Metrics,
@@ -59,7 +63,7 @@ impl Agent {
     pub fn new(
         client: Client,
         parameters: &Parameters,
-        decisions: watch::Receiver<Arc<Published>>,
+        (decisions, reach): (watch::Receiver<Arc<Published>>, Reach),
         (pin, exchanges, metrics): (Pin, Exchanges, Metrics),
         state: watch::Sender<AgentState>,
     ) -> Self {
@@ -70,6 +74,8 @@ impl Agent {
             without_listener: parameters.agent_without_listener,
             port: parameters.advertise.port,
             decisions,
+            reach,
+            contradiction: None,
             pin,
             exchanges,
             metrics,
@@ -90,9 +96,9 @@ impl Agent {
     /// Waits until there is a callback URL to speak for.
     async fn addressed(&mut self) -> Decision {
         loop {
-            let decision = self.decisions.borrow_and_update().decision.clone();
-            if decision.callback_url.is_some() {
-                return decision;
+            let published = Arc::clone(&self.decisions.borrow_and_update());
+            if published.decision.callback_url.is_some() && !published.awaits_reach {
+                return published.decision.clone();
             }
             self.phase(AgentPhase::AwaitingAddress);
             if self.decisions.changed().await.is_err() {
@@ -107,6 +113,28 @@ impl Agent {
         tokio::select! {
             () = tokio::time::sleep_until(end) => {}
             () = url_changed(&mut self.decisions, url) => sleep(AT_LEAST.min(end.duration_since(Instant::now()))).await,
+        }
+    }
+
+    /// Ironic has answered a request of ours on this connection. Where the decision cannot follow its source, that is
+    /// said: the conductor may reach another address than this node speaks from.
+    async fn witness(&mut self, connection: &Connection) {
+        let before = self.decisions.borrow().decision.clone();
+        let source = connection.local.ip().to_canonical();
+        self.reach.answered(&before, &connection.url, connection.remote.ip(), source);
+        self.reach.settled(&mut self.decisions).await;
+        let decision = self.decisions.borrow().decision.clone();
+        let by_kernel = matches!(decision.origin, Some(Origin::Route | Origin::Interface));
+        let words = decision
+            .address
+            .filter(|address| by_kernel && *address != Host::Ip(source))
+            .map(|address| format!("{} answers {source}, and {address} is advertised", connection.url));
+        if self.contradiction != words {
+            if let Some(words) = &words {
+                tracing::error!("{words}");
+                self.exchanges.warn(&[Warning::RouteMismatch]);
+            }
+            self.contradiction = words;
         }
     }
 

@@ -2,14 +2,13 @@
 
 use std::io::{self, BufRead, Write};
 
-use callback_url::{Context, Judgement, Local, Reason, Verdict, judge};
-use fib::Kernel;
+use callback_url::{Context, Judgement, Local, Verdict, judge};
+use fib::RtnlError;
 use serde::Serialize;
 
 use crate::params::Parameters;
-use crate::watch::local_addresses;
 
-use super::explain::{ExplainError, decide_once};
+use super::explain::{ExplainError, look};
 
 /// The longest line of standard input that is judged as it is, in bytes; the rest of a longer one is passed over.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -20,6 +19,7 @@ struct Entry<'a> {
     url: &'a str,
     verdict: Verdict,
     reasons: Vec<&'static str>,
+    warnings: Vec<&'static str>,
     suggestion: Option<&'a str>,
 }
 
@@ -28,9 +28,9 @@ struct Entry<'a> {
 /// # Errors
 /// Where the kernel cannot be asked.
 pub async fn local(parameters: &Parameters) -> Result<Local, ExplainError> {
-    let decided = decide_once(parameters).await?.address;
-    let mut kernel = Kernel::open()?;
-    Ok(Local { decided, ..local_addresses(&mut kernel)? })
+    let (decision, local) = look(parameters).await?;
+    let local = local.ok_or(RtnlError::Interrupted)?;
+    Ok(Local { decided: decision.address, ..local })
 }
 
 /// The URLs of the arguments; `-` stands for the lines of standard input.
@@ -86,22 +86,26 @@ fn entry<'a>(url: &'a str, judgement: &'a Judgement) -> Entry<'a> {
         url,
         verdict: judgement.verdict,
         reasons: judgement.reasons.iter().map(|reason| reason.as_str()).collect(),
+        warnings: judgement.warnings.iter().map(|warning| warning.as_str()).collect(),
         suggestion: judgement.suggestion.as_deref(),
     }
 }
 
 fn print_one(url: &str, judgement: &Judgement, out: &mut impl Write) -> io::Result<()> {
+    let word = match judgement.verdict {
+        Verdict::Good => "good",
+        Verdict::Bad => "bad ",
+    };
     // Debug formatting escapes what a terminal would act on.
-    match judgement.verdict {
-        Verdict::Good => writeln!(out, "good {url:?}"),
-        Verdict::Bad => {
-            writeln!(out, "bad  {url:?}")?;
-            let told = |reason: &Reason| format!("       {}: {}", reason.as_str(), reason.words());
-            judgement.reasons.iter().try_for_each(|reason| writeln!(out, "{}", told(reason)))?;
-            match &judgement.suggestion {
-                Some(suggestion) => writeln!(out, "       it was meant to be {suggestion}"),
-                None => Ok(()),
-            }
-        }
+    writeln!(out, "{word} {url:?}")?;
+    for reason in &judgement.reasons {
+        writeln!(out, "       {}: {}", reason.as_str(), reason.words())?;
+    }
+    for warning in &judgement.warnings {
+        writeln!(out, "       warning {}: {}", warning.as_str(), warning.words())?;
+    }
+    match &judgement.suggestion {
+        Some(suggestion) => writeln!(out, "       it was meant to be {suggestion}"),
+        None => Ok(()),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
+use callback_url::Local;
 use fib::{Kernel, RtnlError};
 use thiserror::Error;
 
 use crate::advertise::{Decision, Explanation, TargetTrace, decide};
 use crate::params::Parameters;
-use crate::watch::{Resolver, ask};
+use crate::watch::{Question, Resolver, ask};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -22,10 +23,19 @@ pub enum ExplainError {
 /// # Errors
 /// Where the kernel cannot be asked.
 pub async fn decide_once(parameters: &Parameters) -> Result<Decision, ExplainError> {
-    let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await;
+    Ok(look(parameters).await?.0)
+}
+
+/// The same, with this machine's addresses where their list is complete.
+///
+/// # Errors
+/// Where the kernel cannot be asked.
+pub async fn look(parameters: &Parameters) -> Result<(Decision, Option<Local>), ExplainError> {
+    let targets = Resolver::default().resolve(&parameters.ironic.api_urls).await.targets;
     let mut kernel = Kernel::open()?;
-    let facts = ask(&mut kernel, &targets, None, parameters.advertise.interface.as_deref());
-    Ok(decide(&facts, &parameters.advertise))
+    let interface = parameters.advertise.interface.clone();
+    let asked = ask(&mut kernel, &Question { targets, interface, ..Question::default() });
+    Ok((decide(&asked.facts, &parameters.advertise), asked.local))
 }
 
 /// Prints a decision, for people or as JSON.

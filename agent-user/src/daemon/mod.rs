@@ -29,7 +29,7 @@ use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::view::{Duty, Sources};
-use crate::watch::{EtcWatch, Names, Touched, Watch, WatchError};
+use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
 
 use acting::Acting;
@@ -120,8 +120,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
     let names = Names::new(parameters.ironic.api_urls.clone());
-    let watch =
-        Watch::begin(parameters.advertise.clone(), names.subscribe(), pin.subscribe(), metrics.clone())?;
+    let reach = Reach::new(mode);
+    let wanted = parameters.advertise.clone();
+    let watch = Watch::begin(wanted, names.subscribe(), pin.subscribe(), &reach, metrics.clone())?;
     let own = Own::new(mode);
     let sources = Sources {
         duty,
@@ -150,7 +151,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         exchanges,
         metrics: metrics.clone(),
     };
-    start_mode(mode, client, &parameters, surroundings, &own, &mut tasks).await?;
+    start_mode(mode, client, &parameters, (surroundings, reach.clone()), &own, &mut tasks).await?;
     if in_use {
         // Everything is open that wants a privilege: the probes, the listeners, the watch.
         match privileges::drop_all() {
@@ -163,6 +164,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
+    tasks.spawn(reach.run(sources.decisions.clone()));
     tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
@@ -246,7 +248,7 @@ async fn start_mode(
     mode: Mode,
     client: Option<Client>,
     parameters: &Parameters,
-    surroundings: Surroundings,
+    (surroundings, reach): (Surroundings, Reach),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), DaemonError> {
@@ -261,7 +263,8 @@ async fn start_mode(
         (Mode::Agent, Some(client)) => {
             let Surroundings { decisions, pin, exchanges, metrics, .. } = surroundings;
             let recorders = (pin, exchanges, metrics);
-            tasks.spawn(Agent::new(client, parameters, decisions, recorders, own.agent.clone()).run());
+            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone());
+            tasks.spawn(agent.run());
             return Ok(());
         }
         (Mode::Guard, Some(client)) => {

@@ -19,9 +19,23 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     let Sources { mut decisions, mut dropin, .. } = sources;
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
+        let mut current = decisions.clone();
         let mut written = pin!(async move {
-            if dropin.wait_for(|dropin| dropin.state == DropinPhase::Written).await.is_err() {
-                pending::<()>().await; // The daemon ends.
+            loop {
+                let is_written = {
+                    let (published, dropin) = (current.borrow_and_update(), dropin.borrow_and_update());
+                    dropin.state == DropinPhase::Written
+                        && dropin.address == published.decision.address
+                        && !published.awaits_reach
+                };
+                if is_written {
+                    return;
+                }
+                tokio::select! {
+                    Ok(()) = current.changed() => {}
+                    Ok(()) = dropin.changed() => {}
+                    else => pending().await, // The daemon ends.
+                }
             }
         });
         let mut late = pin!(sleep(wait));
@@ -40,8 +54,8 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
                 _ = extend.tick() => notify::extend_timeout(EXTEND.1),
             }
         }
-    } else if decisions.borrow().generation == 0 {
-        let _ = decisions.changed().await;
+    } else {
+        let _ = decisions.wait_for(|published| published.generation > 0 && !published.awaits_reach).await;
     }
     notify::ready(&status.borrow_and_update().decision.to_string());
     while status.changed().await.is_ok() {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use callback_url::{Host, Reason};
+use callback_url::{Host, Warning};
 use tokio::sync::mpsc;
 
 use crate::ipa::restart::restart_unit;
 use crate::ironic::Connection;
-use crate::metrics::{UrlAction, UrlSource};
 
 use super::Guard;
 use super::memory::RestartState;
@@ -94,9 +93,7 @@ impl Guard {
             format!("the connection to {} came from {source}, and {decided} is advertised", connection.url);
         if self.show(|state| &mut state.witness, Some(words.clone())) {
             tracing::error!("{words}");
-            let url = decision.callback_url.unwrap_or_default();
-            let reasons = [Reason::RouteMismatch];
-            self.exchanges().bad_url(&url, UrlSource::Sidecar, UrlAction::None, &reasons);
+            self.exchanges().warn(&[Warning::RouteMismatch]);
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use callback_url::{Judgement, Local};
-use fib::Kernel;
+use callback_url::Judgement;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
@@ -16,7 +15,6 @@ use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, Refusal, fault};
 use crate::metrics::{UrlAction, UrlSource};
 use crate::pin::FORGET;
-use crate::watch::local_addresses;
 
 use super::Guard;
 use super::answer::{Answer, conflict};
@@ -97,27 +95,19 @@ async fn meet(
 }
 
 fn judge(guard: &Guard, body: &HeartbeatBody<'_>) -> (HeartbeatAction, Judgement) {
-    let decided = guard.decision().address;
-    let local = local(guard);
+    let published = Arc::clone(&guard.surroundings.decisions.borrow());
     let held = guard.pin().held().url;
     let facts = HeartbeatFacts {
-        decided: decided.as_ref(),
+        decided: published.decision.address.as_ref(),
         operator: guard.operator_host,
-        local: local.as_ref(),
+        local: published.known_local(),
         held: held.as_deref(),
     };
     heartbeat(&body.url, body.certificate.as_deref(), &facts)
 }
 
-/// This machine's addresses; not known where the kernel cannot be asked.
-fn local(guard: &Guard) -> Option<Local> {
-    let mut kernel = Kernel::open().ok()?;
-    let local = local_addresses(&mut kernel).ok();
-    guard.surroundings.metrics.netlink_asked(&kernel.take_asked());
-    local
-}
-
 fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
+    guard.exchanges().warn(&judgement.warnings);
     if judgement.reasons.is_empty() {
         return;
     }

@@ -130,8 +130,8 @@ pub fn heartbeat(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) -> (H
 fn context(facts: &HeartbeatFacts<'_>) -> Context {
     let local = facts.local.filter(|_| !facts.operator).cloned();
     Context {
-        require_tls: false,
         local: local.map(|local| Local { decided: facts.decided.cloned(), ..local }),
+        ..Context::default()
     }
 }
 

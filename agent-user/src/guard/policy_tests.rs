@@ -81,6 +81,7 @@ fn local() -> Local {
         assigned: vec![ip("10.77.0.2"), ip("10.77.0.5"), ip("fd77::2")],
         tentative: Vec::new(),
         decided: None,
+        ..Local::default()
     }
 }
 
@@ -99,12 +100,13 @@ fn decide(url: &str, pem: Option<&str>, held: Option<&str>) -> (HeartbeatAction,
 fn before_the_first_acceptance() {
     let good = "http://10.77.0.2:9999".to_owned();
     assert_eq!(decide(&good, None, None), (HeartbeatAction::Forward, vec![]));
+    // Another address than the route's, and assigned here: it passes.
+    assert_eq!(decide("http://10.77.0.5:9999", None, None), (HeartbeatAction::Forward, vec![]));
     for (url, reason) in [
         ("http://10.77.0.2 uid 0:9999", Reason::Whitespace),
         ("http://10.77.0.2%20uid%200:9999", Reason::PercentEncodedHost),
         ("http://None:9999", Reason::PlaceholderHost),
         ("http://127.0.0.1:9999", Reason::Loopback),
-        ("http://10.77.0.5:9999", Reason::RouteMismatch),
         ("http://10.77.0.6:9999", Reason::NotAssigned),
         ("http://10.77.0.2:9999/", Reason::Path),
         ("http://fd00::1:9999", Reason::UnbracketedIpv6),
@@ -126,7 +128,7 @@ fn tls_is_repaired_only_where_the_certificate_allows() {
     let (action, reasons) = decide(good, Some(&wrong), None);
     assert!(matches!(action, HeartbeatAction::Hold(_)));
     assert_eq!(reasons, [Reason::SanMismatch]);
-    let bad = "https://10.77.0.5:9999";
+    let bad = "https://10.77.0.6:9999";
     assert_eq!(decide(bad, Some(&right), None).0, HeartbeatAction::Repair(good.to_owned()));
     assert!(matches!(decide(bad, Some(&wrong), None).0, HeartbeatAction::Hold(_)));
     assert!(matches!(decide(bad, None, None).0, HeartbeatAction::Hold(_)));

@@ -27,7 +27,7 @@ impl Guard {
         let query = LookupQuery { addresses: Vec::new(), node_uuid };
         let endpoints = self.decision().endpoints();
         match self.exchanges().look_up(&self.client, &endpoints, &query, Some(patience)).await {
-            Ok(reply) => self.compare(reply.agent_url.as_deref()),
+            Ok(answer) => self.compare(answer.value.agent_url.as_deref()),
             Err(error) => {
                 tracing::warn!(%error, "what Ironic has recorded could not be read back");
                 if !error.may_have_been_served() {

@@ -71,7 +71,7 @@ async fn send(guard: &Guard, version: Option<String>) -> bool {
     let outcome =
         guard.exchanges().send(&guard.client, &decision.endpoints(), &heartbeat, Trigger::StandIn).await;
     match outcome {
-        Ok(()) => {
+        Ok(_connection) => {
             guard.event(format!("first heartbeat sent for ironic-python-agent: {url}"));
             guard.pin().take(Some(&url));
             true

@@ -53,7 +53,7 @@ impl Lab {
             trace: vec![TargetTrace { url: api.clone(), resolved: vec![candidate], failure: None }],
             ..Decision::not_asked()
         };
-        let published = Published { decision, generation: 1 };
+        let published = Published::new(decision, 1);
         let (decisions, receiver) = watch::channel(Arc::new(published));
         let mut parameters = Parameters::default();
         parameters.ironic.api_urls = vec![api];

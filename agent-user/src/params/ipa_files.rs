@@ -63,10 +63,14 @@ pub(super) fn read(
 ) -> BTreeMap<String, Given> {
     let mut plain = read_directory(&etc.join("ironic-python-agent"), problems);
     let mut drop_ins = read_directory(config_dir, problems);
+    // Ours, of this run or of one with another directory.
+    plain.remove(OsStr::new(DROPIN_NAME));
     drop_ins.remove(OsStr::new(DROPIN_NAME));
     for file in medium {
-        if file.directory == Directory::DropIns && file.name == DROPIN_NAME {
-            problems.push(overwrites_ours(&file.place));
+        if file.name == DROPIN_NAME {
+            if file.directory == Directory::DropIns || config_dir == etc.join("ironic-python-agent") {
+                problems.push(overwrites_ours(&file.place));
+            }
             continue;
         }
         let found = Found { place: file.place, content: file.content };

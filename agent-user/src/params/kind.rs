@@ -31,8 +31,8 @@ pub(super) enum Kind {
     OptionalPath(Field<Option<PathBuf>>),
     /// Text that keeps a rule.
     Text(fn(&str) -> Result<String, Wanted>, Field<Option<String>>),
-    /// An address or name that need not be given.
-    OptionalHost(Field<Option<Host>>),
+    /// The host to advertise, which need not be given. The API URLs are read before it.
+    AdvertiseHost(Field<Option<Host>>),
     /// An address or name.
     Host(Field<Host>),
     /// A comma list.
@@ -95,7 +95,10 @@ impl Kind {
             Self::Path(field) => store(field(parameters), value::path(text)?, |_| text.into()),
             Self::OptionalPath(field) => store(field(parameters), Some(value::path(text)?), |_| text.into()),
             Self::Text(rule, field) => store(field(parameters), Some(rule(text)?), |_| text.into()),
-            Self::OptionalHost(field) => store(field(parameters), Some(value::host(text)?), |_| text.into()),
+            Self::AdvertiseHost(field) => {
+                let host = value::advertise_host(text, &parameters.ironic.api_urls)?;
+                store(field(parameters), Some(host), |_| text.into())
+            }
             Self::Host(field) => store(field(parameters), value::host(text)?, |_| text.into()),
             Self::ListenAddress(field) => {
                 let read = value::listen_address(text)?;

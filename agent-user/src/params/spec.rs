@@ -219,7 +219,7 @@ pub static TABLE: &[Parameter] = &[
         value_name: "HOST",
         ipa_option: Some("advertise_host"),
         kernel_names: &["ipa-advertise-host"],
-        kind: Kind::OptionalHost(|p| &mut p.advertise.host),
+        kind: Kind::AdvertiseHost(|p| &mut p.advertise.host),
         ..PLAIN
     },
     Parameter {

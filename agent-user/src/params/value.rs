@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use callback_url::{ApiUrl, Host, Scheme};
+use callback_url::{ApiUrl, Context, Host, Reason, Scheme, build, judge};
 use serde_json::Value;
 
 use crate::logging;
@@ -93,6 +93,22 @@ pub(super) fn duration_json(duration: Duration) -> Value {
 /// An address or a DNS name.
 pub(super) fn host(text: &str) -> Result<Host, Wanted> {
     Host::parse(text).ok_or_else(|| "an IPv4 address, an IPv6 address or a DNS name".into())
+}
+
+/// What the conductor could connect to: no program's word for "no address", and no address that is nobody else's.
+/// Loopback only where the API is there too.
+pub(super) fn advertise_host(text: &str, api_urls: &[ApiUrl]) -> Result<Host, Wanted> {
+    let read = host(text)?;
+    let judged = |host: &Host| judge(&build(Scheme::Http, host, 1), &Context::default()).reasons;
+    let api_is_loopback =
+        !api_urls.is_empty() && api_urls.iter().all(|url| judged(&url.host).contains(&Reason::Loopback));
+    match judged(&read).first() {
+        Some(Reason::Loopback) if api_is_loopback => Ok(read),
+        Some(reason) => {
+            Err(format!("an address or DNS name that Ironic can connect to ({})", reason.words()).into())
+        }
+        None => Ok(read),
+    }
 }
 
 /// `http` or `https`; IPA compares them exactly, our own layers need not.

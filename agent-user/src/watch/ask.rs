@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use callback_url::{ApiUrl, Host, Local, address_class};
-use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError, Seen};
+use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
 
-use crate::advertise::{Candidate, Destination, Facts, Pinned, RouteFailure, Target};
+use crate::advertise::{Answered, Candidate, Committed, Destination, Facts, Pinned, RouteFailure, Target};
+
+use super::assigned::{Assigned, Unanswered};
+use super::reach::Reached;
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
 const ALTERNATIVES: usize = 8;
@@ -19,136 +22,220 @@ pub struct ResolvedTarget {
     pub addresses: Result<Vec<IpAddr>, String>,
 }
 
-/// Asks about every API address, and about the address that Ironic holds.
-pub fn ask(
-    kernel: &mut Kernel,
-    targets: &[ResolvedTarget],
-    pinned: Option<&str>,
-    interface: Option<&str>,
-) -> Facts {
-    let targets = targets.iter().map(|target| {
+/// What the decision depends on beside the kernel.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// The API URLs with their addresses.
+    pub targets: Vec<ResolvedTarget>,
+    /// The callback URL that Ironic holds.
+    pub pinned: Option<String>,
+    /// The address that IPA is known to have started with.
+    pub committed: Option<IpAddr>,
+    /// What Ironic was reached from.
+    pub reached: Option<Reached>,
+    /// Only this device's route and addresses count.
+    pub interface: Option<String>,
+}
+
+/// What the kernel said.
+#[derive(Debug)]
+pub struct Asked {
+    /// For the decision.
+    pub facts: Facts,
+    /// This machine's addresses; `None` where no complete list came.
+    pub local: Option<Local>,
+}
+
+/// Asks about every API address, about the addresses that are held or were answered, and which ones this machine has.
+pub fn ask(kernel: &mut Kernel, question: &Question) -> Asked {
+    let assigned = Assigned::ask(kernel);
+    let mut asking = Asking { kernel, assigned, interface: question.interface.as_deref() };
+    let targets = question.targets.iter().map(|target| asking.target(target)).collect();
+    let pinned = question.pinned.as_deref().map(|url| asking.pinned(url));
+    let committed = question.committed.map(|ip| asking.committed(ip));
+    let answered = question.reached.as_ref().map(|reached| asking.answered(reached));
+    Asked { facts: Facts { targets, pinned, committed, answered }, local: asking.assigned.local() }
+}
+
+/// An address as it is assigned here, and the device that has it; or why that is not known.
+#[derive(Default)]
+struct Place {
+    address: Option<Address>,
+    link: Option<Link>,
+    unanswered: Option<Unanswered>,
+}
+
+/// One round of questions.
+struct Asking<'a> {
+    kernel: &'a mut Kernel,
+    assigned: Assigned,
+    interface: Option<&'a str>,
+}
+
+impl Asking<'_> {
+    fn target(&mut self, target: &ResolvedTarget) -> Target {
         let addresses = target.addresses.as_ref();
         let destinations = addresses.map(|addresses| {
             let mut addresses: Vec<_> = addresses.iter().map(IpAddr::to_canonical).collect();
             addresses.sort_unstable();
             addresses.dedup();
-            addresses.into_iter().map(|ip| destination(kernel, ip, target.url.port, interface)).collect()
+            let port = target.url.port;
+            let judged = addresses.into_iter();
+            judged.map(|ip| Destination { ip, candidates: self.candidates(ip, port) }).collect()
         });
         Target { url: target.url.clone(), resolution: destinations.map_err(Clone::clone) }
-    });
-    let targets = targets.collect();
-    Facts { targets, pinned: pinned.map(|url| ask_pinned(kernel, url)) }
-}
+    }
 
-fn ask_pinned(kernel: &mut Kernel, url: &str) -> Pinned {
-    let ip = callback_url::host(url).and_then(|host| match host {
-        Host::Ip(ip) => Some(ip.to_canonical()),
-        Host::Name(_) => None,
-    });
-    let (place, unanswered) = match ip.map(|ip| place(kernel, ip)) {
-        None => (None, None),
-        Some(Ok(place)) => (place, None),
-        Some(Err(error)) => (None, Some(error.to_string())),
-    };
-    let (address, link) = place.unzip();
-    Pinned { url: url.to_owned(), ip, address, link: link.flatten(), unanswered }
-}
+    fn pinned(&mut self, url: &str) -> Pinned {
+        let ip = callback_url::host(url).and_then(|host| match host {
+            Host::Ip(ip) => Some(ip.to_canonical()),
+            Host::Name(_) => None,
+        });
+        let Place { address, link, unanswered } = ip.map(|ip| self.place(ip)).unwrap_or_default();
+        Pinned { url: url.to_owned(), ip, address, link, unanswered }
+    }
 
-/// An address of ours and the device that has it.
-fn place(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<(Address, Option<Link>)>, RtnlError> {
-    let Some(address) = assigned(kernel, ip)? else {
-        return Ok(None);
-    };
-    Ok(Some((address, link(kernel, address.device)?)))
-}
+    fn committed(&mut self, ip: IpAddr) -> Committed {
+        let ip = ip.to_canonical();
+        let Place { address, link, unanswered } = self.place(ip);
+        Committed { ip, address, link, unanswered }
+    }
 
-/// The addresses of a device, or of all; none where there is no such device, or no such family here.
-fn addresses(kernel: &mut Kernel, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
-    match kernel.addresses_seen(ipv4, device) {
-        Err(RtnlError::Refused(Errno::NODEV | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => {
-            Ok(Seen { found: Vec::new(), complete: true })
+    fn answered(&mut self, Reached { source, url }: &Reached) -> Answered {
+        let Place { address, link, unanswered } = self.place(*source);
+        Answered { ip: *source, url: url.clone(), address, link, unanswered }
+    }
+
+    fn place(&mut self, ip: IpAddr) -> Place {
+        let unknown = |error| Place { unanswered: Some(error), ..Place::default() };
+        let address = match self.assigned.find(ip) {
+            Ok(Some(address)) => address,
+            Ok(None) => return Place::default(),
+            Err(error) => return unknown(error),
+        };
+        match self.link(address.device) {
+            Ok(link) => Place { address: Some(address), link, unanswered: None },
+            Err(error) => unknown(error),
         }
-        answer => answer,
     }
-}
 
-/// The address as it is assigned here, on whichever device.
-fn assigned(kernel: &mut Kernel, ip: IpAddr) -> Result<Option<Address>, RtnlError> {
-    let seen = addresses(kernel, ip.is_ipv4(), None)?;
-    match seen.found.into_iter().find(|address| address.ip == ip) {
-        None if !seen.complete => Err(RtnlError::Interrupted),
-        address => Ok(address),
-    }
-}
-
-/// The device with this index; none where it has just gone.
-fn link(kernel: &mut Kernel, index: u32) -> Result<Option<Link>, RtnlError> {
-    match kernel.link(index) {
-        Ok(link) => Ok(Some(link)),
-        Err(RtnlError::Refused(Errno::NODEV)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn destination(kernel: &mut Kernel, ip: IpAddr, port: u16, interface: Option<&str>) -> Destination {
-    Destination { ip, candidates: candidates(kernel, ip, port, interface) }
-}
-
-fn candidates(
-    kernel: &mut Kernel,
-    ip: IpAddr,
-    port: u16,
-    interface: Option<&str>,
-) -> Result<Vec<Candidate>, RouteFailure> {
-    let device = match interface {
-        None => None,
-        Some(name) => Some(kernel.link_named(name).map_err(|error| match error.errno() {
-            Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
-            _ => unanswered(error),
-        })?),
-    };
-    let question =
-        RouteQuestion { destination: ip, port, source: None, device: device.as_ref().map(|link| link.index) };
-    let route = kernel.route(&question);
-    match (route, device) {
-        // Asked for a device, IPv4 assumes an unrouted destination on its link; no table had a route then.
-        (Ok(Route { table: None | Some(0), .. }), Some(link)) if ip.is_ipv4() => {
-            by_interface(kernel, ip, link)
+    /// The device with this index; none where it has just gone.
+    fn link(&mut self, index: u32) -> Result<Option<Link>, Unanswered> {
+        match self.kernel.link(index) {
+            Ok(link) => Ok(Some(link)),
+            Err(RtnlError::Refused(Errno::NODEV)) => Ok(None),
+            Err(error) => Err(error.to_string()),
         }
-        (Ok(route), _) => by_route(kernel, question, route),
-        (Err(RtnlError::Refused(Errno::NETUNREACH | Errno::HOSTUNREACH)), Some(link)) => {
-            by_interface(kernel, ip, link)
+    }
+
+    fn candidates(&mut self, ip: IpAddr, port: u16) -> Result<Vec<Candidate>, RouteFailure> {
+        let device = match self.interface {
+            None => None,
+            Some(name) => Some(self.kernel.link_named(name).map_err(|error| match error.errno() {
+                Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
+                _ => RouteFailure::Question(error.to_string()),
+            })?),
+        };
+        let device_index = device.as_ref().map(|link| link.index);
+        let question = RouteQuestion { destination: ip, port, source: None, device: device_index };
+        let route = self.kernel.route(&question);
+        match (route, device) {
+            // Asked for a device, IPv4 assumes an unrouted destination on its link; no table had a route then.
+            (Ok(Route { table: None | Some(0), .. }), Some(link)) if ip.is_ipv4() => {
+                self.by_interface(ip, link)
+            }
+            (Ok(route), _) => self.by_route(question, route),
+            (Err(RtnlError::Refused(Errno::NETUNREACH | Errno::HOSTUNREACH)), Some(link)) => {
+                self.by_interface(ip, link)
+            }
+            (Err(RtnlError::Refused(errno)), _) => Err(RouteFailure::Kernel(errno)),
+            (Err(error), _) => Err(RouteFailure::Question(error.to_string())),
         }
-        (Err(RtnlError::Refused(errno)), _) => Err(RouteFailure::Kernel(errno)),
-        (Err(error), _) => Err(unanswered(error)),
     }
-}
 
-#[allow(clippy::needless_pass_by_value)] // For map_err.
-fn unanswered(error: RtnlError) -> RouteFailure {
-    RouteFailure::Question(error.to_string())
-}
-
-/// The kernel's choice; and where that is only a last resort, the other addresses of the device.
-fn by_route(
-    kernel: &mut Kernel,
-    question: RouteQuestion,
-    route: Route,
-) -> Result<Vec<Candidate>, RouteFailure> {
-    let source = route.source.ok_or(RouteFailure::NoSource)?;
-    let chosen = Candidate {
-        chosen_by_kernel: true,
-        ..candidate(kernel, question, source, route).map_err(unanswered)?
-    };
-    let last_resort = chosen.address.is_some_and(|address| address.deprecated || address.temporary);
-    let others: Vec<_> =
-        if last_resort { chosen.beside.iter().filter(lasting).copied().collect() } else { Vec::new() };
-    let others = others.into_iter().take(ALTERNATIVES);
-    let mut candidates = vec![chosen];
-    for other in others {
-        candidates.push(candidate(kernel, question, other.ip, route).map_err(unanswered)?);
+    /// The kernel's choice; and where that is only a last resort, the other addresses of the device.
+    fn by_route(&mut self, question: RouteQuestion, route: Route) -> Result<Vec<Candidate>, RouteFailure> {
+        let source = route.source.ok_or(RouteFailure::NoSource)?;
+        self.assigned.refresh(self.kernel, source);
+        let chosen = self.candidate(question, source, route).map_err(RouteFailure::Question)?;
+        let chosen = Candidate { chosen_by_kernel: true, ..chosen };
+        let last_resort = chosen.address.is_some_and(|address| address.deprecated || address.temporary);
+        let others: Vec<_> =
+            if last_resort { chosen.beside.iter().filter(lasting).copied().collect() } else { Vec::new() };
+        let mut candidates = vec![chosen];
+        for other in others.into_iter().take(ALTERNATIVES) {
+            let other = self.candidate(question, other.ip, route);
+            candidates.push(other.map_err(RouteFailure::Question)?);
+        }
+        Ok(candidates)
     }
-    Ok(candidates)
+
+    /// A connect asks the FIB a second time, with the source that the first answer gave: that answer says which way it
+    /// goes, and rules by source show only there.
+    fn candidate(
+        &mut self,
+        question: RouteQuestion,
+        source: IpAddr,
+        first: Route,
+    ) -> Result<Candidate, Unanswered> {
+        let answer = match self.kernel.route(&RouteQuestion { source: Some(source), ..question }) {
+            Ok(route) => Ok(route),
+            Err(RtnlError::Refused(errno)) => Err(errno),
+            // Not told; the first answer stands.
+            Err(error) => {
+                tracing::debug!(%error, %source, "the route from this source is not known");
+                Ok(first)
+            }
+        };
+        let device = answer.ok().and_then(|route| route.device).or(first.device);
+        let beside = match device {
+            Some(device) => self.assigned.on(device, source)?.0,
+            None => Vec::new(),
+        };
+        // Often on another device than the outgoing one: unnumbered NICs borrow an address of lo.
+        let here = beside.iter().find(|address| address.ip == source).copied();
+        let address = match here {
+            Some(address) => Some(address),
+            None => self.assigned.find(source)?,
+        };
+        let link = device.map(|device| self.link(device)).transpose()?.flatten();
+        Ok(Candidate {
+            source,
+            chosen_by_kernel: false,
+            by_interface: false,
+            address,
+            beside,
+            route: answer,
+            link,
+        })
+    }
+
+    /// As IPA does with `network_interface`: the first usable address of the device, route or not.
+    fn by_interface(&mut self, ip: IpAddr, link: Link) -> Result<Vec<Candidate>, RouteFailure> {
+        let (beside, complete) = self.assigned.on(link.index, ip).map_err(RouteFailure::Question)?;
+        if beside.is_empty() && !complete {
+            return Err(RouteFailure::Question(RtnlError::Interrupted.to_string()));
+        }
+        let first = beside.iter().find(lasting).or_else(|| beside.iter().find(|one| usable(one)));
+        let Some(first) = first.or_else(|| beside.first()).copied() else {
+            // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
+            return Err(if link.up {
+                RouteFailure::NoAddressOnDevice(link.shown())
+            } else {
+                RouteFailure::Kernel(Errno::NETDOWN)
+            });
+        };
+        let route = Ok(Route { source: Some(first.ip), device: Some(link.index), table: None });
+        Ok(vec![Candidate {
+            source: first.ip,
+            chosen_by_kernel: false,
+            by_interface: true,
+            address: Some(first),
+            beside,
+            route,
+            link: Some(link),
+        }])
+    }
 }
 
 fn lasting(address: &&Address) -> bool {
@@ -157,88 +244,4 @@ fn lasting(address: &&Address) -> bool {
 
 fn usable(address: &Address) -> bool {
     !address.tentative && !address.dad_failed && !address.link_scope && address_class(address.ip).is_none()
-}
-
-/// A connect asks the FIB a second time, with the source that the first answer gave: that answer says which way it
-/// goes, and rules by source show only there.
-fn candidate(
-    kernel: &mut Kernel,
-    question: RouteQuestion,
-    source: IpAddr,
-    first: Route,
-) -> Result<Candidate, RtnlError> {
-    let answer = match kernel.route(&RouteQuestion { source: Some(source), ..question }) {
-        Ok(route) => Ok(route),
-        Err(RtnlError::Refused(errno)) => Err(errno),
-        // Not told; the first answer stands.
-        Err(error) => {
-            tracing::debug!(%error, %source, "the route from this source is not known");
-            Ok(first)
-        }
-    };
-    let device = answer.ok().and_then(|route| route.device).or(first.device);
-    let beside = match device {
-        Some(device) => addresses(kernel, source.is_ipv4(), Some(device))?.found,
-        None => Vec::new(),
-    };
-    // Often on another device than the outgoing one: unnumbered NICs borrow an address of lo.
-    let here = beside.iter().find(|address| address.ip == source).copied();
-    let address = match here {
-        Some(address) => Some(address),
-        None => assigned(kernel, source)?,
-    };
-    let link = device.map(|device| link(kernel, device)).transpose()?.flatten();
-    Ok(Candidate {
-        source,
-        chosen_by_kernel: false,
-        by_interface: false,
-        address,
-        beside,
-        route: answer,
-        link,
-    })
-}
-
-/// As IPA does with `network_interface`: the first usable address of the device, route or not.
-fn by_interface(kernel: &mut Kernel, ip: IpAddr, link: Link) -> Result<Vec<Candidate>, RouteFailure> {
-    let seen = addresses(kernel, ip.is_ipv4(), Some(link.index)).map_err(unanswered)?;
-    if seen.found.is_empty() && !seen.complete {
-        return Err(unanswered(RtnlError::Interrupted));
-    }
-    let beside = seen.found;
-    let first = beside.iter().find(lasting).or_else(|| beside.iter().find(|one| usable(one)));
-    let Some(first) = first.or_else(|| beside.first()).copied() else {
-        // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
-        return Err(if link.up {
-            RouteFailure::NoAddressOnDevice(link.shown())
-        } else {
-            RouteFailure::Kernel(Errno::NETDOWN)
-        });
-    };
-    let route = Ok(Route { source: Some(first.ip), device: Some(link.index), table: None });
-    Ok(vec![Candidate {
-        source: first.ip,
-        chosen_by_kernel: false,
-        by_interface: true,
-        address: Some(first),
-        beside,
-        route,
-        link: Some(link),
-    }])
-}
-
-/// Every address of this machine, to judge a callback URL against.
-///
-/// # Errors
-/// Where the kernel cannot be asked.
-pub fn local_addresses(kernel: &mut Kernel) -> Result<Local, RtnlError> {
-    let mut local = Local::default();
-    for ipv4 in [true, false] {
-        for address in kernel.addresses(ipv4, None)? {
-            let usable = !address.tentative && !address.dad_failed;
-            let list = if usable { &mut local.assigned } else { &mut local.tentative };
-            list.push(address.ip);
-        }
-    }
-    Ok(local)
 }

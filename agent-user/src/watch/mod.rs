@@ -4,18 +4,24 @@
 //! is always answered. A slow re-ask covers whatever no event announces.
 
 mod ask;
+mod assigned;
+mod dns;
 mod files;
 mod names;
 mod publish;
+mod reach;
 mod subscription;
 
-pub use ask::{ResolvedTarget, ask, local_addresses};
+pub use ask::{Asked, Question, ResolvedTarget, ask};
+pub use dns::Resolver;
 pub use files::{EtcWatch, Touched};
-pub use names::{Names, Resolver};
+pub use names::Names;
 pub use publish::Published;
+pub use reach::Reach;
 
 use fib::{Kernel, RtnlError};
-use publish::Publisher;
+use publish::{Publisher, Round};
+use reach::ReachState;
 use subscription::Subscription;
 
 use std::sync::Arc;
@@ -61,6 +67,8 @@ pub struct Watch {
     wanted: AdvertiseParameters,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
     pinned: watch::Receiver<Held>,
+    reach: Reach,
+    reached: watch::Receiver<ReachState>,
     publisher: Publisher,
     unanswered_since: Option<Instant>,
     metrics: Metrics,
@@ -75,12 +83,25 @@ impl Watch {
         wanted: AdvertiseParameters,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
         pinned: watch::Receiver<Held>,
+        reach: &Reach,
         metrics: Metrics,
     ) -> Result<Self, WatchError> {
         let subscription = Subscription::begin(None).map_err(WatchError::Subscription)?;
         let kernel = Some(Kernel::open()?);
         let publisher = Publisher::new(metrics.clone());
-        Ok(Self { subscription, kernel, wanted, targets, pinned, publisher, unanswered_since: None, metrics })
+        let (reach, reached) = (reach.clone(), reach.subscribe());
+        Ok(Self {
+            subscription,
+            kernel,
+            wanted,
+            targets,
+            pinned,
+            reach,
+            reached,
+            publisher,
+            unanswered_since: None,
+            metrics,
+        })
     }
 
     /// Subscribes anew, with a receive buffer of so many bytes: a smaller one makes overruns.
@@ -120,6 +141,7 @@ impl Watch {
                 since = changed(&mut self.subscription, &self.metrics) => event = Some(since),
                 Ok(()) = self.targets.changed() => {}
                 Ok(()) = self.pinned.changed() => {}
+                Ok(()) = self.reached.changed() => {}
                 () = sleep(REASK) => {}
             }
         }
@@ -127,9 +149,15 @@ impl Watch {
 
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
-        let targets = self.targets.borrow_and_update().clone();
-        let pinned = self.pinned.borrow_and_update().url.clone();
-        let interface = self.wanted.interface.clone();
+        let held = self.pinned.borrow_and_update().clone();
+        let ReachState { reached, round } = self.reached.borrow_and_update().clone();
+        let question = Question {
+            targets: self.targets.borrow_and_update().clone(),
+            pinned: held.url,
+            committed: held.committed,
+            reached,
+            interface: self.wanted.interface.clone(),
+        };
         let kernel = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
             None => Kernel::open(),
@@ -145,13 +173,13 @@ impl Watch {
         // On a thread of its own: while a driver holds the kernel's rtnl lock a question can wait for seconds, and
         // heartbeats and pages must not.
         let asked = tokio::task::spawn_blocking(move || {
-            let facts = ask(&mut kernel, &targets, pinned.as_deref(), interface.as_deref());
-            let asked = kernel.take_asked();
-            (kernel, facts, asked)
+            let answer = ask(&mut kernel, &question);
+            let counts = kernel.take_asked();
+            (kernel, answer, counts)
         });
         match asked.await {
-            Ok((kernel, facts, asked)) => {
-                self.metrics.netlink_asked(&asked);
+            Ok((kernel, Asked { facts, local }, counts)) => {
+                self.metrics.netlink_asked(&counts);
                 if self.must_ask_again(&facts) {
                     return false;
                 }
@@ -160,7 +188,8 @@ impl Watch {
                 if let Some(event) = event {
                     self.metrics.decision(event.elapsed());
                 }
-                self.publisher.publish(decision);
+                let awaits_reach = self.reach.is_awaited(&decision);
+                self.publisher.publish(Round { decision, local, reach_round: round, awaits_reach });
                 true
             }
             Err(error) => {

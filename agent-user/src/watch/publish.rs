@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use callback_url::Local;
 use tokio::sync::watch;
 
 use crate::advertise::{Decision, Refusal};
@@ -16,6 +17,38 @@ pub struct Published {
     pub decision: Decision,
     /// Counts the decisions that differ from the one before.
     pub generation: u64,
+    /// This machine's addresses as the decision found them, and the decided address: to judge a callback URL without a
+    /// question to the kernel. Empty before the first complete list.
+    pub local: Arc<Local>,
+    /// Which round of connects it knows of.
+    pub reach_round: u64,
+    /// The first round of connects has not ended, and may change it.
+    pub awaits_reach: bool,
+}
+
+/// One round of the watch.
+#[derive(Debug)]
+pub struct Round {
+    /// What was decided.
+    pub decision: Decision,
+    /// This machine's addresses; `None` where no complete list came.
+    pub local: Option<Local>,
+    /// As in [`Published`].
+    pub reach_round: u64,
+    /// As in [`Published`].
+    pub awaits_reach: bool,
+}
+
+impl Published {
+    /// A decision beside which no address is known.
+    pub fn new(decision: Decision, generation: u64) -> Self {
+        Self { decision, generation, local: Arc::default(), reach_round: 0, awaits_reach: false }
+    }
+
+    /// This machine's addresses, where they are known.
+    pub fn known_local(&self) -> Option<&Local> {
+        Some(&*self.local).filter(|local| !local.assigned.is_empty() || !local.tentative.is_empty())
+    }
 }
 
 /// Publishes decisions.
@@ -29,7 +62,7 @@ pub struct Publisher {
 impl Publisher {
     /// Nothing was decided yet.
     pub fn new(metrics: Metrics) -> Self {
-        let first = Published { decision: Decision::not_asked(), generation: 0 };
+        let first = Published::new(Decision::not_asked(), 0);
         Self { decisions: watch::Sender::new(Arc::new(first)), refused: HashSet::new(), metrics }
     }
 
@@ -38,17 +71,25 @@ impl Publisher {
         self.decisions.subscribe()
     }
 
-    /// Shows a decision, and publishes it where it differs from the one before.
-    pub fn publish(&mut self, decision: Decision) {
+    /// Shows a decision, and publishes it where it or what stands beside it differs from before. An incomplete list of
+    /// addresses leaves those that were known.
+    pub fn publish(&mut self, round: Round) {
+        let Round { decision, local, reach_round, awaits_reach } = round;
         let before = Arc::clone(&self.decisions.borrow());
+        let local = Local {
+            decided: decision.address.clone(),
+            ..local.unwrap_or_else(|| Local::clone(&before.local))
+        };
         let address_changed = decision.address.is_some() && before.decision.address != decision.address;
         self.metrics.show_decision(&decision, address_changed);
         self.count_refusals(&decision);
-        if before.generation > 0 && before.decision == decision {
+        let is_new = before.generation == 0 || before.decision != decision;
+        let same_reach = (before.reach_round, before.awaits_reach) == (reach_round, awaits_reach);
+        if !is_new && same_reach && *before.local == local {
             return;
         }
-        let generation = before.generation + 1;
-        if generation == 1 || before.decision.to_string() != decision.to_string() {
+        let generation = before.generation + u64::from(is_new);
+        if before.generation == 0 || before.decision.to_string() != decision.to_string() {
             let callback_url = decision.callback_url.as_deref().unwrap_or_default();
             if decision.valid {
                 tracing::info!(generation, callback_url, "{decision}");
@@ -56,7 +97,9 @@ impl Publisher {
                 tracing::warn!(generation, callback_url, "{decision}");
             }
         }
-        self.decisions.send_replace(Arc::new(Published { decision, generation }));
+        let local = Arc::new(local);
+        let published = Published { decision, generation, local, reach_round, awaits_reach };
+        self.decisions.send_replace(Arc::new(published));
     }
 
     /// A refusal counts when it appears, not at every question that finds it again.

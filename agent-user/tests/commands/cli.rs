@@ -78,8 +78,9 @@ fn check_url_judges_and_its_status_tells() {
     assert_eq!(
         json.json(),
         json!([
-            {"url": "http://192.0.2.1:9999", "verdict": "good", "reasons": [], "suggestion": null},
-            {"url": seed, "verdict": "bad", "reasons": ["percent_encoded_host"],
+            {"url": "http://192.0.2.1:9999", "verdict": "good", "reasons": [], "warnings": [],
+             "suggestion": null},
+            {"url": seed, "verdict": "bad", "reasons": ["percent_encoded_host"], "warnings": [],
              "suggestion": "http://172.25.134.128:9999"},
         ])
     );
@@ -116,15 +117,25 @@ fn check_url_reads_lines() {
 fn check_url_local_knows_this_machine() {
     root_test!();
     let site = Site::new();
-    site.node.ip(&format!("addr add 192.0.2.7/32 dev {DEVICE}")).unwrap();
-    let urls = ["http://10.77.0.5:9999", "http://10.77.0.9:9999", "http://192.0.2.7:9999"];
+    for address in ["10.88.0.7", "192.0.2.7"] {
+        site.node.ip(&format!("addr add {address}/32 dev {DEVICE}")).unwrap();
+    }
+    let urls =
+        ["http://10.77.0.5:9999", "http://10.77.0.9:9999", "http://10.88.0.7:9999", "http://192.0.2.7:9999"];
     let mut words = vec!["check-url", "--local", "--json", API_FLAG];
     words.extend(urls);
     let judged = run_inside(&site, &words);
     assert_eq!(judged.code, Some(1), "{}", judged.err);
-    let reasons: Vec<_> =
-        judged.json().as_array().unwrap().iter().map(|one| one["reasons"].clone()).collect();
-    assert_eq!(reasons, [json!([]), json!(["not_assigned"]), json!(["route_mismatch"])]);
+    let list = judged.json();
+    let each = |key: &str| list.as_array().unwrap().iter().map(|one| one[key].clone()).collect::<Vec<_>>();
+    assert_eq!(each("verdict"), ["good", "bad", "good", "bad"]);
+    assert_eq!(each("reasons"), [json!([]), json!(["not_assigned"]), json!([]), json!(["not_routable"])]);
+    let mismatch = json!(["route_mismatch"]);
+    assert_eq!(each("warnings"), [json!([]), json!([]), mismatch.clone(), mismatch]);
+    let text = run_inside(&site, &["check-url", "--local", API_FLAG, "http://10.88.0.7:9999"]);
+    assert_eq!(text.code, Some(0), "a warning is no reason: {}", text.out);
+    assert!(text.out.contains("good \"http://10.88.0.7:9999\""), "{}", text.out);
+    assert!(text.out.contains("warning route_mismatch: "), "{}", text.out);
 }
 
 #[test]

@@ -37,6 +37,61 @@ fn the_kernel_command_line_of_the_original_failure() {
     assert_eq!(entry(&loaded, "ironic.api-url").2, format!("{cmdline}: ironic_api_url"));
 }
 
+/// The address that we wrote last is no word of the operator's.
+#[test]
+fn our_own_drop_in_is_never_read_back() {
+    for directory in ["etc/ironic-python-agent", "etc/ironic-python-agent.d"] {
+        let machine = Machine::new();
+        machine.write(&format!("{directory}/zz-ipa-sidecar.conf"), "[DEFAULT]\nadvertise_host = 192.0.2.9\n");
+        for flags in [vec![], vec![format!("--ipa.config-dir={}", machine.path(directory))]] {
+            let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+            let loaded = machine.load(&flags).unwrap();
+            assert_eq!(loaded.parameters.advertise.host, None, "{directory} {flags:?}");
+            assert_eq!(loaded.problems, []);
+        }
+    }
+}
+
+/// What nobody could connect to is told, and counts as not given: the next layer's host is taken.
+#[test]
+fn a_foreign_host_that_nobody_could_connect_to_is_not_taken() {
+    for host in [
+        "None",
+        "null",
+        "UNDEFINED",
+        "0.0.0.0",
+        "::",
+        "127.0.0.1",
+        "::1",
+        "localhost",
+        "fe80::7",
+        "169.254.1.1",
+        "ff02::1",
+        "255.255.255.255",
+        "::ffff:127.0.0.1",
+    ] {
+        let machine = Machine::new();
+        machine.write("cmdline", format!("ipa-api-url=http://192.0.2.1:6385 ipa-advertise-host={host}"));
+        let loaded = machine.load(&[]).unwrap();
+        assert_eq!(loaded.parameters.advertise.host, None, "{host}");
+        let problem = loaded.problems.first().unwrap_or_else(|| panic!("{host} was taken"));
+        let words = problem.to_string();
+        for part in ["advertise.host", host, "ipa-advertise-host", "that Ironic can connect to"] {
+            assert!(words.contains(part), "{host}: {words}");
+        }
+        machine.drop_in("10-x.conf", &format!("[DEFAULT]\nadvertise_host = {host}"));
+        machine.write("cmdline", "ipa-advertise-host=192.0.2.7");
+        let loaded = machine.load(&[]).unwrap();
+        assert_eq!(loaded.parameters.advertise.host.unwrap().to_string(), "192.0.2.7", "{host}");
+    }
+    // Loopback is right where the API is there too.
+    let machine = Machine::new();
+    machine.write("cmdline", "ipa-api-url=http://127.0.0.1:6385 ipa-advertise-host=127.0.0.1");
+    let loaded = machine.load(&[]).unwrap();
+    assert_eq!(loaded.parameters.advertise.host.unwrap().to_string(), "127.0.0.1");
+    assert_eq!(loaded.problems, []);
+}
+
 #[test]
 fn the_highest_of_any_set_of_layers_wins() {
     for set in 0..32_u32 {

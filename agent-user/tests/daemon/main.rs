@@ -6,6 +6,7 @@ mod agent;
 mod agent_faults;
 mod configure;
 mod execve;
+mod reach;
 
 use testbed::daemon::Daemon;
 use testbed::site::Site;

@@ -4,8 +4,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use callback_url::ApiUrl;
-use ipa_sidecar::inside::{Decision, Held, Metrics, Parameters, Published, ResolvedTarget, Watch, block_on};
+use callback_url::{ApiUrl, Local};
+use ipa_sidecar::inside::{
+    Decision, Held, Metrics, Mode, Parameters, Published, Reach, ResolvedTarget, Watch, block_on,
+};
 use testbed::netns::Netns;
 use tokio::sync::{oneshot, watch};
 
@@ -14,8 +16,8 @@ use tokio::sync::{oneshot, watch};
 pub struct Setup {
     /// In bytes.
     pub receive_buffer: Option<usize>,
-    /// What Ironic holds.
-    pub pinned: Option<&'static str>,
+    /// What Ironic holds, and what IPA has started with.
+    pub held: Held,
 }
 
 /// What the watch shows outside. Its API is 203.0.113.1:6385.
@@ -32,6 +34,20 @@ impl Watched {
     /// How many decisions there were that differ from the one before.
     pub fn generation(&self) -> u64 {
         self.published.borrow().generation
+    }
+
+    /// This machine's addresses.
+    pub fn local(&self) -> Local {
+        Local::clone(&self.published.borrow().local)
+    }
+
+    /// Waits for addresses.
+    pub fn wait_local(&self, what: &str, limit: Duration, wanted: impl Fn(&Local) -> bool) {
+        let started = Instant::now();
+        while !wanted(&self.published.borrow().local) {
+            assert!(started.elapsed() < limit, "not {what} within {limit:?}: {:?}", self.local());
+            sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits for a decision; gives how long that took.
@@ -70,10 +86,10 @@ async fn run(setup: Setup, started: mpsc::Sender<Watched>, ended: oneshot::Recei
         addresses: Ok(vec!["203.0.113.1".parse().unwrap()]),
     };
     let (_targets, targets_seen) = watch::channel(vec![target]);
-    let (_pinned, pinned_seen) =
-        watch::channel(Held { url: setup.pinned.map(str::to_owned), ..Held::default() });
+    let (_pinned, pinned_seen) = watch::channel(setup.held);
     let wanted = Parameters::default().advertise;
-    let mut watch = Watch::begin(wanted, targets_seen, pinned_seen, metrics.clone()).unwrap();
+    let reach = Reach::new(Mode::Observe);
+    let mut watch = Watch::begin(wanted, targets_seen, pinned_seen, &reach, metrics.clone()).unwrap();
     if let Some(bytes) = setup.receive_buffer {
         watch = watch.with_receive_buffer(bytes).unwrap();
     }

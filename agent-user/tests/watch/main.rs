@@ -8,6 +8,7 @@ mod changes;
 mod devices;
 mod explain;
 mod in_process;
+mod local;
 mod machine;
 mod names;
 mod pinned;

@@ -1,8 +1,8 @@
 //! resolv.conf appears or is replaced while the daemon runs.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testbed::daemon::Daemon;
 use testbed::root_test;
@@ -61,6 +61,38 @@ fn resolv_conf_is_replaced() {
     etc.replace("resolv.conf", "options ndots:1\n");
     daemon.wait_log("keeping the addresses", Duration::from_secs(1)).unwrap();
     assert_eq!(daemon.state().unwrap()["address"], "10.1.0.2");
+}
+
+/// Half of DNS fails: the family that it fails for keeps its address, and one that has no address any more loses it.
+#[test]
+fn each_family_keeps_its_addresses_while_its_question_fails() {
+    root_test!();
+    const SERVFAIL: u8 = 2;
+    let netns = addressed();
+    let etc = Directory::new("watch");
+    etc.write("resolv.conf", "nameserver 127.0.0.53\n");
+    let (four, six): (Ipv4Addr, Ipv6Addr) = ("10.1.0.9".parse().unwrap(), "fd00::9".parse().unwrap());
+    let dns = NameServer::start(&netns, "127.0.0.53", Says::Families(Ok(four), Ok(six)));
+    let daemon = run(&netns, with_etc(&netns, etc.path()), &NAMED);
+    daemon.wait_address(Some("10.1.0.2"), Duration::from_secs(5)).unwrap();
+    let reask = || etc.replace("resolv.conf", format!("nameserver 127.0.0.53\n# {:?}\n", Instant::now()));
+    let count = || daemon.log().matches("keeping the addresses").count();
+    for says in [Says::Families(Err(SERVFAIL), Ok(six)), Says::Code(SERVFAIL), Says::Code(3)] {
+        let before = count();
+        dns.set(says);
+        reask();
+        let waited = Instant::now();
+        while count() == before {
+            assert!(waited.elapsed() < Duration::from_secs(20), "{says:?}: {}", daemon.log());
+            sleep(Duration::from_millis(50));
+        }
+        let state = daemon.state().unwrap();
+        assert_eq!(state["address"], "10.1.0.2", "{says:?}");
+        assert_eq!(state["api_urls"][0]["resolved"].as_array().unwrap().len(), 2, "{says:?}");
+    }
+    dns.set(Says::Families(Err(3), Ok(six)));
+    reask();
+    daemon.wait_address(Some("fd00::2"), Duration::from_secs(20)).unwrap();
 }
 
 /// As NetworkManager has it: /etc/resolv.conf leads to a file that appears with the network.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipa_sidecar::inside::{Origin, Refusal, WINDOW};
+use ipa_sidecar::inside::{Held, Origin, Refusal, WINDOW};
 use testbed::root_test;
 use testbed::site::Directory;
 
@@ -10,11 +10,15 @@ use crate::SOON;
 use crate::in_process::{Setup, watching};
 use crate::machine::{addressed, batch};
 
+fn holding(url: &str) -> Held {
+    Held { url: Some(url.to_owned()), ..Held::default() }
+}
+
 #[test]
 fn the_pinned_address_follows_the_kernel() {
     root_test!();
     let netns = addressed();
-    let setup = Setup { pinned: Some("http://10.0.0.2:9999"), ..Setup::default() };
+    let setup = Setup { held: holding("http://10.0.0.2:9999"), ..Setup::default() };
     watching(&netns, setup, |watched| {
         let pinned = |valid: bool| {
             watched.wait("the pinned address", SOON, |decision| {
@@ -62,7 +66,7 @@ fn addresses_that_come_and_go_elsewhere_do_not_unpin() {
     netns.ip(&batch(&files, "standing", many("add", 16))).unwrap();
     let storm =
         batch(&files, "storm", (17..19).flat_map(|third| many("add", third).chain(many("del", third))));
-    let setup = Setup { pinned: Some("http://10.1.0.2:9999"), ..Setup::default() };
+    let setup = Setup { held: holding("http://10.1.0.2:9999"), ..Setup::default() };
     watching(&netns, setup, |watched| {
         watched.wait_address("10.1.0.2", Duration::from_secs(5));
         std::thread::sleep(WINDOW * 4);
@@ -76,5 +80,37 @@ fn addresses_that_come_and_go_elsewhere_do_not_unpin() {
         );
         assert_eq!(watched.decision().origin, Some(Origin::Pinned));
         assert_eq!(watched.generation(), generation, "it flapped");
+    });
+}
+
+#[test]
+fn the_committed_address_stays_through_every_change_but_its_loss() {
+    root_test!();
+    let netns = addressed();
+    let held = Held { committed: Some("10.0.0.2".parse().unwrap()), ..Held::default() };
+    watching(&netns, Setup { held, ..Setup::default() }, |watched| {
+        let committed = |valid: bool| {
+            watched.wait("the committed address", SOON, |decision| {
+                let address = decision.address.as_ref().map(ToString::to_string);
+                (decision.origin, decision.valid) == (Some(Origin::Committed), valid)
+                    && address.as_deref() == Some("10.0.0.2")
+            })
+        };
+        committed(true);
+        assert_eq!(watched.decision().callback_url.as_deref(), Some("http://10.0.0.2:9999"));
+        // A second lease, and a better route by the other device.
+        netns.ip("addr add 10.2.0.2/24 dev m0").unwrap();
+        netns.ip("route add 203.0.113.0/24 via 10.1.0.1 dev m0").unwrap();
+        watched.wait("the route's answer in the trace", SOON, |decision| {
+            decision.trace[0].resolved[0].device.as_deref() == Some("m0")
+        });
+        committed(true);
+        netns.ip("link set n1 down").unwrap();
+        committed(false);
+        netns.ip("link set n1 up").unwrap();
+        committed(true);
+        netns.ip("addr del 10.0.0.2/24 dev n0").unwrap();
+        watched.wait_address("10.1.0.2", SOON);
+        assert_eq!(watched.decision().origin, Some(Origin::Route));
     });
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use testbed::netns::Netns;
-use testbed::site::{Half, NameServer, Says};
+use testbed::site::{NameServer, Says};
 
 use super::schedule::{Api, Dns, Schedule, Step};
 use super::{door, ra};
@@ -135,11 +135,10 @@ impl Stage {
     }
 
     fn dns(&self, dns: Dns) {
-        let (inet, inet6) = (Half::Address(API), Half::Address(API6));
         self.dns.set(match dns {
-            Dns::Whole => Says::Each(inet, inet6),
-            Dns::NoInet => Says::Each(Half::Code(SERVFAIL), inet6),
-            Dns::NoInet6 => Says::Each(inet, Half::Code(SERVFAIL)),
+            Dns::Whole => Says::Families(Ok(API), Ok(API6)),
+            Dns::NoInet => Says::Families(Err(SERVFAIL), Ok(API6)),
+            Dns::NoInet6 => Says::Families(Ok(API), Err(SERVFAIL)),
             Dns::Silent => Says::Nothing,
         });
     }

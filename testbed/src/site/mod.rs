@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 pub use directory::{Directory, config_dir, names};
-pub use dns::{Half, NameServer, Says};
+pub use dns::{NameServer, Says};
 pub use fake_ipa::FakeIpa;
 pub use guard::{GUARD, OLD_PREFIX, PREFIX, events, fault, token};
 pub use look::*;

@@ -83,12 +83,35 @@ fn any_pinned() -> impl Strategy<Value = Option<Pinned>> {
     }))
 }
 
+fn any_committed() -> impl Strategy<Value = Option<Committed>> {
+    let one = (any_address(), any::<bool>(), any::<bool>());
+    prop::option::of(one.prop_map(|(address, assigned, carrier)| Committed {
+        ip: address.ip,
+        address: assigned.then_some(address),
+        link: Some(Link { carrier, ..link("eth0") }),
+        unanswered: None,
+    }))
+}
+
+fn any_answered() -> impl Strategy<Value = Option<Answered>> {
+    let one = (any_address(), any::<bool>(), any::<bool>());
+    prop::option::of(one.prop_map(|(address, assigned, carrier)| Answered {
+        ip: address.ip,
+        url: ApiUrl::parse(API).unwrap(),
+        address: assigned.then_some(address),
+        link: Some(Link { carrier, ..link("eth0") }),
+        unanswered: None,
+    }))
+}
+
 fn any_facts() -> impl Strategy<Value = Facts> {
     let targets = prop::collection::vec(any_destinations(), 0..3);
-    (targets, any_pinned()).prop_map(|(targets, pinned)| Facts {
-        targets: targets.into_iter().map(|one| target("http://ironic:6385", one)).collect(),
-        pinned,
-    })
+    (targets, any_pinned(), any_committed(), any_answered()).prop_map(
+        |(targets, pinned, committed, answered)| {
+            let targets = targets.into_iter().map(|one| target("http://ironic:6385", one)).collect();
+            Facts { targets, pinned, committed, answered }
+        },
+    )
 }
 
 prop_compose! {
@@ -144,8 +167,25 @@ proptest! {
             .flatten()
             .filter_map(|candidate| candidate.address);
         let pinned = facts.pinned.iter().filter_map(|pinned| pinned.address);
-        let usable = candidates.chain(pinned).any(|one| one.ip == ip && !one.tentative && !one.dad_failed);
+        let committed = facts.committed.iter().filter_map(|committed| committed.address);
+        let answered = facts.answered.iter().filter_map(|answered| answered.address);
+        let mut all = candidates.chain(pinned).chain(committed).chain(answered);
+        let usable = all.any(|one| one.ip == ip && !one.tentative && !one.dad_failed);
         prop_assert!(usable || decision.origin == Some(Origin::Operator), "{:?}", decision);
+    }
+
+    /// A better route, another address, another answer: none moves the choice from what is pinned or committed.
+    #[test]
+    fn only_its_loss_moves_a_pinned_or_committed_address(
+        facts in any_facts(), other in any_facts(), wanted in any_wanted(),
+    ) {
+        let before = decide(&facts, &wanted);
+        if matches!(before.origin, Some(Origin::Pinned | Origin::Committed)) {
+            let Facts { pinned, committed, .. } = facts;
+            let after = decide(&Facts { pinned, committed, ..other }, &wanted);
+            prop_assert_eq!((before.address, before.origin, before.callback_url, before.valid),
+                (after.address, after.origin, after.callback_url, after.valid));
+        }
     }
 
     #[test]

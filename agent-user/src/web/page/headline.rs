@@ -123,7 +123,7 @@ mod tests {
         let generation = u64::from(decision != Decision::not_asked());
         let mut view = View {
             duty: Arc::new(Duty { wanted: mode, mode, held_back: None, problems: Vec::new() }),
-            published: Arc::new(Published { decision, generation }),
+            published: Arc::new(Published::new(decision, generation)),
             held: Held::default(),
             exchanges: Seen::default(),
             dropin: DropinState::of(None),

@@ -1,7 +1,9 @@
 //! API names, families, and the operator's own host.
 
 use testbed::root_test;
-use testbed::site::{Directory, with_etc};
+use testbed::site::{Directory, NameServer, Says, with_etc};
+
+use testbed::site::binary;
 
 use crate::machine::{
     Explained, addressed, assert_address, assert_refused, explain, prepared, two_nics, url,
@@ -95,6 +97,55 @@ fn the_hosts_file_needs_no_resolv_conf() {
     }
 }
 
+/// As the C library does: the file is asked first, and where it has the name, nobody else is.
+#[test]
+fn the_hosts_file_needs_no_answer_from_dns() {
+    root_test!();
+    let netns = addressed();
+    let etc = Directory::new("watch");
+    etc.write("hosts", "127.0.0.1 localhost\n10.1.0.9 controller\n");
+    etc.write("resolv.conf", "search lab.example\nnameserver 127.0.0.53\nnameserver 127.0.0.54\n");
+    let _silent = ["127.0.0.53", "127.0.0.54"].map(|at| NameServer::start(&netns, at, Says::Nothing));
+    let flags = ["--ironic.api-url", "http://controller:6385"];
+    assert_address(&Explained::by(with_etc(&netns, etc.path()), &flags), "10.1.0.2", Some("m0"));
+}
+
+#[test]
+fn one_family_s_failure_takes_nothing_from_the_other() {
+    root_test!();
+    const SERVFAIL: u8 = 2;
+    let netns = addressed();
+    let etc = Directory::new("watch");
+    for search in ["", "search lab.example\n"] {
+        etc.write("resolv.conf", format!("{search}nameserver 127.0.0.53\n"));
+        for (says, address, device) in [
+            (Says::Families(Ok([10, 1, 0, 9].into()), Err(SERVFAIL)), "10.1.0.2", "m0"),
+            (Says::Families(Err(SERVFAIL), Ok("fd00::9".parse().unwrap())), "fd00::2", "n0"),
+        ] {
+            let _dns = NameServer::start(&netns, "127.0.0.53", says);
+            let explained = Explained::by(with_etc(&netns, etc.path()), &NAMED);
+            assert_address(&explained, address, Some(device));
+        }
+    }
+}
+
+/// As NetworkManager writes the router's link-local address; a device name can have a dot in it.
+#[test]
+fn a_name_server_with_a_zone_breaks_nothing() {
+    root_test!();
+    let netns =
+        prepared(addressed(), "link set m1 down\n link set m1 name bond0.100\n link set bond0.100 up");
+    netns.ip("addr add fe80::53/64 dev bond0.100 nodad").unwrap();
+    let etc = Directory::new("watch");
+    etc.write("resolv.conf", "nameserver fe80::53%bond0.100\n");
+    let _dns = NameServer::start(&netns, "fe80::53%bond0.100", Says::Address([10, 1, 0, 9].into()));
+    assert_address(&Explained::by(with_etc(&netns, etc.path()), &NAMED), "10.1.0.2", Some("m0"));
+    // And one that is not there leaves the next one usable.
+    etc.write("resolv.conf", "nameserver fe80::99%gone0.1\nnameserver 127.0.0.53\n");
+    let _other = NameServer::start(&netns, "127.0.0.53", Says::Address([10, 1, 0, 9].into()));
+    assert_address(&Explained::by(with_etc(&netns, etc.path()), &NAMED), "10.1.0.2", Some("m0"));
+}
+
 #[test]
 fn the_wanted_family_must_be_there() {
     root_test!();
@@ -115,6 +166,30 @@ fn the_operators_host_needs_no_route() {
         assert_address(&explained, host, None);
         assert_eq!(explained.candidate("reason"), "no_route", "the trace still tells");
     }
+    // What nobody could connect to is a usage error that says what would be right.
+    for host in [
+        "None",
+        "null",
+        "undefined",
+        "0.0.0.0",
+        "127.0.0.1",
+        "169.254.0.7",
+        "fe80::7",
+        "224.0.0.1",
+        "255.255.255.255",
+        "localhost",
+    ] {
+        let mut command = netns.command(binary());
+        let flags = ["explain", "--ironic.api-url=http://203.0.113.1:6385", "--advertise.host", host];
+        let output = command.args(flags).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{host}: {words}");
+        for part in [host, "advertise.host", "that Ironic can connect to"] {
+            assert!(words.contains(part), "{host}: {words}");
+        }
+    }
+    let flags = ["--ironic.api-url", "http://127.0.0.1:6385", "--advertise.host", "127.0.0.1"];
+    assert_address(&explain(&netns, &flags), "127.0.0.1", None);
     let flags = ["--advertise.host", "node7.example", "--advertise.port", "9998"];
     let explained = explain(&netns, &flags);
     assert_eq!(explained.text("callback_url"), Some("http://node7.example:9998"));
