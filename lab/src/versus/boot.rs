@@ -12,7 +12,7 @@ use super::schedule::{Schedule, Setting};
 use super::stage::{self, Stage};
 
 /// IPA's time-outs and pauses, shorter than by default; nothing else of it is changed.
-const QUICK: &str = "ipa-http-request-timeout=6 ipa-ip-lookup-timeout=1";
+const QUICK: &str = "ipa-http-request-timeout=8 ipa-ip-lookup-timeout=1";
 const HOSTS: &str = "127.0.0.1 localhost";
 
 /// Where daemon and IPA find what they are given.

@@ -29,7 +29,7 @@ use xtask::prerequisites::{self, Purpose};
 use hall::Hall;
 use outcome::{Beside, Outcome};
 use schedule::{SETTINGS, Schedule};
-use table::Row;
+use table::{Row, Runs};
 
 /// What the command line can say.
 #[derive(clap::Args)]
@@ -134,7 +134,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
             if left || flags.setting.as_ref().is_some_and(|name| *name != setting.name()) {
                 continue;
             }
-            let runs = flags.modes().into_iter().map(|beside| (beside, Vec::new())).collect();
+            let runs = |beside| Runs { beside, before: Vec::new(), outcomes: Vec::new() };
+            let runs = flags.modes().into_iter().map(runs).collect();
             rows.push(Row { schedule: schedule.clone(), setting: *setting, runs });
         }
     }
@@ -148,9 +149,9 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         println!("{} rows look worse; they run {} times more", doubtful.len(), 2 * repeat);
         let first: Vec<_> = doubtful.iter().filter_map(|number| rows.get(*number)).map(Row::line).collect();
         println!("{}", first.join("\n"));
-        for row in doubtful.iter().copied() {
-            if let Some(row) = rows.get_mut(row) {
-                row.runs.iter_mut().for_each(|(_, outcomes)| outcomes.clear());
+        for number in doubtful.iter().copied() {
+            for runs in rows.get_mut(number).into_iter().flat_map(|row| &mut row.runs) {
+                runs.before = std::mem::take(&mut runs.outcomes);
             }
         }
         round(flags, &hall, &mut rows, &doubtful, 2 * repeat)?;
@@ -174,8 +175,9 @@ fn round(flags: &Flags, hall: &Hall, rows: &mut [Row], which: &[usize], repeat: 
     for number in which {
         let Some(row) = rows.get(*number) else { continue };
         for time in 0..repeat {
-            for (mode, (beside, _)) in row.runs.iter().enumerate() {
-                tasks.push((*number, mode, *beside, time));
+            for (mode, runs) in row.runs.iter().enumerate() {
+                // A second round numbers its logs on.
+                tasks.push((*number, mode, runs.beside, runs.before.len() + usize::from(time)));
             }
         }
     }
@@ -196,15 +198,15 @@ fn round(flags: &Flags, hall: &Hall, rows: &mut [Row], which: &[usize], repeat: 
         ends.map(|end| end.unwrap_or_else(|_| bail!("a run panicked"))).collect::<anyhow::Result<Vec<()>>>()
     })?;
     for (number, mode, outcome) in done.into_inner().unwrap_or_default() {
-        if let Some((_, outcomes)) = rows.get_mut(number).and_then(|row| row.runs.get_mut(mode)) {
-            outcomes.push(outcome);
+        if let Some(runs) = rows.get_mut(number).and_then(|row| row.runs.get_mut(mode)) {
+            runs.outcomes.push(outcome);
         }
     }
     Ok(())
 }
 
 /// One run, and a line about it.
-fn one(flags: &Flags, hall: &Hall, row: &Row, beside: Beside, time: u8) -> anyhow::Result<Outcome> {
+fn one(flags: &Flags, hall: &Hall, row: &Row, beside: Beside, time: usize) -> anyhow::Result<Outcome> {
     let Row { schedule, setting, .. } = row;
     let (outcome, log) = run::run(hall, schedule, *setting, beside)?;
     let name = format!("{} {} {}", schedule.name, setting.name(), beside.name());

@@ -77,6 +77,8 @@ pub enum Verdict {
     Worse,
     /// Worse, where that is not promised.
     Excepted,
+    /// Worse in a first round, and not in the second.
+    Once,
     Same,
     Better,
 }
