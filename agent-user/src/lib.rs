@@ -12,6 +12,8 @@ mod exchange;
 mod guard;
 mod ipa;
 mod ironic;
+mod kept;
+mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;

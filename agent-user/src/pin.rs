@@ -77,7 +77,6 @@ impl Pin {
     }
 
     /// IPA is known to have started with this address, and its lookup has passed; `None`: nothing of the kind is known.
-    #[allow(dead_code)] // Whoever sees IPA start and its lookup pass says so.
     pub fn commit(&self, address: Option<IpAddr>) {
         self.held.send_if_modified(|held| std::mem::replace(&mut held.committed, address) != address);
     }

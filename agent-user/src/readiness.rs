@@ -63,12 +63,15 @@ fn guard(view: &View) -> Readiness {
 
 fn agent(view: &View) -> Readiness {
     let agent = &view.agent;
+    if let Some(why) = &agent.beside {
+        return Err(format!("mode agent acts as observe: {why}"));
+    }
     if let Some(stale) = &view.held.stale {
         return Err(stale.clone());
     }
     // What is waited for now goes before what failed earlier.
     match (agent.phase, &agent.last_failure) {
-        (AgentPhase::Off | AgentPhase::AwaitingAddress, _) => {
+        (AgentPhase::Off | AgentPhase::BesideIpa | AgentPhase::AwaitingAddress, _) => {
             Err(no_address(view, "the lookup has not begun yet"))
         }
         (AgentPhase::AwaitingListener, _) => Err("nothing listens on the advertised port".to_owned()),

@@ -62,6 +62,13 @@ pub struct View {
     pub probes: ProbesState,
 }
 
+impl View {
+    /// The mode that it acts in at this moment: mode agent watches only where an ironic-python-agent is here.
+    pub fn acting(&self) -> Mode {
+        if self.agent.beside.is_some() { Mode::Observe } else { self.duty.mode }
+    }
+}
+
 impl Sources {
     /// As of now.
     pub fn view(&self) -> View {

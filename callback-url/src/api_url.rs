@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::Uri;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use text::labels;
 use thiserror::Error;
 
@@ -89,6 +90,13 @@ impl Host {
 impl Serialize for Host {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.bare())
+    }
+}
+
+impl<'de> Deserialize<'de> for Host {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("neither an address nor a host name"))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Bytes that a real kernel sent (Linux 6.18), against the types that they become. Each was made in a network namespace
 //! with a veth pair `n0`, `n1` by the commands beside it; the port id of the asker is zeroed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use netlink_packet_core::NetlinkDeserializable;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_sock_diag::SockDiagMessage;
 
 use crate::kernel::{as_link, read_address, read_route};
+use crate::listeners::Listener;
 use crate::monitor::Heard;
 use crate::question::{Answer, Extent};
 use crate::socket::Received;
@@ -98,16 +98,25 @@ fn links() {
     assert_eq!(missing.errno(), Some(Errno::NODEV));
 }
 
+/// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.
+fn served(bytes: &[u8]) -> [bool; 5] {
+    let found = answer(bytes, Extent::Dump, Listener::of).unwrap();
+    assert_eq!(found.iter().map(|listener| listener.port).collect::<Vec<_>>(), [9999]);
+    ["10.0.0.2", "10.0.0.3", "fd00::2", "0.0.0.0", "::"]
+        .map(|address| found.iter().any(|one| one.serves(ip(address))))
+}
+
 #[test]
 fn listeners() {
     // SOCK_DIAG_BY_FAMILY as for: ss --listening --tcp 'sport = 9999', while 10.0.0.2:9999 listens
-    let found = answer(include_bytes!("../captures/listeners.bin"), Extent::Dump, |message| match message {
-        SockDiagMessage::InetResponse(response) => Some(response.header.socket_id),
-        _ => None,
-    });
-    let found = found.unwrap();
-    let ends = found.iter().map(|id| SocketAddr::new(id.source_address, id.source_port));
-    assert_eq!(ends.collect::<Vec<_>>(), ["10.0.0.2:9999".parse().unwrap()]);
+    assert_eq!(served(include_bytes!("../captures/listeners.bin")), [true, false, false, true, false]);
+    // The same while 0.0.0.0:9999 listens; then [::]:9999 without and with IPV6_V6ONLY
+    assert_eq!(served(include_bytes!("../captures/listeners-any4.bin")), [true, true, false, true, false]);
+    assert_eq!(served(include_bytes!("../captures/listeners-any6.bin")), [true, true, true, true, true]);
+    assert_eq!(
+        served(include_bytes!("../captures/listeners-any6only.bin")),
+        [false, false, true, false, true]
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::netns::Netns;
 
 /// Where the daemon's web server listens, in a namespace of its own.
 const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10099);
+/// systemd's variable (systemd.exec(5)).
+const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
 /// How often something that is waited for is looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// Flags that keep this machine's own parameters out of a test.
@@ -61,11 +63,14 @@ impl Daemon {
     }
 
     /// Runs a command that was made with [`Netns::command`] and ends in a daemon: under `strace`, `setpriv`, ...
-    /// Give it [`Daemon::words`].
+    /// Give it [`Daemon::words`]. It gets a `RUNTIME_DIRECTORY` of the namespace's own.
     ///
     /// # Errors
     /// Where it cannot be started.
     pub fn from_command(mut command: Command, netns: &Arc<Netns>) -> io::Result<Self> {
+        if command.get_envs().all(|(name, _)| name != RUNTIME_DIRECTORY) {
+            command.env(RUNTIME_DIRECTORY, netns.runtime_directory()?);
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(String::new()));
         let reader = child.stderr.take().map(|stderr| {

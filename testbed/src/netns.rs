@@ -3,7 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -11,6 +13,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 #[derive(Debug)]
 pub struct Netns {
     holder: Child,
+    /// What stands for `/run/ipa-sidecar` of the machine that this namespace stands for.
+    runtime: OnceLock<PathBuf>,
 }
 
 impl Netns {
@@ -30,7 +34,7 @@ impl Netns {
             Some(stdout) => stdout.read_exact(&mut ready),
             None => Err(io::Error::other("the holder has no output")),
         };
-        let namespace = Self { holder };
+        let namespace = Self { holder, runtime: OnceLock::new() };
         answer.map_err(|error| io::Error::other(format!("no network namespace (root?): {error}")))?;
         Ok(namespace)
     }
@@ -38,6 +42,20 @@ impl Netns {
     /// The process that keeps the namespace: what `ip link ... netns PID` wants.
     pub fn pid(&self) -> u32 {
         self.holder.id()
+    }
+
+    /// A directory for what outlives a daemon in this namespace (`RUNTIME_DIRECTORY`); removed with the namespace.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn runtime_directory(&self) -> io::Result<&Path> {
+        if self.runtime.get().is_none() {
+            let name = format!("ipa-sidecar-run-{}-{}", std::process::id(), self.pid());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path)?;
+            let _ = self.runtime.set(path); // Another thread has made the same one.
+        }
+        self.runtime.get().map(PathBuf::as_path).ok_or_else(|| io::Error::other("no runtime directory"))
     }
 
     /// A command that will run inside and be killed when the calling thread ends.
@@ -119,6 +137,7 @@ impl Drop for Netns {
     fn drop(&mut self) {
         drop(self.holder.stdin.take()); // The end of its input ends the holder.
         let _ = self.holder.wait();
+        let _ = self.runtime.take().map(std::fs::remove_dir_all);
     }
 }
 

@@ -1,8 +1,11 @@
 //! The heartbeats of one session.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use callback_url::{Context, Host};
+use exporter::read_file;
 use fib::listens;
 use tokio::time::{Instant, sleep};
 
@@ -10,6 +13,7 @@ use super::{Agent, AgentPhase, Session, told};
 use crate::advertise::{Decision, Origin};
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
 use crate::ironic::{Connection, Heartbeat, HeartbeatResult, IronicError};
+use crate::kernel_thread;
 use crate::metrics::{Trigger, UrlAction, UrlSource};
 use crate::pin::ReadBack;
 use crate::recent::Moment;
@@ -17,8 +21,18 @@ use crate::recent::Moment;
 /// Ironic's conductor records a heartbeat after it was answered (ironic, `conductor/manager.py`, `heartbeat`, spawns a
 /// worker): before this pause nothing may be there to read back.
 const READ_BACK_PAUSE: Duration = Duration::from_secs(1);
+/// The time for the kernel to list its sockets, or for a small file.
+const KERNEL: Duration = Duration::from_secs(5);
+/// What a heartbeat has room for: a certificate with its chain has a third of it.
+const VERIFY_CA_MAX: usize = 12 * 1024;
 /// How often it is asked whether the agent listens by now.
 const LISTENER_POLL: Duration = Duration::from_secs(1);
+
+/// Names the flag in messages.
+const AGENT_VERIFY_CA: &str = "--agent.verify-ca";
+/// What the operator has to do where Ironic wants TLS.
+const TLS_ADVICE: &str = "; give --advertise.protocol=https, and --agent.verify-ca where Ironic cannot verify the certificate of \
+                          what listens there";
 
 /// What to do after a heartbeat.
 enum Next {
@@ -43,8 +57,17 @@ impl Agent {
                 self.sleep_while_url_is(Some(&url), session.heartbeat_timeout).await;
                 continue;
             }
+            let certificate = match self.certificate().await {
+                Ok(certificate) => certificate,
+                Err(why) => {
+                    self.heartbeat_failed(&url, format!("{AGENT_VERIFY_CA}: {why}"));
+                    let pause = heartbeat_retry(&mut self.rng);
+                    self.sleep_while_url_is(Some(&url), pause).await;
+                    continue;
+                }
+            };
             last_sent = Some(Instant::now());
-            let outcome = self.send(&decision, &url, &session, trigger).await;
+            let outcome = self.send(&decision, &url, &session, certificate, trigger).await;
             let accepted = outcome.is_ok();
             let next = self.after(outcome, &url, &mut session).await;
             if accepted && !self.pin.held().confirmed {
@@ -71,15 +94,7 @@ impl Agent {
         let mut said = false;
         loop {
             let decision = self.addressed().await;
-            let address = match (&decision.address, decision.origin) {
-                (Some(Host::Ip(ip)), Some(origin)) if origin != Origin::Operator => Some(*ip),
-                _ => None, // The operator's host may be translated on the way here.
-            };
-            let listening = self.without_listener
-                || listens(address, self.port).unwrap_or_else(|error| {
-                    tracing::debug!(%error, "whether somebody listens cannot be asked; assuming so");
-                    true
-                });
+            let listening = self.without_listener || self.is_listened_on(&decision).await;
             if let (true, Some(url)) = (listening, decision.callback_url.clone()) {
                 return (decision, url);
             }
@@ -93,6 +108,25 @@ impl Agent {
             self.phase(AgentPhase::AwaitingListener);
             sleep(LISTENER_POLL).await;
         }
+    }
+
+    /// Whether something listens on the address and port of this decision, of its family.
+    async fn is_listened_on(&self, decision: &Decision) -> bool {
+        let address = match (&decision.address, decision.origin) {
+            // The operator's address may be translated on the way here, to another one of its family.
+            (Some(Host::Ip(IpAddr::V4(_))), Some(Origin::Operator)) => Some(Ipv4Addr::UNSPECIFIED.into()),
+            (Some(Host::Ip(IpAddr::V6(_))), Some(Origin::Operator)) => Some(Ipv6Addr::UNSPECIFIED.into()),
+            (Some(Host::Ip(ip)), _) => Some(*ip),
+            _ => None,
+        };
+        let port = self.port;
+        let why = match kernel_thread::ask(KERNEL, move || listens(address, port)).await {
+            Ok(Ok(listening)) => return listening,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(error = why, "whether something listens cannot be asked; assuming so");
+        true
     }
 
     /// The last look at a URL before it leaves. Ours are good by construction, and the operator's host is the
@@ -115,6 +149,7 @@ impl Agent {
         decision: &Decision,
         url: &str,
         session: &Session,
+        certificate: Option<String>,
         trigger: Trigger,
     ) -> Result<(), IronicError> {
         let heartbeat = Heartbeat {
@@ -122,7 +157,7 @@ impl Agent {
             callback_url: url.to_owned(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             agent_token: session.token.clone(),
-            agent_verify_ca: None,
+            agent_verify_ca: certificate,
             agent_status: None,
             agent_status_message: None,
         };
@@ -145,9 +180,11 @@ impl Agent {
             });
             return Next::After(interval, Trigger::Interval);
         };
-        let words = told(&error, &self.decisions.borrow().decision);
-        tracing::warn!(url, error = words, "heartbeat failed");
-        self.failed(format!("heartbeat: {words}"));
+        let mut words = told(&error, &self.decisions.borrow().decision);
+        if error.heartbeat_result() == HeartbeatResult::TlsRequired {
+            words.push_str(TLS_ADVICE);
+        }
+        self.heartbeat_failed(url, words);
         match error.heartbeat_result() {
             HeartbeatResult::PinnedRefused => {
                 if self.finds_another_pin(url, session).await {
@@ -157,7 +194,32 @@ impl Agent {
                 Next::After(interval, Trigger::Interval)
             }
             HeartbeatResult::TokenRefused => Next::LookUp,
+            // Only the operator can change that: no hurry.
+            HeartbeatResult::TlsRequired => Next::After(interval, Trigger::Interval),
             _ => Next::After(heartbeat_retry(&mut self.rng), Trigger::Retry),
+        }
+    }
+
+    /// Shows why a heartbeat failed; what repeats is a log line once.
+    fn heartbeat_failed(&self, url: &str, words: String) {
+        let words = format!("heartbeat: {words}");
+        if self.state.borrow().last_failure.as_ref() == Some(&words) {
+            tracing::debug!(url, error = words, "heartbeat failed as the one before");
+        } else {
+            tracing::warn!(url, error = words, "heartbeat failed");
+        }
+        self.failed(words);
+    }
+
+    /// The certificate for Ironic, where one was named. It is read anew for each heartbeat: what listens on the port may
+    /// make it late.
+    async fn certificate(&self) -> Result<Option<String>, String> {
+        let Some(path) = self.verify_ca.clone() else {
+            return Ok(None);
+        };
+        match kernel_thread::ask(KERNEL, move || read_certificate(&path)).await {
+            Ok(read) => read.map(Some),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -182,7 +244,8 @@ impl Agent {
 
     /// What Ironic holds. A lookup after our own is harmless.
     async fn recorded_url(&mut self, session: &mut Session) -> Result<Option<String>, IronicError> {
-        let reply = self.ask_for_node().await?;
+        let query = self.query().await;
+        let reply = self.ask_for_node(&query).await?;
         // A power cycle in between made this the first lookup: the token is ours again.
         if self.given_token.is_none() && reply.agent_token.is_some() {
             session.token = reply.agent_token;
@@ -199,5 +262,50 @@ impl Agent {
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the recorded callback URL could not be read back"),
         }
+    }
+}
+
+/// A certificate (PEM) as Ironic may have it. A file with a private key stays here.
+fn read_certificate(path: &Path) -> Result<String, String> {
+    let about = |problem: String| format!("{path:?}: {problem}");
+    let content = read_file(path).map_err(|error| about(error.to_string()))?;
+    let text = String::from_utf8(content).map_err(|_| about("no PEM file".to_owned()))?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err(about("it holds a private key, which nobody else may have".to_owned()));
+    }
+    if !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(about("it holds no certificate (PEM)".to_owned()));
+    }
+    if text.len() > VERIFY_CA_MAX {
+        return Err(about(format!("larger than {VERIFY_CA_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed::site::Directory;
+
+    use super::*;
+
+    #[test]
+    fn only_certificates_leave() {
+        let directory = Directory::new("certificate");
+        let certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN EC PRIVATE KEY-----\nMA==\n-----END EC PRIVATE KEY-----\n";
+        for (content, problem) in [
+            (certificate.to_owned(), None),
+            (format!("{certificate}{key}"), Some("private key")),
+            (String::new(), Some("no certificate")),
+            (certificate.repeat(300), Some("larger than")),
+        ] {
+            directory.write("ca.pem", &content);
+            let read = read_certificate(&directory.file("ca.pem"));
+            match problem {
+                None => assert_eq!(read.as_deref(), Ok(content.as_str())),
+                Some(problem) => assert!(read.unwrap_err().contains(problem), "{problem}"),
+            }
+        }
+        assert!(read_certificate(&directory.file("none")).unwrap_err().contains("No such file"));
     }
 }

@@ -5,12 +5,18 @@ use std::time::Duration;
 use fib::Kernel;
 use tokio::time::Instant;
 
+use super::beside::Moment;
 use super::{Agent, AgentPhase, Session, nics, told};
+use crate::exchange::SeenBy;
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
+use crate::kernel_thread;
 
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
+
+/// The time for the kernel to list its devices.
+const KERNEL: Duration = Duration::from_secs(10);
 
 impl Agent {
     /// Tries until it succeeds. IPA would exit after its lookup timeout; we say so and begin anew.
@@ -19,9 +25,21 @@ impl Agent {
         let mut schedule = LookupSchedule::new(interval, timeout);
         let mut started = Instant::now();
         loop {
+            if self.leaves_it_to_ipa(Moment::First).await {
+                continue;
+            }
             let url = self.addressed().await.callback_url;
             self.phase(AgentPhase::LookingUp);
-            let pause = match self.ask_for_node().await {
+            let prepared = self.prepare().await;
+            // Again, as late as can be: all of the above may have taken long.
+            if self.leaves_it_to_ipa(Moment::BeforeLookup).await {
+                continue;
+            }
+            let reply = match prepared {
+                Ok(query) => self.ask_for_node(&query).await,
+                Err(error) => Err(error),
+            };
+            let pause = match reply {
                 Ok(reply) => match self.session(reply) {
                     Some(session) => return session,
                     None => WITHOUT_TOKEN,
@@ -43,22 +61,51 @@ impl Agent {
         }
     }
 
-    /// One lookup, counted.
-    pub(super) async fn ask_for_node(&mut self) -> Result<LookupReply, IronicError> {
+    /// Asks whatever a lookup needs to know first, so that afterwards nothing delays it. A failure counts as one of the
+    /// lookup.
+    async fn prepare(&self) -> Result<LookupQuery, IronicError> {
+        let query = self.query().await;
         let endpoints = self.decisions.borrow().decision.endpoints();
-        let addresses = Kernel::open().and_then(|mut kernel| {
-            let macs = nics::macs(&mut kernel);
-            self.metrics.netlink_asked(&kernel.take_asked());
-            macs
-        });
-        let addresses = addresses.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the NICs' MAC addresses cannot be asked for");
+        let started = Instant::now();
+        let prepared = self.client.prepare_lookup(&endpoints).await;
+        if let Err(error) = &prepared {
+            self.exchanges.lookup(SeenBy::Own, error.lookup_result(), started.elapsed());
+        }
+        prepared.map(|()| query)
+    }
+
+    /// What Ironic knows this node by.
+    pub(super) async fn query(&self) -> LookupQuery {
+        let addresses = self.macs().await.unwrap_or_else(|error| {
+            tracing::warn!(error, "the NICs' MAC addresses cannot be asked for");
             Vec::new()
         });
-        let query = LookupQuery { addresses, node_uuid: self.node_uuid.clone() };
-        let answer = self.exchanges.look_up(&self.client, &endpoints, &query, None).await?;
+        LookupQuery { addresses, node_uuid: self.node_uuid.clone() }
+    }
+
+    /// One lookup, counted.
+    pub(super) async fn ask_for_node(&mut self, query: &LookupQuery) -> Result<LookupReply, IronicError> {
+        let endpoints = self.decisions.borrow().decision.endpoints();
+        let answer = self.exchanges.look_up(&self.client, &endpoints, query, None).await?;
         self.witness(&answer.connection).await;
         Ok(answer.value)
+    }
+
+    /// The MACs of this node's NICs, or why there are none.
+    async fn macs(&self) -> Result<Vec<String>, String> {
+        let asked = kernel_thread::ask(KERNEL, || {
+            let mut kernel = Kernel::open()?;
+            let macs = nics::macs(&mut kernel);
+            macs.map(|macs| (macs, kernel.take_asked()))
+        });
+        match asked.await {
+            Ok(Ok((macs, asked))) => {
+                self.metrics.netlink_asked(&asked);
+                Ok(macs)
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.

@@ -1,19 +1,22 @@
 //! Agent mode: we speak for the node where there is no IPA, or where the operator gave out the token.
 //!
-//! [`Agent::run`] looks the node up (`lookup`), then heartbeats (`heartbeat`) until Ironic no longer takes the
-//! token, which a power cycle through its API causes; then it looks the node up again.
+//! [`Agent::run`] waits until there is no IPA (`beside`), looks the node up (`lookup`), then heartbeats (`heartbeat`) until
+//! Ironic no longer takes the token, which a power cycle through its API causes; then it begins anew.
 
+mod beside;
 mod heartbeat;
 mod lookup;
 pub mod nics;
 mod state;
 
+pub use beside::{Neighbour, works_beside_ipa};
 pub use state::{AgentPhase, AgentState};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callback_url::{Host, Warning};
+use callback_url::{Host, Scheme, Warning};
 use fastrand::Rng;
 use text::Secret;
 use tokio::sync::watch;
@@ -43,7 +46,10 @@ pub struct Agent {
     client: Client,
     lookup: LookupParameters,
     given_token: Option<Secret>,
+    /// Looks for an IPA; `None`: we may work beside one.
+    neighbour: Option<Neighbour>,
     without_listener: bool,
+    verify_ca: Option<PathBuf>,
     port: u16,
     decisions: watch::Receiver<Arc<Published>>,
     reach: Reach,
@@ -60,18 +66,29 @@ pub struct Agent {
 
 impl Agent {
     /// Reads what concerns it from the parameters. What it shows of itself appears in `state`.
+    ///
+    /// # Errors
+    /// Where TLS to an IPA cannot be set up.
     pub fn new(
         client: Client,
         parameters: &Parameters,
         (decisions, reach): (watch::Receiver<Arc<Published>>, Reach),
         (pin, exchanges, metrics): (Pin, Exchanges, Metrics),
         state: watch::Sender<AgentState>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, IronicError> {
+        let alone = !works_beside_ipa(parameters);
+        let neighbour = alone.then(|| Neighbour::new(&parameters.ipa_settings)).transpose()?;
+        Ok(Self {
             client,
             lookup: parameters.lookup.clone(),
             given_token: parameters.ironic.agent_token.clone(),
-            without_listener: parameters.agent_without_listener,
+            neighbour,
+            without_listener: parameters.agent.without_listener,
+            verify_ca: parameters
+                .agent
+                .verify_ca
+                .clone()
+                .filter(|_| parameters.advertise.protocol == Scheme::Https),
             port: parameters.advertise.port,
             decisions,
             reach,
@@ -82,7 +99,7 @@ impl Agent {
             state,
             node_uuid: None,
             rng: Rng::new(),
-        }
+        })
     }
 
     /// Looks up and heartbeats for ever.

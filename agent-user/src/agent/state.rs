@@ -10,6 +10,8 @@ labels! {
     pub enum AgentPhase {
         /// Not in agent mode.
         Off = "off": "not in agent mode",
+        /// An ironic-python-agent is here, or may be: nothing is sent.
+        BesideIpa = "beside_ipa": "acting as observe: an ironic-python-agent is here",
         /// There is no advertise address yet.
         AwaitingAddress = "awaiting_address": "waiting for an address",
         /// The node is being looked up.
@@ -28,6 +30,8 @@ labels! {
 pub struct AgentState {
     /// How far it has come.
     pub phase: AgentPhase,
+    /// Where it acts as observe: which ironic-python-agent is here, and what to do.
+    pub beside: Option<String>,
     /// The node, once looked up.
     pub node_uuid: Option<String>,
     /// When the last heartbeat was accepted.
@@ -39,6 +43,12 @@ pub struct AgentState {
 
 impl Default for AgentState {
     fn default() -> Self {
-        Self { phase: AgentPhase::Off, node_uuid: None, last_accepted: None, last_failure: None }
+        Self {
+            phase: AgentPhase::Off,
+            beside: None,
+            node_uuid: None,
+            last_accepted: None,
+            last_failure: None,
+        }
     }
 }

@@ -10,6 +10,7 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::advertise::Decision;
+use crate::agent::{Neighbour, works_beside_ipa};
 use crate::ipa::status::IpaProbe;
 use crate::ipa::version::takes_no_list;
 use crate::ironic::Client;
@@ -200,28 +201,29 @@ fn guard_path(parameters: &Parameters) -> Check {
 }
 
 async fn ipa(parameters: &Parameters) -> Check {
-    let port = parameters.ipa_settings.listen_port;
-    let status = match IpaProbe::new(port) {
+    const NAME: &str = "ironic-python-agent";
+    let settings = &parameters.ipa_settings;
+    let alone = parameters.mode == Mode::Agent && !works_beside_ipa(parameters);
+    if alone {
+        let found = match Neighbour::new(settings) {
+            Ok(neighbour) => neighbour.look().await,
+            Err(error) => Some(error.to_string()),
+        };
+        let outcome = found.map_or_else(|| Ok("none is here, as mode agent needs it".to_owned()), Err);
+        return check(NAME, true, outcome, "mode agent acts as observe");
+    }
+    let status = match IpaProbe::of(settings) {
         Ok(probe) => probe.ask().await,
-        Err(error) => {
-            return check("ironic-python-agent", false, Err(error.to_string()), "it cannot be asked");
-        }
+        Err(error) => return check(NAME, false, Err(error.to_string()), "it cannot be asked"),
     };
-    let takes_its_token = parameters.mode == Mode::Agent && parameters.ironic.agent_token.is_none();
-    let outcome = match (status.up, takes_its_token) {
-        (true, true) => Err(format!("it answers on port {port}, and mode agent would take its token")),
-        (true, false) => {
+    let port = settings.listen_port;
+    let outcome = match status.up {
+        true => {
             Ok(format!("version {} answers on port {port}", status.version.as_deref().unwrap_or("unknown")))
         }
-        (false, true) => Ok("none answers, as mode agent needs it".to_owned()),
-        (false, false) => Err(format!("none answers on port {port}")),
+        false => Err(format!("none answers on port {port}")),
     };
-    check(
-        "ironic-python-agent",
-        takes_its_token,
-        outcome,
-        if takes_its_token { "mode agent refuses to start" } else { "normal before it has started" },
-    )
+    check(NAME, false, outcome, "normal before it has started")
 }
 
 fn tls(parameters: &Parameters) -> Check {

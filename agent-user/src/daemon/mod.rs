@@ -20,9 +20,10 @@ use crate::agent::{Agent, AgentState};
 use crate::exchange::Exchanges;
 use crate::guard::{self, Guard, GuardError, GuardState, Restarts, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState, Redirect};
-use crate::ipa::status::{IpaProbe, IpaState};
-use crate::ipa::{dropin, status as ipa_status, version};
+use crate::ipa::status::IpaState;
+use crate::ipa::{commitment, dropin, status as ipa_status, version};
 use crate::ironic::{Client, IronicError};
+use crate::kept::{self, Kept};
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
@@ -55,12 +56,6 @@ pub enum DaemonError {
     /// Signals.
     #[error("signals cannot be waited for: {0}")]
     Signal(#[source] std::io::Error),
-    /// Mode agent would take an IPA's token.
-    #[error(
-        "an ironic-python-agent answers on port {0}, and a lookup of ours would take its token and hang it: use mode \
-         observe or configure, or hand the token out with ipa-agent-token or --ironic.agent-token-file"
-    )]
-    IpaPresent(u16),
     /// A part of the daemon panicked: a defect of ours.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
@@ -107,23 +102,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    if mode == Mode::Agent && parameters.ironic.agent_token.is_none() {
-        tokio::select! {
-            refused = refuse_beside_ipa(parameters.ipa_settings.listen_port) => refused?,
-            () = signals.received() => return Ok(Ended::Signal),
-        }
-    }
-
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
+    let own = Own::new(mode);
     let names = Names::new(parameters.ironic.api_urls.clone());
     let reach = Reach::new(mode);
     let wanted = parameters.advertise.clone();
     let watch = Watch::begin(wanted, names.subscribe(), pin.subscribe(), &reach, metrics.clone())?;
-    let own = Own::new(mode);
     let sources = Sources {
         duty,
         decisions: watch.subscribe(),
@@ -140,6 +128,16 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
     }
 
+    let directory = &parameters.ipa.config_dir;
+    dropin::remove_left_behind(directory, writes_dropin(mode).then_some(directory));
+    if writes_dropin(mode) {
+        // Ahead of the first decision: it must not move away from what a running IPA has started with.
+        tokio::select! {
+            ipa = commitment::begin(&parameters.ipa_settings, directory, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
+            () = signals.received() => return Ok(Ended::Signal),
+        }
+    }
+
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
     let in_use = probes.report().any();
@@ -147,7 +145,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let surroundings = Surroundings {
         decisions: sources.decisions.clone(),
         dropin: sources.dropin.clone(),
-        pin,
+        pin: pin.clone(),
         exchanges,
         metrics: metrics.clone(),
     };
@@ -165,7 +163,11 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
-    tasks.spawn(ipa_status::follow(parameters.ipa_settings.listen_port, own.ipa.clone(), metrics.clone()));
+    let settings = parameters.ipa_settings.clone();
+    tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
+    if writes_dropin(mode) {
+        tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
+    }
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
     tasks.spawn(systemd::tell(mode, parameters.advertise.wait, sources));
@@ -221,13 +223,15 @@ fn remove_dropin(parameters: &Parameters) {
     }
 }
 
-/// Where the tasks publish that only some modes have, whether they run or not.
+/// Where the tasks publish that only some modes have, whether they run or not; and what outlives them.
 struct Own {
     dropin: watch::Sender<DropinState>,
     ipa: watch::Sender<IpaState>,
     guard: watch::Sender<GuardState>,
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
+    /// What outlives the daemon.
+    kept: Kept,
 }
 
 impl Own {
@@ -239,6 +243,7 @@ impl Own {
             guard: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
+            kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
         }
     }
 }
@@ -263,7 +268,7 @@ async fn start_mode(
         (Mode::Agent, Some(client)) => {
             let Surroundings { decisions, pin, exchanges, metrics, .. } = surroundings;
             let recorders = (pin, exchanges, metrics);
-            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone());
+            let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone())?;
             tasks.spawn(agent.run());
             return Ok(());
         }
@@ -273,7 +278,8 @@ async fn start_mode(
         _ => None,
     };
     let directory = parameters.ipa.config_dir.clone();
-    tasks.spawn(keeper::keep(directory, redirect, decisions, own.dropin.clone(), metrics));
+    let kept = own.kept.clone();
+    tasks.spawn(keeper::keep(directory, redirect, decisions, own.dropin.clone(), metrics, kept));
     Ok(())
 }
 
@@ -307,10 +313,6 @@ async fn start_guard(
         tasks.spawn(restarts.run(guard));
     }
     Ok(redirect)
-}
-
-async fn refuse_beside_ipa(port: u16) -> Result<(), DaemonError> {
-    if IpaProbe::new(port)?.ask().await.up { Err(DaemonError::IpaPresent(port)) } else { Ok(()) }
 }
 
 /// SIGTERM, SIGINT, and SIGHUP: there is nothing to read again, and the terminal that it was started from may be gone.

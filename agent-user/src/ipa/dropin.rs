@@ -10,6 +10,17 @@ use thiserror::Error;
 
 use crate::params::DROPIN_NAME;
 
+/// How every drop-in of ours begins, of every version.
+const SIGNATURE: &str = "# Written by ipa-sidecar";
+
+/// How the line with the address begins.
+const OPTION: &str = "advertise_host = ";
+
+/// The directories that images give to IPA: ironic-python-agent-builder's, RDO's, the container images'. A drop-in of ours
+/// may lie in each of them, of an earlier run with another `--ipa.config-dir`.
+const KNOWN_DIRECTORIES: [&str; 3] =
+    ["/etc/ironic-python-agent.d", "/etc/ironic-python-agent.conf.d", "/etc/ironic-python-agent"];
+
 /// Does not end in `.conf`, so that IPA never reads it.
 const TEMPORARY_NAME: &str = ".zz-ipa-sidecar.new";
 
@@ -47,10 +58,10 @@ pub enum Written {
 pub fn content(address: &Host, api_urls: &[String]) -> String {
     let address = address.bare();
     let mut content = format!(
-        "# Written by ipa-sidecar: the address from which the kernel reaches the Ironic API.\n\
+        "{SIGNATURE}: the address from which the kernel reaches the Ironic API.\n\
          # Without this file ironic-python-agent chooses for itself.\n\
          [DEFAULT]\n\
-         advertise_host = {address}\n"
+         {OPTION}{address}\n"
     );
     if !api_urls.is_empty() {
         content.push_str("# The guard first; when it does not answer, Ironic itself.\n");
@@ -80,6 +91,13 @@ pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
     result.map(|()| Written::Changed)
 }
 
+/// Whether the drop-in on disk gives this address.
+pub fn says(directory: &Path, address: &Host) -> bool {
+    let line = format!("{OPTION}{}", address.bare());
+    let content = exporter::read_file(&directory.join(DROPIN_NAME)).unwrap_or_default();
+    String::from_utf8_lossy(&content).lines().any(|found| found == line)
+}
+
 /// Removes the drop-in and what an interrupted write left.
 ///
 /// # Errors
@@ -98,6 +116,38 @@ pub fn remove(directory: &Path) -> Result<Written, DropinError> {
         sync_directory(directory)?;
     }
     Ok(written)
+}
+
+/// Removes drop-ins of ours that nobody keeps: of an earlier mode, or of another directory. `kept` is the directory of the
+/// one that this run keeps; `configured` that of `--ipa.config-dir`.
+pub fn remove_left_behind(configured: &Path, kept: Option<&Path>) {
+    let known = KNOWN_DIRECTORIES.map(Path::new);
+    let mut done: Vec<PathBuf> = kept.into_iter().map(resolved).collect();
+    for directory in known.into_iter().chain([configured]) {
+        // One of them may be a link to another.
+        let directory = resolved(directory);
+        if done.contains(&directory) {
+            continue;
+        }
+        let path = directory.join(DROPIN_NAME);
+        if is_ours(&path) {
+            match remove(&directory) {
+                Ok(_) => tracing::info!(?path, "a drop-in of an earlier run is removed"),
+                Err(error) => tracing::error!(%error, "a drop-in of an earlier run is still there"),
+            }
+        }
+        done.push(directory);
+    }
+}
+
+fn resolved(directory: &Path) -> PathBuf {
+    fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
+/// Whether its first line is ours. A link is not: we never wrote one.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.is_file())
+        && exporter::read_file(path).is_ok_and(|content| content.starts_with(SIGNATURE.as_bytes()))
 }
 
 fn write_temporary(path: &Path, content: &str) -> Result<(), DropinError> {
@@ -163,6 +213,27 @@ mod tests {
         assert_eq!(remove(&directory.0).unwrap(), Written::Changed);
         assert_eq!(remove(&directory.0).unwrap(), Written::Unchanged);
         assert!(directory.names().is_empty());
+    }
+
+    #[test]
+    fn only_files_of_ours_that_nobody_keeps_are_removed() {
+        let (one, other) = (Directory::new("left"), Directory::new("kept"));
+        let ours = content(&Host::parse("192.0.2.1").unwrap(), &[]);
+        for directory in [&one, &other] {
+            write(&directory.0, &ours).unwrap();
+        }
+        remove_left_behind(&one.0, Some(&one.0));
+        assert_eq!(one.names(), [DROPIN_NAME], "this run keeps it");
+        remove_left_behind(&one.0, Some(&other.0));
+        assert!(one.names().is_empty());
+        assert_eq!(other.names(), [DROPIN_NAME]);
+        write(&one.0, "[DEFAULT]\nadvertise_host = 192.0.2.1\n").unwrap();
+        remove_left_behind(&one.0, None);
+        assert_eq!(one.names(), [DROPIN_NAME], "somebody else wrote it");
+        std::os::unix::fs::symlink(other.0.join(DROPIN_NAME), one.0.join("link")).unwrap();
+        fs::rename(one.0.join("link"), one.0.join(DROPIN_NAME)).unwrap();
+        remove_left_behind(&one.0, None);
+        assert_eq!(one.names(), [DROPIN_NAME], "a link is not ours");
     }
 
     #[test]

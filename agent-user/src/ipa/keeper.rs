@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::advertise::Decision;
+use crate::kept::{DropinWrite, Kept, since_boot};
 use crate::metrics::Metrics;
 use crate::watch::Published;
 
@@ -89,12 +90,13 @@ pub async fn keep(
     mut decisions: watch::Receiver<Arc<Published>>,
     state: watch::Sender<DropinState>,
     metrics: Metrics,
+    kept: Kept,
 ) {
     loop {
         let published = Arc::clone(&decisions.borrow_and_update());
         let mut failed = false;
         if published.generation > 0 {
-            let outcome = write(&directory, redirect.as_ref(), &published.decision, &metrics);
+            let outcome = write(&directory, redirect.as_ref(), &published.decision, &metrics, &kept);
             failed = outcome.state == DropinPhase::Failed;
             let error = outcome.error.clone();
             let changed = state.send_if_modified(|before| {
@@ -118,6 +120,7 @@ fn write(
     redirect: Option<&Redirect>,
     decision: &Decision,
     metrics: &Metrics,
+    kept: &Kept,
 ) -> DropinState {
     let address = decision.address.clone();
     let outcome = match &address {
@@ -130,6 +133,7 @@ fn write(
     };
     match outcome {
         Ok(written) => {
+            remember(kept, address.as_ref(), written);
             if written == dropin::Written::Changed {
                 metrics.dropin_write(true);
                 let address = address.as_ref().map(Host::bare);
@@ -138,15 +142,57 @@ fn write(
             DropinState::of(address)
         }
         Err(error) => {
+            kept.update(|contents| contents.dropin = None);
             metrics.dropin_write(false);
             DropinState::failed(error.to_string())
         }
     }
 }
 
+/// Keeps since when the drop-in has this address. Of one that was there before, only what was kept is known. The time is
+/// taken after the write: an IPA that starts later has read it.
+fn remember(kept: &Kept, address: Option<&Host>, written: dropin::Written) {
+    kept.update(|contents| {
+        let before = contents.dropin.take().filter(|dropin| Some(&dropin.address) == address);
+        contents.dropin = match (written, address) {
+            (_, None) => None,
+            (dropin::Written::Unchanged, Some(_)) => before,
+            (dropin::Written::Changed, Some(address)) => {
+                Some(DropinWrite { address: address.clone(), written: since_boot() })
+            }
+        };
+    });
+}
+
 #[cfg(test)]
 mod tests {
+    use testbed::site::Directory;
+
     use super::*;
+
+    #[test]
+    fn since_when_is_known_of_our_own_writes_only() {
+        use dropin::Written::{Changed, Unchanged};
+        let directory = Directory::new("keeper");
+        let kept = Kept::open(directory.path());
+        let (one, other) = (Host::parse("192.0.2.1").unwrap(), Host::parse("192.0.2.2").unwrap());
+        let dropin = || kept.read().dropin;
+        remember(&kept, Some(&one), Unchanged);
+        assert_eq!(dropin(), None, "it was there before us, and nobody knows since when");
+        remember(&kept, Some(&one), Changed);
+        let first = dropin().unwrap();
+        assert_eq!(first.address, one);
+        remember(&kept, Some(&one), Unchanged);
+        assert_eq!(dropin(), Some(first.clone()));
+        assert_eq!(Kept::open(directory.path()).read().dropin, Some(first.clone()), "also after a restart");
+        remember(&kept, Some(&one), Changed);
+        assert!(dropin().unwrap().written >= first.written, "somebody had removed it");
+        remember(&kept, Some(&other), Unchanged);
+        assert_eq!(dropin(), None, "somebody else wrote this one");
+        remember(&kept, Some(&other), Changed);
+        remember(&kept, None, Changed);
+        assert_eq!(dropin(), None);
+    }
 
     #[test]
     fn the_state_shows_every_address_without_brackets() {

@@ -1,4 +1,4 @@
-//! Whether ironic-python-agent is alive on this machine: its `/v1/status`, which needs no token.
+//! Whether ironic-python-agent is alive on this machine: its process, and its `/v1/status`, which needs no token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::ironic::{Connector, IronicError, get};
+use crate::kept::IpaId;
+use crate::kernel_thread;
 use crate::metrics::Metrics;
-use crate::params::IronicParameters;
+use crate::params::{IpaSettings, IronicParameters, Parameters};
+
+use super::process;
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,17 +24,24 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is asked while the daemon runs.
 const POLL: Duration = Duration::from_secs(10);
 
-/// IPA, as far as its status URL shows it.
+/// The time for a look at sockets or processes.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// IPA, as far as its status URL and its process show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IpaState {
     pub up: bool,
     /// The version that it gives.
     pub version: Option<String>,
+    /// Its process, where one is found that was there before it answered as well.
+    pub process: Option<IpaId>,
 }
 
-/// Asks an IPA on loopback.
+/// Asks an IPA on this machine.
 pub struct IpaProbe {
     connector: Connector,
+    /// Where it may answer.
+    addresses: Vec<IpAddr>,
     port: u16,
     /// It answered by plain http last.
     is_plain: AtomicBool,
@@ -46,24 +57,54 @@ struct Answer {
 }
 
 impl IpaProbe {
-    /// `port` is the one that IPA listens on.
+    /// Reads where IPA listens. A name as its `listen_host` leaves loopback.
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn new(port: u16) -> Result<Self, IronicError> {
+    pub fn of(settings: &IpaSettings) -> Result<Self, IronicError> {
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let addresses = match settings.listen_host {
+            Host::Ip(ip) if !ip.is_unspecified() => vec![ip],
+            _ => loopback.to_vec(),
+        };
         // IPA's certificate is made by itself, and nothing is sent to it: there is nothing to verify.
         let parameters = IronicParameters {
             insecure: true,
-            api_urls: vec![url(Scheme::Https, Ipv4Addr::LOCALHOST.into(), port)],
+            api_urls: vec![url(Scheme::Https, Ipv4Addr::LOCALHOST.into(), settings.listen_port)],
             ..IronicParameters::default()
         };
-        Ok(Self { connector: Connector::new(&parameters, TIMEOUT)?, port, is_plain: AtomicBool::new(false) })
+        let connector = Connector::new(&parameters, TIMEOUT)?;
+        Ok(Self { connector, addresses, port: settings.listen_port, is_plain: AtomicBool::new(false) })
+    }
+
+    /// An IPA that listens on this port of every address.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn new(port: u16) -> Result<Self, IronicError> {
+        Self::of(&IpaSettings { listen_port: port, ..Parameters::default().ipa_settings })
+    }
+
+    /// The port on which it is asked.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process, and whether it answers. A process that ends or begins meanwhile is none: nobody knows which one
+    /// answered. `known` is the process as seen last; it stays where the processes cannot be looked through.
+    pub async fn look(&self, known: Option<IpaId>) -> IpaState {
+        let before = running(known).await;
+        let answer = self.ask().await;
+        let after = running(before).await;
+        IpaState { process: before.filter(|_| before == after), ..answer }
     }
 
     /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
     /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
     pub async fn ask(&self) -> IpaState {
-        if listens(None, self.port).is_ok_and(|listening| !listening) {
+        let port = self.port;
+        let listening = kernel_thread::ask(LOOK, move || listens(None, port)).await;
+        if matches!(listening, Ok(Ok(false))) {
             return IpaState::default();
         }
         let order = match self.is_plain.load(Ordering::Relaxed) {
@@ -71,20 +112,20 @@ impl IpaProbe {
             true => [Scheme::Http, Scheme::Https],
         };
         for scheme in order {
-            // Both at once: something that accepts and never answers costs one time-out, not two.
-            let (v4, v6) = tokio::join!(
-                self.version(scheme, IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                self.version(scheme, IpAddr::V6(Ipv6Addr::LOCALHOST)),
-            );
-            if let Some(version) = v4.or(v6) {
+            // All at once: something that accepts and never answers costs one time-out, not two.
+            let first = self.addresses.first().copied();
+            let second = self.addresses.get(1).copied();
+            let (one, other) = tokio::join!(self.version(scheme, first), self.version(scheme, second));
+            if let Some(version) = one.or(other) {
                 self.is_plain.store(scheme == Scheme::Http, Ordering::Relaxed);
-                return IpaState { up: true, version: Some(version) };
+                return IpaState { up: true, version: Some(version), process: None };
             }
         }
         IpaState::default()
     }
 
-    async fn version(&self, scheme: Scheme, address: IpAddr) -> Option<String> {
+    async fn version(&self, scheme: Scheme, address: Option<IpAddr>) -> Option<String> {
+        let address = address?;
         let url = url(scheme, address, self.port);
         let body = get(&self.connector, &url, address, "/v1/status", TIMEOUT).await.ok()?;
         serde_json::from_slice::<Answer>(&body).ok().map(|answer| answer.version)
@@ -95,14 +136,25 @@ fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
     ApiUrl { scheme, host: Host::Ip(address), port, prefix: String::new() }
 }
 
-/// Asks again and again, for the pages and `ipa_up`.
-pub async fn follow(port: u16, state: watch::Sender<IpaState>, metrics: Metrics) {
-    let Ok(probe) = IpaProbe::new(port).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
+/// IPA's process, looked for on a thread of its own: there may be ten thousand others.
+async fn running(known: Option<IpaId>) -> Option<IpaId> {
+    let found = kernel_thread::ask(LOOK, move || process::running(known)).await;
+    found.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the processes cannot be looked through");
+        known
+    })
+}
+
+/// Asks again and again, for the pages, `ipa_up` and the judgement of what IPA started with.
+pub async fn follow(settings: IpaSettings, state: watch::Sender<IpaState>, metrics: Metrics) {
+    let Ok(probe) =
+        IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
     else {
         return;
     };
     loop {
-        let ipa = probe.ask().await;
+        let known = state.borrow().process;
+        let ipa = probe.look(known).await;
         metrics.show_ipa(ipa.up);
         state.send_replace(ipa);
         sleep(POLL).await;

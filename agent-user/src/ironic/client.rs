@@ -129,6 +129,17 @@ impl Client {
         Ok(Answer { value: offered, connection })
     }
 
+    /// Asks for what a lookup needs to know first, so that afterwards nothing delays it.
+    ///
+    /// # Errors
+    /// Any of the layer.
+    pub async fn prepare_lookup(&self, endpoints: &[Endpoint]) -> Result<(), IronicError> {
+        match self.configured {
+            Some(configured) if configured >= version::AGENT_TOKEN => Ok(()),
+            _ => self.offered(endpoints).await.map(drop),
+        }
+    }
+
     /// Looks the node up. Takes the token where nobody has it yet: call it only where that is meant.
     ///
     /// # Errors
@@ -189,7 +200,7 @@ impl Client {
     }
 
     /// Opens a connection to the first API URL that lets us, for a caller that speaks HTTP on it itself. Each address has
-    /// an equal share of the time `within`: one that is silent leaves some to the next.
+    /// an equal share of the time `within`: one that is silent leaves some to the next, and is not tried first again.
     ///
     /// # Errors
     /// Of the last address that was tried.
@@ -204,8 +215,11 @@ impl Client {
         let mut last = IronicError::NoEndpoint;
         for (url, address) in attempts {
             match connector.connect(url, address).await {
-                Ok(open) => return Ok(open),
-                Err(error) => last = keep_on(error)?,
+                Ok(open) => {
+                    self.memory().answered = Some((url.clone(), address));
+                    return Ok(open);
+                }
+                Err(error) => last = self.keep_on(url, address, error)?,
             }
         }
         Err(last)
@@ -233,10 +247,24 @@ impl Client {
                     self.memory().answered = Some((url.clone(), address));
                     return self.judge(reply, connection, outgoing);
                 }
-                Err(error) => last = keep_on(error)?,
+                Err(error) => last = self.keep_on(url, address, error)?,
             }
         }
         Err(last)
+    }
+
+    /// Says what failed and hands it on as the last error, or ends the walk with it. What has failed is not tried first
+    /// again.
+    fn keep_on(&self, url: &ApiUrl, address: IpAddr, error: IronicError) -> Result<IronicError, IronicError> {
+        if !error.tries_next() {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying the next address of the API, where there is one");
+        let mut memory = self.memory();
+        if memory.answered.as_ref().is_some_and(|(known, at)| known == url && *at == address) {
+            memory.answered = None;
+        }
+        Ok(error)
     }
 
     async fn ask_one(
@@ -295,15 +323,15 @@ impl Client {
             .map_err(|error| IronicError::InvalidRequest { problem: format!("{url}: {error}") })
     }
 
-    /// Every address in order, the one that answered last at the front; like IPA, the others keep their circle.
+    /// Every address in the operator's order, but the one that answered last at the front.
     fn attempts<'a>(&self, endpoints: &'a [Endpoint]) -> Vec<(&'a ApiUrl, IpAddr)> {
         let mut all: Vec<_> = endpoints
             .iter()
             .flat_map(|endpoint| endpoint.addresses.iter().map(|address| (&endpoint.url, *address)))
             .collect();
         if let Some((url, address)) = &self.memory().answered {
-            let first = all.iter().position(|(u, a)| *u == url && a == address);
-            all.rotate_left(first.unwrap_or(0));
+            // Stable: the others keep their order.
+            all.sort_by_key(|(u, a)| *u != url || a != address);
         }
         all
     }
@@ -312,15 +340,6 @@ impl Client {
         // Plain values: a panic elsewhere leaves them usable.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Says what failed and hands it on as the last error, or ends the walk with it.
-fn keep_on(error: IronicError) -> Result<IronicError, IronicError> {
-    if error.tries_next() {
-        tracing::debug!(%error, "trying the next address of the API, where there is one");
-        return Ok(error);
-    }
-    Err(error)
 }
 
 fn peer(connection: &Connection) -> Box<Peer> {

@@ -390,7 +390,23 @@ pub static TABLE: &[Parameter] = &[
         heading: AGENT,
         help: "Heartbeat although nothing listens on the advertised port",
         default: Some("false"),
-        kind: Kind::Boolean(|p| &mut p.agent_without_listener),
+        kind: Kind::Boolean(|p| &mut p.agent.without_listener),
+        ..PLAIN
+    },
+    Parameter {
+        name: "agent.beside-ipa",
+        heading: AGENT,
+        help: "With a token that was handed out, work beside an ironic-python-agent too",
+        default: Some("false"),
+        kind: Kind::Boolean(|p| &mut p.agent.beside_ipa),
+        ..PLAIN
+    },
+    Parameter {
+        name: "agent.verify-ca",
+        heading: AGENT,
+        help: "Certificate (PEM) by which Ironic verifies what listens on the advertised port",
+        value_name: "FILE",
+        kind: Kind::OptionalPath(|p| &mut p.agent.verify_ca),
         ..PLAIN
     },
     Parameter {

@@ -147,6 +147,17 @@ pub struct GuardParameters {
     pub stand_in: bool,
 }
 
+/// Mode agent.
+#[derive(Debug, Clone, Default)]
+pub struct AgentParameters {
+    /// Heartbeats although nothing listens on the advertised port.
+    pub without_listener: bool,
+    /// Works beside an IPA too, where the token was handed out.
+    pub beside_ipa: bool,
+    /// The certificate (PEM) of what listens on the advertised port, for Ironic.
+    pub verify_ca: Option<PathBuf>,
+}
+
 /// Options of IPA that we read but do not act on: they tell what IPA itself will do.
 #[derive(Debug, Clone)]
 pub struct IpaSettings {
@@ -192,8 +203,8 @@ pub struct Parameters {
     pub ipa: IpaParameters,
     /// The guard.
     pub guard: GuardParameters,
-    /// Agent mode heartbeats although nothing listens on the advertised port.
-    pub agent_without_listener: bool,
+    /// Mode agent.
+    pub agent: AgentParameters,
     /// The eBPF probe.
     pub probe_connect: ProbeChoice,
     /// Filter of log lines: a level, or `module=level` pairs (`tracing_subscriber::filter::Targets`).
@@ -230,7 +241,7 @@ impl Parameters {
                 api_url_list: ApiUrlList::Auto,
             },
             guard: GuardParameters { listen_address: nowhere, stand_in: false },
-            agent_without_listener: false,
+            agent: AgentParameters::default(),
             probe_connect: ProbeChoice::Auto,
             log_level: String::new(),
             log_format: LogFormat::Text,

@@ -58,7 +58,7 @@ impl<'a> State<'a> {
             valid: decision.valid,
             generation: view.published.generation,
             mode: view.duty.wanted,
-            acting_mode: view.duty.mode,
+            acting_mode: view.acting(),
             ready: ready.is_ok(),
             ready_reason: match ready {
                 Ok(words) | Err(words) => words,

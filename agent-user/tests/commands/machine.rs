@@ -44,6 +44,11 @@ impl Machine {
 
     /// Loads as `run` does; directories of the machine are given as flags.
     pub fn load(&self, arguments: &[&str]) -> Result<Loaded, ParamsError> {
+        self.load_with_drop_ins_in("etc/ironic-python-agent.d", arguments)
+    }
+
+    /// The same with another directory of IPA's drop-ins.
+    pub fn load_with_drop_ins_in(&self, directory: &str, arguments: &[&str]) -> Result<Loaded, ParamsError> {
         let places = Places {
             environment: self.environment.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
             etc: self.root.file("etc"),
@@ -51,7 +56,7 @@ impl Machine {
             dev: self.dev.clone(),
         };
         let cmdline = format!("--cmdline.path={}", self.path("cmdline"));
-        let drop_ins = format!("--ipa.config-dir={}", self.path("etc/ironic-python-agent.d"));
+        let drop_ins = format!("--ipa.config-dir={}", self.path(directory));
         let words = ["run", &cmdline, &drop_ins];
         let words = words.iter().chain(arguments);
         let command = mode_flag(flags(clap::Command::new("run")));

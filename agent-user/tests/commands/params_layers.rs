@@ -40,13 +40,13 @@ fn the_kernel_command_line_of_the_original_failure() {
 /// The address that we wrote last is no word of the operator's.
 #[test]
 fn our_own_drop_in_is_never_read_back() {
-    for directory in ["etc/ironic-python-agent", "etc/ironic-python-agent.d"] {
+    let directories = ["etc/ironic-python-agent", "etc/ironic-python-agent.d"];
+    for directory in directories {
         let machine = Machine::new();
         machine.write(&format!("{directory}/zz-ipa-sidecar.conf"), "[DEFAULT]\nadvertise_host = 192.0.2.9\n");
-        for flags in [vec![], vec![format!("--ipa.config-dir={}", machine.path(directory))]] {
-            let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-            let loaded = machine.load(&flags).unwrap();
-            assert_eq!(loaded.parameters.advertise.host, None, "{directory} {flags:?}");
+        for given in directories {
+            let loaded = machine.load_with_drop_ins_in(given, &[]).unwrap();
+            assert_eq!(loaded.parameters.advertise.host, None, "{directory}, and {given} is given");
             assert_eq!(loaded.problems, []);
         }
     }
@@ -158,6 +158,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         ("guard.listen-address", "[::1]:1"),
         ("guard.stand-in", "true"),
         ("agent.without-listener", "true"),
+        ("agent.beside-ipa", "true"),
+        ("agent.verify-ca", "/agent.pem"),
         ("probe.connect", "off"),
         ("web.listen-address", "[::]:1"),
         ("web.config.file", "/w.yml"),
@@ -205,7 +207,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         assert_eq!(read.ironic.request_timeout, Duration::from_secs(5));
         assert_eq!(read.advertise.host, Some(Host::Name("h.example".to_owned())));
         assert_eq!(read.advertise.protocol, Scheme::Https);
-        assert!(read.ironic.insecure && read.guard.stand_in && read.agent_without_listener);
+        assert!(read.ironic.insecure && read.guard.stand_in && read.agent.without_listener);
+        assert!(read.agent.beside_ipa && read.agent.verify_ca.is_some());
         assert!(!read.sources.vmedia);
     }
 }

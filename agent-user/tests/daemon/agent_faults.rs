@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::root_test;
 use testbed::site::*;
 use testbed::stand_in::{Fault, Path};
@@ -79,35 +79,20 @@ fn heartbeats_recover_from_every_fault_at_the_pace_of_a_retry() {
 }
 
 #[test]
-fn beside_an_ipa_it_does_not_start_without_the_token() {
-    root_test!();
-    let site = Site::new();
-    let ironic = site.ironic(pregenerated());
-    let _ipa = FakeIpa::start(&site.node, "[::]:9999");
-    let mut daemon = site.agent(&[]);
-    assert_refuses(&mut daemon, 69, &["port 9999", "--ironic.agent-token-file"]);
-    assert_eq!(ironic.connections(), 0);
-
-    let directory = Directory::new("beside");
-    let flag = directory.flag("--ironic.agent-token-file", "token", TOKEN);
-    let daemon = site.agent(&[&flag]);
-    wait_metric(&daemon, ACCEPTED, 1.0, SOON);
-    wait_metric(&daemon, "ipa_up", 1.0, SOON);
-    assert_eq!(daemon.state().unwrap()["ipa"], json!({"up": true, "version": "13.0.0"}));
-}
-
-#[test]
-fn an_ipa_behind_another_port_than_the_advertised_one_is_seen() {
+fn a_refused_heartbeat_is_said_once_and_ready_is_not() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());
-    let _ipa = FakeIpa::start(&site.node, "[::]:9998");
-    let directory = Directory::new("ports");
-    // As on a command line that has IPA listen elsewhere than it advertises, behind a translation.
-    directory.flag("", "cmdline", "ipa-listen-port=9998 ipa-advertise-port=9999");
-    let mut daemon = site.daemon_with(&directory.file("cmdline"), &[], &["--mode=agent", API_FLAG]);
-    assert_refuses(&mut daemon, 69, &["port 9998"]);
-    assert_eq!(ironic.connections(), 0);
+    ironic.set_fault(Path::Heartbeat, Some(Fault::Error(301, "moved".to_owned())));
+    let daemon = site.agent(&[WITHOUT_LISTENER]);
+    wait_beats(&daemon, &ironic, 2, LATER);
+    wait_metric(&daemon, r#"heartbeats_total{result="client_error",sender="sidecar"}"#, 2.0, SOON);
+    assert_unready(&daemon, &["heartbeat: ", "301"]);
+    assert_names(daemon.state().unwrap()["agent"]["last_failure"].as_str().unwrap(), &["301"]);
+    assert_eq!(daemon.log().matches("WARN ipa_sidecar::agent::heartbeat: heartbeat failed").count(), 1);
+    ironic.set_fault(Path::Heartbeat, None);
+    wait_metric(&daemon, ACCEPTED, 1.0, LATER);
+    assert_eq!(ready(&daemon).0, 200);
 }
 
 #[test]

@@ -4,9 +4,13 @@
 
 mod agent;
 mod agent_faults;
+mod beside_ipa;
 mod configure;
+mod earlier;
 mod execve;
+mod listener;
 mod reach;
+mod started_with;
 
 use testbed::daemon::Daemon;
 use testbed::site::Site;

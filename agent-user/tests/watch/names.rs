@@ -75,7 +75,7 @@ fn each_family_keeps_its_addresses_while_its_question_fails() {
     let dns = NameServer::start(&netns, "127.0.0.53", Says::Families(Ok(four), Ok(six)));
     let daemon = run(&netns, with_etc(&netns, etc.path()), &NAMED);
     daemon.wait_address(Some("10.1.0.2"), Duration::from_secs(5)).unwrap();
-    let reask = || etc.replace("resolv.conf", format!("nameserver 127.0.0.53\n# {:?}\n", Instant::now()));
+    let reask = || etc.replace("resolv.conf", &format!("nameserver 127.0.0.53\n# {:?}\n", Instant::now()));
     let count = || daemon.log().matches("keeping the addresses").count();
     for says in [Says::Families(Err(SERVFAIL), Ok(six)), Says::Code(SERVFAIL), Says::Code(3)] {
         let before = count();

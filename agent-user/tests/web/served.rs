@@ -74,10 +74,12 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     assert_is_documented(&[state, state_of_a_guard(&site)]);
 }
 
-/// A guard that has seen a lookup.
+/// A guard that has seen a lookup and a process of IPA's.
 fn state_of_a_guard(site: &Site) -> Value {
+    let ipa = IpaProcess::start(&site.node);
     let daemon = site.guard(&[]);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
+    daemon.wait_state("IPA's process", LATER, |state| state["ipa"]["process"]["pid"] == ipa.pid()).unwrap();
     site.lookup("");
     let nobody = Http::inside(&site.node, "127.0.0.1:1".parse().unwrap());
     nobody.get("/", &[]).unwrap_err();

@@ -1,9 +1,11 @@
-//! What answers on the agent's port as ironic-python-agent does.
+//! What answers on the agent's port as ironic-python-agent does, and what looks like its process.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 
+use super::Directory;
 use crate::netns::Netns;
 
 /// Answers `GET /v1/status` and keeps every other connection open, until it is dropped.
@@ -40,5 +42,38 @@ impl Drop for FakeIpa {
     fn drop(&mut self) {
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A process that is called as IPA's: a script of that name, run by an interpreter. It does nothing, as inside a lookup
+/// that takes long.
+#[derive(Debug)]
+pub struct IpaProcess {
+    child: Child,
+    _directory: Directory,
+}
+
+impl IpaProcess {
+    /// Begins inside.
+    pub fn start(netns: &Netns) -> Self {
+        let directory = Directory::new("ipa-process");
+        directory.write("ironic-python-agent", "echo begun; read end");
+        let script = directory.file("ironic-python-agent");
+        let mut command = netns.command("sh");
+        let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
+        Self { child, _directory: directory }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for IpaProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

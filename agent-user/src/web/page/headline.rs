@@ -44,7 +44,7 @@ impl Headline {
             return Self::bad("Address not usable now", detail());
         }
         let is_held = view.held.is(url);
-        match (view.duty.mode, view.probes.callback.last_connection) {
+        match (view.acting(), view.probes.callback.last_connection) {
             (Mode::Observe, _) => Self::good("Watching", format!("this node would be called back at {url}")),
             (_, Some(at)) if is_held => {
                 let when = ago(at.elapsed());
@@ -72,7 +72,7 @@ fn is_starting(view: &View) -> bool {
     }
     let has_address = published.decision.address.is_some();
     let agent = &view.agent;
-    match view.duty.mode {
+    match view.acting() {
         Mode::Observe => false,
         Mode::Configure | Mode::Guard => has_address && view.dropin.state == DropinPhase::Absent,
         Mode::Agent => has_address && agent.last_failure.is_none() && agent.last_accepted.is_none(),

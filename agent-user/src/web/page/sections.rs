@@ -27,8 +27,8 @@ pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
         }
         None => "not yet".to_owned(),
     };
-    let mut mode = view.duty.mode.as_str().to_owned();
-    if let Some(why) = &view.duty.held_back {
+    let mut mode = view.acting().as_str().to_owned();
+    if let Some(why) = view.duty.held_back.as_ref().or(view.agent.beside.as_ref()) {
         mode = format!("{mode} (wanted: {}: {why})", view.duty.wanted.as_str());
     }
     exporter::facts(
@@ -111,7 +111,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     if let Some(stale) = &view.held.stale {
         warning(html, stale)?;
     }
-    if view.duty.mode == Mode::Agent {
+    if view.acting() == Mode::Agent {
         paragraph(html, format!("We speak to Ironic ourselves: {}.", view.agent.phase.words()))?;
         if let Some(uuid) = &view.agent.node_uuid {
             paragraph(html, format!("This is node {uuid}."))?;

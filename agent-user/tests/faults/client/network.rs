@@ -150,6 +150,36 @@ fn the_second_endpoint_is_taken_where_the_first_gives_no_answer_and_kept() {
     }
 }
 
+/// A silent URL costs its time-out once, whoever speaks on the connection; the others keep the operator's order.
+#[test]
+fn what_answered_last_is_tried_first_and_then_the_operators_order() {
+    let (first, second, third) = (plain(), plain(), plain());
+    let stand_ins = [&first, &second, &third];
+    let texts = stand_ins.map(|one| one.url());
+    let all: Vec<_> = stand_ins.iter().map(|one| endpoint(&one.url(), &[one.address().ip()])).collect();
+    let mut parameters = parameters(&texts.each_ref().map(String::as_str));
+    parameters.api_version = Some(ipa_sidecar::inside::ApiVersion { major: 1, minor: 102 });
+    let client = Client::new(&parameters).unwrap();
+    let beats = || run(client.heartbeat(&all, &beat(Some(TOKEN)))).unwrap().connection.url.to_string();
+    first.push_fault(Path::Any, Fault::CloseBeforeResponse);
+    second.push_fault(Path::Any, Fault::CloseBeforeResponse);
+    assert_eq!((beats(), beats()), (third.url(), third.url()));
+    // The third fails: the first goes before the second.
+    third.push_fault(Path::Any, Fault::CloseBeforeResponse);
+    assert_eq!(beats(), first.url());
+    assert_eq!(stand_ins.map(StandIn::connections), [2, 1, 3]);
+
+    // The same for a caller's own HTTP: the closed port is tried once.
+    let second = plain();
+    let closed = format!("http://{}", closed_port());
+    let (client, endpoints) = two(&closed, &second);
+    let connect =
+        || run(client.connect(&endpoints, Duration::from_secs(5))).map(|(_, open)| open.url.to_string());
+    assert_eq!(connect().unwrap(), second.url());
+    let _first_is_there = std::net::TcpListener::bind(closed.trim_start_matches("http://")).unwrap();
+    assert_eq!(connect().unwrap(), second.url());
+}
+
 #[test]
 fn the_second_endpoint_is_not_taken_on_any_status() {
     for status in [302, 400, 404, 406, 409, 500, 503] {

@@ -1,0 +1,103 @@
+//! Whether an ironic-python-agent is on this machine, or is going to be: a lookup of ours would take its token, and it
+//! would hang for good.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::ipa::status::IpaProbe;
+use crate::ipa::{process, unit};
+use crate::ironic::IronicError;
+use crate::kernel_thread;
+use crate::params::{IpaSettings, Mode, Parameters};
+
+use super::{Agent, AgentPhase};
+
+/// The time for a look at processes and files.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How long an IPA that is here is left alone before the next look.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What to do where an IPA is here.
+const ADVICE: &str = "a lookup of ours would take its token and hang it: use mode observe or configure, disable or mask its \
+                      unit, or hand the token out and give --agent.beside-ipa";
+
+/// Whether the operator wants us beside an IPA: its token has to be handed out, so that no lookup of ours can take it.
+pub fn works_beside_ipa(parameters: &Parameters) -> bool {
+    parameters.agent.beside_ipa && parameters.ironic.agent_token.is_some()
+}
+
+/// Looks for it.
+pub struct Neighbour(IpaProbe);
+
+impl Neighbour {
+    /// Reads where IPA listens.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new(settings: &IpaSettings) -> Result<Self, IronicError> {
+        IpaProbe::of(settings).map(Self)
+    }
+
+    /// A sentence for people where one is here, or where that cannot be found out.
+    pub async fn look(&self) -> Option<String> {
+        if let Some(why) = Self::look_ahead().await {
+            return Some(why);
+        }
+        let port = self.0.port();
+        self.0.ask().await.up.then(|| format!("an ironic-python-agent answers on port {port}; {ADVICE}"))
+    }
+
+    /// The same for an IPA that may still want the token: inside its lookup it has a process and no port, and before its
+    /// start it has a unit. One that answers on its port has the token.
+    async fn look_ahead() -> Option<String> {
+        let look = || (process::are_visible(), process::running(None), unit::installed());
+        let why = match kernel_thread::ask(LOOK, look).await {
+            Err(error) => format!("whether an ironic-python-agent runs cannot be found out: {error}"),
+            Ok((_, Some(ipa), _)) => format!("an ironic-python-agent runs as process {}", ipa.pid),
+            Ok((_, None, Some(unit))) => format!("the unit {unit} is installed and not disabled"),
+            Ok((false, None, None)) => "the processes of this machine cannot be seen in /proc".to_owned(),
+            Ok((true, None, None)) => return None,
+        };
+        Some(format!("{why}; {ADVICE}"))
+    }
+}
+
+/// When it is looked for an IPA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before anything is said to Ironic.
+    First,
+    /// Right before the lookup.
+    BeforeLookup,
+}
+
+impl Agent {
+    /// Looks for an IPA. Where one is here we act as observe: it says so, waits a little, and gives true.
+    pub(super) async fn leaves_it_to_ipa(&self, moment: Moment) -> bool {
+        let Some(neighbour) = &self.neighbour else {
+            return false;
+        };
+        let why = match moment {
+            Moment::First => neighbour.look().await,
+            Moment::BeforeLookup => Neighbour::look_ahead().await,
+        };
+        let before = self.state.borrow().beside.clone();
+        match (&before, &why) {
+            (None, Some(why)) => tracing::warn!("acting as observe: {why}"),
+            (Some(_), None) => tracing::info!("no ironic-python-agent is here any more"),
+            _ => {}
+        }
+        let is_here = why.is_some();
+        if before != why {
+            self.metrics.set_mode(if is_here { Mode::Observe } else { Mode::Agent });
+            self.state.send_modify(|state| state.beside = why);
+        }
+        if is_here {
+            self.phase(AgentPhase::BesideIpa);
+            sleep(PAUSE).await;
+        }
+        is_here
+    }
+}

@@ -1,0 +1,115 @@
+//! With which address IPA has started, once its lookup has passed: its certificate is made for it, and a restart would cost
+//! the token. The decision does not move away from it while it is assigned here.
+
+use std::path::Path;
+
+use callback_url::Host;
+use tokio::sync::watch;
+
+use crate::kept::{Contents, DropinWrite, Kept, StartedWith};
+use crate::params::IpaSettings;
+use crate::pin::Pin;
+
+use super::dropin;
+use super::status::{IpaProbe, IpaState};
+
+/// The address with which the IPA that runs has started, where that is known. Pure.
+///
+/// It is known where the drop-in was written before IPA's process started and has not changed until IPA answered: it opens
+/// its port only after its lookup (ironic_python_agent/agent.py, `run`), so it has read its configuration by then. What was
+/// known of the same process stays known.
+pub fn started_with(kept: &Contents, ipa: &IpaState) -> Option<StartedWith> {
+    let id = ipa.process?;
+    if let Some(known) = kept.started_with.as_ref().filter(|known| known.ipa == id) {
+        return Some(known.clone());
+    }
+    let dropin = kept.dropin.as_ref().filter(|dropin| ipa.up && dropin.written <= id.started())?;
+    Some(StartedWith { ipa: id, address: dropin.address.clone() })
+}
+
+/// Judges one look at IPA, keeps what came of it, and tells the decision.
+pub fn judge(kept: &Kept, ipa: &IpaState, pin: &Pin) {
+    kept.update(|contents| {
+        let known = started_with(contents, ipa);
+        if let Some(known) = known.as_ref().filter(|known| contents.started_with.as_ref() != Some(known)) {
+            tracing::info!(pid = known.ipa.pid, address = known.address.bare(), "IPA runs with this address");
+        }
+        if ipa.process.is_some() {
+            contents.started_with = known;
+        }
+        if let Some(id) = ipa.process.filter(|_| ipa.up) {
+            contents.token_spent = Some(id);
+        }
+    });
+    let known = started_with(&kept.read(), ipa);
+    pin.commit(known.and_then(|known| match known.address {
+        Host::Ip(ip) => Some(ip),
+        Host::Name(_) => None, // The operator's; it goes before everything.
+    }));
+}
+
+/// What is known of an IPA that was there before us, ahead of the first decision. A drop-in that is no longer on disk as we
+/// wrote it counts for nothing.
+pub async fn begin(settings: &IpaSettings, directory: &Path, kept: &Kept, pin: &Pin) -> IpaState {
+    let says_so = |dropin: &DropinWrite| dropin::says(directory, &dropin.address);
+    kept.update(|contents| contents.dropin = contents.dropin.take().filter(says_so));
+    let ipa = match IpaProbe::of(settings) {
+        Ok(probe) => probe.look(None).await,
+        Err(_) => IpaState::default(), // The task that looks again and again says so.
+    };
+    judge(kept, &ipa, pin);
+    ipa
+}
+
+/// Judges every look at IPA.
+pub async fn follow(mut ipa: watch::Receiver<IpaState>, kept: Kept, pin: Pin) {
+    while ipa.changed().await.is_ok() {
+        let ipa = ipa.borrow_and_update().clone();
+        judge(&kept, &ipa, &pin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::kept::IpaId;
+
+    use super::*;
+
+    const IPA: IpaId = IpaId { pid: 7, start_ticks: 1000 };
+
+    fn kept(written: Duration) -> Contents {
+        let dropin = DropinWrite { address: Host::parse("192.0.2.1").unwrap(), written };
+        Contents { dropin: Some(dropin), ..Contents::default() }
+    }
+
+    fn state(up: bool, process: Option<IpaId>) -> IpaState {
+        IpaState { up, version: None, process }
+    }
+
+    #[test]
+    fn it_is_known_where_ipa_answers_and_started_after_the_write() {
+        let before = kept(Duration::from_millis(10_000));
+        let known = started_with(&before, &state(true, Some(IPA))).unwrap();
+        assert_eq!((known.ipa, known.address), (IPA, Host::parse("192.0.2.1").unwrap()));
+        assert_eq!(started_with(&before, &state(false, Some(IPA))), None, "inside its lookup");
+        assert_eq!(started_with(&before, &state(true, None)), None, "nobody knows since when it runs");
+        let after = kept(Duration::from_millis(10_001));
+        assert_eq!(started_with(&after, &state(true, Some(IPA))), None, "it may have read another");
+        assert_eq!(started_with(&Contents::default(), &state(true, Some(IPA))), None, "unknown");
+    }
+
+    #[test]
+    fn what_is_known_of_a_process_stays_known_and_ends_with_it() {
+        let mut contents = kept(Duration::from_secs(1));
+        contents.started_with = started_with(&contents, &state(true, Some(IPA)));
+        let known = contents.started_with.clone();
+        // The drop-in changes afterwards, and IPA does not answer for a moment.
+        contents.dropin = kept(Duration::from_secs(99)).dropin;
+        assert_eq!(started_with(&contents, &state(false, Some(IPA))), known);
+        let restarted = IpaId { start_ticks: 2000, ..IPA };
+        assert_eq!(started_with(&contents, &state(true, Some(restarted))), None);
+        assert_eq!(started_with(&contents, &state(true, None)), None);
+    }
+}

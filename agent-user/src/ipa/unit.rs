@@ -1,0 +1,114 @@
+//! Finds a systemd unit that is going to start ironic-python-agent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How images name it: ironic-python-agent-builder, RDO's package, the images for CoreOS.
+const UNITS: [&str; 3] =
+    ["ironic-python-agent.service", "openstack-ironic-python-agent.service", "ironic-agent.service"];
+/// Where units lie, the first wins (systemd.unit(5), "Unit File Load Path").
+const DIRECTORIES: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+/// Directories of links to the units that another unit starts (systemd.unit(5)).
+const LINKS: [&str; 3] = ["wants", "requires", "upholds"];
+
+/// The name of a unit of IPA's that is installed, and neither masked nor disabled.
+pub fn installed() -> Option<&'static str> {
+    installed_in(Path::new("/"))
+}
+
+fn installed_in(root: &Path) -> Option<&'static str> {
+    let directories = DIRECTORIES.map(|directory| root.join(directory));
+    UNITS.into_iter().find(|name| starts(&directories, name))
+}
+
+/// As `systemctl is-enabled` decides: enabled by a link, or static, which has nothing to enable it by.
+fn starts(directories: &[PathBuf], name: &str) -> bool {
+    let Some(file) = directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file))
+    else {
+        return false;
+    };
+    // Masked: a link to /dev/null, or an empty file.
+    let Ok(content) = exporter::read_file(&file) else {
+        return false;
+    };
+    !content.is_empty()
+        && (is_static(&String::from_utf8_lossy(&content))
+            || directories.iter().any(|directory| is_wanted(directory, name)))
+}
+
+/// Whether there is a file or link of this name, wherever the link leads.
+fn is_there(file: &Path) -> bool {
+    fs::symlink_metadata(file).is_ok()
+}
+
+fn is_wanted(directory: &Path, name: &str) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        let kind = path.extension().and_then(|extension| extension.to_str());
+        kind.is_some_and(|kind| LINKS.contains(&kind)) && is_there(&path.join(name))
+    })
+}
+
+/// Whether its section `[Install]` says nothing.
+fn is_static(content: &str) -> bool {
+    let mut section = "";
+    !content.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') {
+            section = line;
+        }
+        section == "[Install]" && line.split_once('=').is_some_and(|(_, value)| !value.trim().is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use testbed::site::Directory;
+
+    use super::*;
+
+    const WANTED: &str = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    const STATIC: &str = "[Unit]\nWants=x\n[Service]\nExecStart=/bin/true\n[Install]\n";
+
+    /// A unit that lies in this directory.
+    fn root(name: &str, file: &str, content: &str) -> Directory {
+        let root = Directory::new(name);
+        root.write(file, content);
+        root
+    }
+
+    #[test]
+    fn it_counts_where_it_is_enabled_or_static() {
+        assert_eq!(installed_in(Path::new("/nowhere")), None);
+        let disabled = root("unit-off", "usr/lib/systemd/system/ironic-python-agent.service", WANTED);
+        assert_eq!(installed_in(disabled.path()), None);
+        disabled.write("usr/lib/systemd/system/multi-user.target.wants/other.service", "");
+        assert_eq!(installed_in(disabled.path()), None);
+        disabled.write("etc/systemd/system/multi-user.target.wants/x", "");
+        let link = disabled.file("etc/systemd/system/multi-user.target.wants/ironic-python-agent.service");
+        symlink("/usr/lib/systemd/system/ironic-python-agent.service", link).unwrap();
+        assert_eq!(installed_in(disabled.path()), Some("ironic-python-agent.service"));
+        let fixed = root("unit-static", "etc/systemd/system/ironic-agent.service", STATIC);
+        assert_eq!(installed_in(fixed.path()), Some("ironic-agent.service"));
+    }
+
+    #[test]
+    fn a_masked_one_does_not_count() {
+        let name = "openstack-ironic-python-agent.service";
+        let masked = root("unit-mask", &format!("usr/lib/systemd/system/{name}"), STATIC);
+        assert_eq!(installed_in(masked.path()), Some(name));
+        masked.write(&format!("run/systemd/system/{name}"), "");
+        assert_eq!(installed_in(masked.path()), None, "an empty file masks");
+        masked.write("etc/systemd/system/x", "");
+        symlink("/dev/null", masked.file(&format!("etc/systemd/system/{name}"))).unwrap();
+        fs::remove_file(masked.file(&format!("run/systemd/system/{name}"))).unwrap();
+        assert_eq!(installed_in(masked.path()), None, "a link to /dev/null masks");
+    }
+}
