@@ -71,6 +71,9 @@ pub fn named() -> Vec<Schedule> {
         calm("stopped-for-a-while").then(Ipa(0.0), Daemon(Hit::Stop)).then(Ipa(6.0), Daemon(Hit::Continue)),
         calm("sigterm-after-heartbeat").then(Beat(0.2), Daemon(Hit::Terminate)),
         calm("killed-after-heartbeat").then(Beat(0.2), Daemon(Hit::Kill)),
+        calm("repaired-then-killed").then(Ipa(0.0), OtherLease).then(Beat(0.2), Daemon(Hit::Kill)),
+        calm("repaired-then-stopped").then(Ipa(0.0), OtherLease).then(Beat(0.2), Daemon(Hit::Stop)),
+        calm("repaired-then-sigterm").then(Ipa(0.0), OtherLease).then(Beat(0.2), Daemon(Hit::Terminate)),
         calm("second-nic-after-heartbeat")
             .then(Beat(0.2), SecondNic { reaches: true })
             .then(Beat(0.5), Daemon(Hit::Terminate)),
