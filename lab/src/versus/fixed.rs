@@ -51,9 +51,7 @@ pub fn named() -> Vec<Schedule> {
         slow_disks("ironic-restarts-before-heartbeat")
             .then(Lookup(0.5), Ironic(Mood::Away))
             .then(Lookup(6.0), Ironic(Mood::Up)),
-        calm("ironic-slower-than-patience")
-            .then(Boot(0.0), Ironic(Mood::Slow(5.0)))
-            .then(Lookup(0.0), Ironic(Mood::Up)),
+        calm("ironic-slow").then(Boot(0.0), Ironic(Mood::Slow(4.0))).then(Lookup(0.0), Ironic(Mood::Up)),
         calm("killed-before-ready").then(Boot(0.1), Daemon(Hit::Kill)),
         calm("stopped-before-ready").then(Boot(0.0), Daemon(Hit::Stop)),
         calm("killed-in-the-lookup")

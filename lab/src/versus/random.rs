@@ -61,7 +61,7 @@ fn trouble(rng: &mut Rng, api: Api, when: When) -> Vec<(When, Step)> {
         }
         10 => vec![(when, Step::Ironic(Mood::Away)), (end, Step::Ironic(Mood::Up))],
         _ => {
-            let slow = Mood::Slow(seconds(rng, 1.0, 4.5));
+            let slow = Mood::Slow(seconds(rng, 1.0, 3.5));
             vec![(when, Step::Ironic(slow)), (later(when, 12.0), Step::Ironic(Mood::Up))]
         }
     }

@@ -79,9 +79,13 @@ impl Run<'_> {
     fn finish(&mut self) -> anyhow::Result<Outcome> {
         loop {
             self.turn()?;
-            if let Some(at) = self.accepted_after(self.boot) {
+            if let Some(at) = self.accepted_after(self.beat.unwrap_or(self.boot)) {
                 self.beat = Some(at);
-                return self.registered(at);
+                let outcome = self.registered(at)?;
+                // A 202 is not a record: Ironic drops what comes while the node is locked. The next one counts.
+                if outcome.url.is_some() {
+                    return Ok(outcome);
+                }
             }
             if let Some(note) = self.hopeless() {
                 let url = self.enrolled.internal("agent_url")?;
@@ -136,10 +140,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// When the first heartbeat after this was accepted.
+    /// When the first heartbeat after this was accepted, by what the node heard.
     fn accepted_after(&self, after: Instant) -> Option<Instant> {
         let accepted = |seen: &Seen| seen.request.is_heartbeat() && seen.status == 202 && seen.asked > after;
-        self.door.seen().iter().find(|seen| accepted(seen))?.answered
+        self.door.seen().iter().filter(|seen| accepted(seen)).find_map(|seen| seen.answered)
     }
 
     /// Why no heartbeat will come any more, or none has come in time.
