@@ -1,8 +1,9 @@
-//! What the BPF programs and user space share: the event, and the settings that user space finds out at start. Nothing
-//! here knows a kernel's layout.
+//! What the BPF programs and user space share: the event, the settings that user space finds out at start, and the arrays
+//! of the guard's redirect. Nothing here knows a kernel's layout.
 #![no_std]
 
 mod event;
+pub mod redirect;
 mod settings;
 
 pub use event::{COMM_LENGTH, EVENT_LENGTH, Event, RING_BUFFER_LENGTH, kind, sureness};

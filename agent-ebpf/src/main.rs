@@ -1,5 +1,5 @@
-//! The BPF programs, one tracepoint each. They decide as little as possible: what is a failed connect, and whose. All
-//! else is user space's.
+//! The BPF programs: one tracepoint each for the probes, and the guard's redirect. They decide as little as possible: what
+//! is a failed connect and whose, and which connect is redirected. All else is user space's.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or is told to act as one.
@@ -10,6 +10,7 @@ mod kernel;
 mod output;
 mod states;
 
+mod connect;
 mod connect_enter;
 mod connect_exit;
 mod error_report;

@@ -20,6 +20,8 @@ mod metrics_reference;
 mod notify;
 mod params;
 mod pin;
+#[cfg(feature = "ebpf")]
+mod private_mount;
 mod probes;
 mod readiness;
 mod recent;
@@ -37,9 +39,9 @@ pub mod inside {
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
+    pub use crate::guard::split::{Heartbeat as SplitHeartbeat, Splitter, Step};
     pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
     pub use crate::ipa::dropin::content;
-    pub use crate::ipa::redirect::split_path;
     pub use crate::ironic::fault::{error_text, refusal};
     pub use crate::ironic::lookup::is_uuid;
     pub use crate::ironic::{

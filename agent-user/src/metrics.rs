@@ -47,8 +47,6 @@ labels! {
         Interval = "interval",
         /// The one before had failed.
         Retry = "retry",
-        /// In the place of an IPA that never sent one.
-        StandIn = "stand_in",
         /// The address had changed.
         AddressChange = "address_change",
     }
@@ -345,20 +343,16 @@ impl Families {
         }
     }
 
-    /// Counts a lookup; one that was held has no duration.
+    /// Counts a lookup.
     pub fn lookup(&self, sender: Sender, result: LookupResult, duration: Duration) {
         self.lookup_attempts.with_label_values(&[sender.as_str(), result.as_str()]).inc();
-        if result != LookupResult::Held {
-            self.lookup_duration.observe(duration.as_secs_f64());
-        }
+        self.lookup_duration.observe(duration.as_secs_f64());
     }
 
-    /// Counts a heartbeat; one that was held has no duration.
+    /// Counts a heartbeat.
     pub fn heartbeat(&self, sender: Sender, result: HeartbeatResult, duration: Duration) {
         self.heartbeats.with_label_values(&[sender.as_str(), result.as_str()]).inc();
-        if result != HeartbeatResult::Held {
-            self.heartbeat_duration.observe(duration.as_secs_f64());
-        }
+        self.heartbeat_duration.observe(duration.as_secs_f64());
     }
 
     /// Shows when Ironic accepted a heartbeat: now. `first`: never before.

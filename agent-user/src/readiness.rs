@@ -13,7 +13,14 @@ pub fn readiness(view: &View) -> Readiness {
     let duty = &view.duty;
     if let Some(why) = &duty.held_back {
         let (wanted, acting) = (duty.wanted.as_str(), duty.mode.as_str());
-        return Err(format!("mode {wanted} acts as {acting}: {why}"));
+        let words = format!("mode {wanted} acts as {acting}: {why}");
+        return match duty.mode {
+            // The guard is one duty of two, and nobody is worse off without it.
+            Mode::Configure if view.published.generation > 0 => {
+                dropin(view).map(|ready| format!("{ready}; {words}"))
+            }
+            _ => Err(words),
+        };
     }
     match duty.mode {
         _ if view.published.generation == 0 => Err("the kernel has not been asked yet".to_owned()),
@@ -45,20 +52,18 @@ fn dropin(view: &View) -> Readiness {
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    if let Some(stale) = &view.held.stale {
-        return Err(stale.clone());
+    let troubles = [&view.held.stale, &guard.refused, &guard.paused];
+    if let Some(trouble) = troubles.into_iter().flatten().next() {
+        return Err(trouble.clone());
     }
-    if let Some(why) = &guard.held_heartbeat {
-        return Err(format!("IPA's heartbeat is held: {why}"));
-    }
-    if let Some(why) = &guard.gate {
-        return Err(format!("IPA's lookup is held: {why}"));
-    }
-    match (&guard.out_of_path, guard.listening) {
-        (Some(why), _) => Ok(format!("{dropin}; the guard is not in IPA's path: {why}")),
-        (None, Some(address)) => Ok(format!("the guard listens on {address}; {dropin}")),
-        (None, None) => Err("the guard does not listen yet".to_owned()),
-    }
+    let Some(address) = guard.listening else {
+        return Err("the guard does not listen yet".to_owned());
+    };
+    let ready = format!("the guard listens on {address}; {dropin}");
+    Ok(match &guard.depends {
+        Some(depends) => format!("{ready}; {depends}"),
+        None => ready,
+    })
 }
 
 fn agent(view: &View) -> Readiness {

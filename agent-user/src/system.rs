@@ -2,7 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
+#[cfg(feature = "ebpf")]
+use std::os::fd::BorrowedFd;
 use std::os::fd::{AsRawFd, OwnedFd};
+#[cfg(feature = "ebpf")]
+use std::sync::atomic::AtomicU64;
 
 use fib::Monitor;
 use tokio::io::unix::AsyncFd;
@@ -41,4 +45,60 @@ pub fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) takes no pointer, and may be called at any time from any thread.
     let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// Memory that we share with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
+#[cfg(feature = "ebpf")]
+#[derive(Debug)]
+pub struct SharedWords {
+    start: std::ptr::NonNull<AtomicU64>,
+    count: usize,
+}
+
+// SAFETY: the words are atomic, and the mapping belongs to no thread.
+#[cfg(feature = "ebpf")]
+unsafe impl Send for SharedWords {}
+// SAFETY: the same.
+#[cfg(feature = "ebpf")]
+unsafe impl Sync for SharedWords {}
+
+#[cfg(feature = "ebpf")]
+impl SharedWords {
+    /// Maps the first `count` words of the array behind this descriptor; it stays mapped when that is closed.
+    ///
+    /// # Errors
+    /// Where the kernel refuses: the array is shorter, or cannot be mapped.
+    pub fn map(array: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
+        // SAFETY: no address is asked for, so no mapping of ours is replaced; the kernel checks descriptor and length.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                count * size_of::<AtomicU64>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                array.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = std::ptr::NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { start, count })
+    }
+
+    /// The words.
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping begins at a page, has `count` words, and lives as long as `self`. Whoever else writes to it
+        // writes whole words.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+#[cfg(feature = "ebpf")]
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `map` mapped; no reference to it outlives `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.count * size_of::<AtomicU64>()) };
+    }
 }

@@ -36,6 +36,8 @@ pub const ERRNO_NAMES: [(i32, &str); 24] = [
 ];
 
 impl Errno {
+    /// There is no such thing, like the socket that was asked about.
+    pub const NOENT: Self = Self(2);
     /// The routing tables say `prohibit`.
     pub const ACCES: Self = Self(13);
     /// There is no such device.

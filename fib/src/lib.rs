@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod captured;
 mod connections;
+mod cookie;
 #[doc(hidden)]
 pub mod datagram;
 mod errno;
@@ -17,6 +18,7 @@ mod question;
 mod socket;
 
 pub use connections::{Connection, connections};
+pub use cookie::socket_cookie;
 pub use errno::{ERRNO_NAMES, Errno};
 pub use kernel::{Address, Asked, Kernel, Link, Route, RouteQuestion, Subject};
 pub use listeners::listens;

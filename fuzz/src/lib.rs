@@ -6,13 +6,15 @@ mod heartbeat;
 mod kernel;
 mod parameters;
 mod replies;
+mod split;
 mod web;
 
 pub use agent_url::agent_url;
-pub use heartbeat::{guard_path, heartbeat};
+pub use heartbeat::heartbeat;
 pub use kernel::{netlink, probe_btf, probe_event, probe_format};
 pub use parameters::{cmdline, ipa_config, superblock};
 pub use replies::{ironic_error, ironic_lookup};
+pub use split::split;
 pub use web::web_config;
 
 /// A fuzz target.
@@ -22,7 +24,6 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: [(&str, Target); 13] = [
     ("agent_url", agent_url),
     ("cmdline", cmdline),
-    ("guard_path", guard_path),
     ("heartbeat", heartbeat),
     ("ipa_config", ipa_config),
     ("ironic_error", ironic_error),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("probe_btf", probe_btf),
     ("probe_event", probe_event),
     ("probe_format", probe_format),
+    ("split", split),
     ("superblock", superblock),
     ("web_config", web_config),
 ];

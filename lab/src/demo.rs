@@ -22,7 +22,6 @@ const NODE: &str = "172.25.134.128";
 const NEW: &str = "172.25.134.129";
 const NIC: &str = "enp2s0.1";
 const MAC: &str = "28:9e:97:e2:65:65";
-const GUARD: &str = "127.0.0.1:6385";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The metrics that tell the story.
@@ -125,14 +124,22 @@ impl Stage {
     }
 
     fn the_guard(&self) -> anyhow::Result<()> {
-        println!("\n3. With ipa-sidecar run --mode guard between the same agent and Ironic");
+        println!(
+            "\n3. With ipa-sidecar run --mode guard beside the same agent, whose configuration stays as it is"
+        );
         let directory = Scratch::new("demo")?;
         let url = format!("--ironic.api-url={}", self.ironic.url());
         let config = format!("--ipa.config-dir={}", directory.path().display());
-        let flags = ["--mode=guard", "--ipa.api-url-list=always", &url, &config];
+        let flags = ["--mode=guard", &url, &config];
         let daemon = Daemon::start(&self.binary, &self.node, &flags)?;
         daemon.wait_address(Some(NODE), PATIENCE)?;
-        let mut agent = self.old_agent(format!("http://{GUARD}"));
+        daemon.wait_state("a redirect", PATIENCE, |state| {
+            state.pointer("/guard/redirecting").and_then(serde_json::Value::as_bool) == Some(true)
+        })?;
+        println!(
+            "   The kernel leads its connects to {API} through the guard, which carries them on to {API}"
+        );
+        let mut agent = self.old_agent(self.ironic.url());
         let sent = agent.advertised_url()?;
         agent.beat()?;
         println!("   The agent sends {sent:?}");

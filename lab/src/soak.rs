@@ -48,7 +48,7 @@ pub fn run(minutes: u64) -> anyhow::Result<()> {
     let token = format!("--ironic.agent-token-file={}", token.display());
     let config = format!("--ipa.config-dir={}", config.display());
     let agent = ["--mode=agent", "--agent.without-listener", &token];
-    let guard = ["--mode=guard", "--ipa.api-url-list=always", &config];
+    let guard = ["--mode=guard", &config];
     let mut nodes = [
         Node::start("agent", 1, binary, &conductor, directory, &agent)?,
         Node::start("guard", 2, binary, &conductor, directory, &guard)?,
@@ -93,7 +93,7 @@ struct Node {
     /// The conductor's end of the wire.
     wire: String,
     batches: [PathBuf; 2],
-    guard: Http,
+    api: Http,
     samples: Vec<Sample>,
     slowest: Duration,
     accepted: u64,
@@ -134,7 +134,7 @@ impl Node {
         daemon.wait_address(Some(&format!("{net}.5")), PATIENCE)?;
         Ok(Self {
             name,
-            guard: Http::inside(&netns, "127.0.0.1:6385".parse()?),
+            api: Http::inside(&netns, format!("{net}.1:6385").parse()?),
             netns,
             conductor: Arc::clone(conductor),
             daemon,
@@ -205,11 +205,10 @@ impl Node {
     /// A lookup and a heartbeat through the guard; with Ironic away they go unanswered.
     fn ask_as_ipa(&mut self) {
         let version = [("X-OpenStack-Ironic-API-Version", "1.68")];
-        let prefix = format!("/advertise/{}.5", self.net);
-        let _ = self.guard.get(&format!("{prefix}/v1/lookup?node_uuid={NODE}"), &version);
+        let _ = self.api.get(&format!("/v1/lookup?node_uuid={NODE}"), &version);
         let url = format!("http://{}.5 uid 0:9999", self.net);
         let body = json!({"callback_url": url, "agent_token": TOKEN, "agent_version": "13.0.0"});
-        let answer = self.guard.post(&format!("{prefix}/v1/heartbeat/{NODE}"), &version, &body);
+        let answer = self.api.post(&format!("/v1/heartbeat/{NODE}"), &version, &body);
         self.accepted += u64::from(answer.is_ok_and(|answer| answer.status == 202));
     }
 

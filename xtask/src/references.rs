@@ -67,13 +67,14 @@ impl Reference {
     }
 }
 
-/// Whether a test function of this name is in a file: with `#[test]` not far above it, or in a `proptest!`.
+/// Whether a test function of this name is in a file: with `#[test]` or its sister for the runtime not far above it, or in a `proptest!`.
 fn is_in(text: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let lines: Vec<&str> = text.lines().collect();
     lines.iter().enumerate().any(|(at, line)| {
         let above = lines.get(at.saturating_sub(4)..at).unwrap_or_default();
-        line.trim_start().starts_with(&head) && above.iter().any(|line| line.trim() == "#[test]")
+        line.trim_start().trim_start_matches("async ").starts_with(&head)
+            && above.iter().any(|line| ["#[test]", "#[tokio::test]"].contains(&line.trim()))
     })
 }
 

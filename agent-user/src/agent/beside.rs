@@ -13,9 +13,6 @@ use crate::params::{IpaSettings, Mode, Parameters};
 
 use super::{Agent, AgentPhase};
 
-/// The time for a look at processes and files.
-const LOOK: Duration = Duration::from_secs(10);
-
 /// How long an IPA that is here is left alone before the next look.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -53,12 +50,12 @@ impl Neighbour {
     /// start it has a unit. One that answers on its port has the token.
     async fn look_ahead() -> Option<String> {
         let look = || (process::are_visible(), process::running(None), unit::installed());
-        let why = match kernel_thread::ask(LOOK, look).await {
-            Err(error) => format!("whether an ironic-python-agent runs cannot be found out: {error}"),
-            Ok((_, Some(ipa), _)) => format!("an ironic-python-agent runs as process {}", ipa.pid),
-            Ok((_, None, Some(unit))) => format!("the unit {unit} is installed and not disabled"),
-            Ok((false, None, None)) => "the processes of this machine cannot be seen in /proc".to_owned(),
-            Ok((true, None, None)) => return None,
+        let why = match kernel_thread::ask(look).await {
+            None => "whether an ironic-python-agent runs cannot be found out in time".to_owned(),
+            Some((_, Some(ipa), _)) => format!("an ironic-python-agent runs as process {}", ipa.pid),
+            Some((_, None, Some(unit))) => format!("the unit {unit} is installed and not disabled"),
+            Some((false, None, None)) => "the processes of this machine cannot be seen in /proc".to_owned(),
+            Some((true, None, None)) => return None,
         };
         Some(format!("{why}; {ADVICE}"))
     }

@@ -21,8 +21,6 @@ use crate::recent::Moment;
 /// Ironic's conductor records a heartbeat after it was answered (ironic, `conductor/manager.py`, `heartbeat`, spawns a
 /// worker): before this pause nothing may be there to read back.
 const READ_BACK_PAUSE: Duration = Duration::from_secs(1);
-/// The time for the kernel to list its sockets, or for a small file.
-const KERNEL: Duration = Duration::from_secs(5);
 /// What a heartbeat has room for: a certificate with its chain has a third of it.
 const VERIFY_CA_MAX: usize = 12 * 1024;
 /// How often it is asked whether the agent listens by now.
@@ -120,13 +118,13 @@ impl Agent {
             _ => None,
         };
         let port = self.port;
-        let why = match kernel_thread::ask(KERNEL, move || listens(address, port)).await {
-            Ok(Ok(listening)) => return listening,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::debug!(error = why, "whether something listens cannot be asked; assuming so");
-        true
+        match kernel_thread::ask(move || listens(address, port)).await {
+            Some(Ok(listening)) => listening,
+            unknown => {
+                tracing::debug!(?unknown, "whether something listens cannot be asked; assuming so");
+                true
+            }
+        }
     }
 
     /// The last look at a URL before it leaves. Ours are good by construction, and the operator's host is the
@@ -217,10 +215,8 @@ impl Agent {
         let Some(path) = self.verify_ca.clone() else {
             return Ok(None);
         };
-        match kernel_thread::ask(KERNEL, move || read_certificate(&path)).await {
-            Ok(read) => read.map(Some),
-            Err(error) => Err(error.to_string()),
-        }
+        let read = kernel_thread::ask(move || read_certificate(&path)).await;
+        read.unwrap_or_else(|| Err("it was not read in time".to_owned())).map(Some)
     }
 
     /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the

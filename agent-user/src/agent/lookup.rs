@@ -15,9 +15,6 @@ use crate::kernel_thread;
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
 
-/// The time for the kernel to list its devices.
-const KERNEL: Duration = Duration::from_secs(10);
-
 impl Agent {
     /// Tries until it succeeds. IPA would exit after its lookup timeout; we say so and begin anew.
     pub(super) async fn look_up(&mut self) -> Session {
@@ -93,18 +90,18 @@ impl Agent {
 
     /// The MACs of this node's NICs, or why there are none.
     async fn macs(&self) -> Result<Vec<String>, String> {
-        let asked = kernel_thread::ask(KERNEL, || {
+        let asked = kernel_thread::ask(|| {
             let mut kernel = Kernel::open()?;
             let macs = nics::macs(&mut kernel);
             macs.map(|macs| (macs, kernel.take_asked()))
         });
         match asked.await {
-            Ok(Ok((macs, asked))) => {
+            Some(Ok((macs, asked))) => {
                 self.metrics.netlink_asked(&asked);
                 Ok(macs)
             }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("no answer in time".to_owned()),
         }
     }
 

@@ -133,8 +133,8 @@ impl Agent {
         }
     }
 
-    /// Ironic has answered a request of ours on this connection. Where the decision cannot follow its source, that is
-    /// said: the conductor may reach another address than this node speaks from.
+    /// Ironic has answered our request on this connection. The log says where the decision cannot follow its source: the
+    /// conductor may not reach what is advertised.
     async fn witness(&mut self, connection: &Connection) {
         let before = self.decisions.borrow().decision.clone();
         let source = connection.local.ip().to_canonical();

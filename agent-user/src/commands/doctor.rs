@@ -1,7 +1,7 @@
 //! `doctor`: what this kernel, these privileges and this ramdisk allow, and what each missing piece costs.
 
 use std::io::{self, Write};
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use exporter::ConfigFile;
@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::advertise::Decision;
 use crate::agent::{Neighbour, works_beside_ipa};
+use crate::guard;
 use crate::ipa::status::IpaProbe;
-use crate::ipa::version::takes_no_list;
 use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, privileges};
@@ -47,12 +47,10 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     checks.extend(parameters.web_config_file.clone().map(web_config));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
-    checks.extend((mode == Mode::Guard).then(|| guard_path(parameters)));
+    checks.extend((mode == Mode::Guard).then(|| guard_redirect(parameters)));
     checks.push(ipa(parameters).await);
-    if mode == Mode::Agent || mode == Mode::Guard {
-        checks.push(tls(parameters));
-    }
     if mode == Mode::Agent {
+        checks.push(tls(parameters));
         checks.push(listener(parameters));
     }
     checks.push(systemd());
@@ -186,17 +184,19 @@ fn dropin(directory: &Path) -> Check {
     check("drop-in directory", true, outcome, "IPA goes on choosing its address by itself")
 }
 
-fn guard_path(parameters: &Parameters) -> Check {
-    let outcome = match takes_no_list(parameters.ipa.api_url_list) {
-        None => Ok("ironic-python-agent will speak through it, and to Ironic itself when it does not answer"
-            .to_owned()),
-        Some(why) => Err(format!("ironic-python-agent is not told of it: {why}")),
-    };
+/// Attaches the redirect and lets it go again: only the kernel knows.
+fn guard_redirect(parameters: &Parameters) -> Check {
+    // Another port: the one of a running daemon is taken.
+    let listen = SocketAddr::new(parameters.guard.listen_address.ip(), 0);
+    let outcome = guard::possible(&parameters.guard, &parameters.ironic.api_urls)
+        .and_then(|()| guard::redirect::open(listen))
+        .map(|_| "connects to the API can be led through it".to_owned())
+        .map_err(|off| off.to_string());
     check(
         "guard",
         false,
         outcome,
-        "as mode configure: IPA gets the right address, its heartbeats are not seen",
+        "as mode configure: IPA gets the right address, its heartbeats are neither seen nor repaired",
     )
 }
 

@@ -1,7 +1,12 @@
 //! The mode that the parameters allow.
 
+use std::net::TcpListener;
+
+use crate::guard;
+use crate::guard::redirect::Redirect;
 use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Source};
+use crate::probes::Unavailable;
 
 use super::DaemonError;
 
@@ -10,6 +15,10 @@ pub struct Acting {
     pub mode: Mode,
     /// In the modes that speak to Ironic.
     pub client: Option<Client>,
+    /// The guard's listener, and what leads there.
+    pub guard: Option<(TcpListener, Redirect)>,
+    /// Why there is no guard.
+    pub guard_off: Option<Unavailable>,
     /// Why it is not the wanted mode.
     pub held_back: Option<String>,
 }
@@ -21,7 +30,15 @@ impl Acting {
     /// Where TLS cannot be set up with the files that our own layers name.
     pub fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
         let parameters = &loaded.parameters;
-        let observe = |why: String| Self { mode: Mode::Observe, client: None, held_back: Some(why) };
+        let as_wanted =
+            Self { mode: parameters.mode, client: None, guard: None, guard_off: None, held_back: None };
+        let observe = |why: String| Self {
+            mode: Mode::Observe,
+            client: None,
+            guard: None,
+            guard_off: None,
+            held_back: Some(why),
+        };
         // Without an API URL and without the operator's host there is nothing to decide.
         let no_url = parameters.ironic.api_urls.is_empty();
         let needs_url = match parameters.mode {
@@ -34,15 +51,27 @@ impl Acting {
             let why = problem.map_or_else(|| "no API URL was given".to_owned(), ToString::to_string);
             return Ok(observe(why));
         }
-        let client = match parameters.mode {
-            Mode::Agent | Mode::Guard => match Client::new(&parameters.ironic) {
-                Ok(client) => Some(client),
-                Err(error) if tls_is_foreign(loaded) => return Ok(observe(error.to_string())),
-                Err(error) => return Err(error.into()),
+        match parameters.mode {
+            Mode::Agent => match Client::new(&parameters.ironic) {
+                Ok(client) => Ok(Self { client: Some(client), ..as_wanted }),
+                Err(error) if tls_is_foreign(loaded) => Ok(observe(error.to_string())),
+                Err(error) => Err(error.into()),
             },
-            _ => None,
-        };
-        Ok(Self { mode: parameters.mode, client, held_back: None })
+            Mode::Guard => {
+                let listen = parameters.guard.listen_address;
+                let guard = guard::possible(&parameters.guard, &parameters.ironic.api_urls);
+                Ok(match guard.and_then(|()| guard::redirect::open(listen)) {
+                    Ok(guard) => Self { guard: Some(guard), ..as_wanted },
+                    Err(off) => Self {
+                        mode: Mode::Configure,
+                        held_back: Some(off.to_string()),
+                        guard_off: Some(off),
+                        ..as_wanted
+                    },
+                })
+            }
+            Mode::Observe | Mode::Configure => Ok(as_wanted),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod console;
 mod systemd;
 
 use std::future::Future;
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,14 @@ use tokio::task::JoinSet;
 
 use crate::agent::{Agent, AgentState};
 use crate::exchange::Exchanges;
-use crate::guard::{self, Guard, GuardError, GuardState, Restarts, Surroundings};
-use crate::ipa::keeper::{self, DropinPhase, DropinState, Redirect};
+use crate::guard::redirect::Redirect;
+use crate::guard::{self, Guard, GuardState, Surroundings};
+use crate::ipa::keeper::{self, DropinPhase, DropinState};
 use crate::ipa::status::IpaState;
-use crate::ipa::{commitment, dropin, status as ipa_status, version};
+use crate::ipa::{commitment, dropin, status as ipa_status};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
+use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
@@ -44,9 +47,6 @@ pub enum DaemonError {
     /// The web listener.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// The guard's listener.
-    #[error(transparent)]
-    Guard(#[from] GuardError),
     /// TLS to Ironic.
     #[error(transparent)]
     Ironic(#[from] IronicError),
@@ -94,7 +94,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     for problem in &problems {
         tracing::warn!("{problem}");
     }
-    let Acting { mode, client, held_back } = Acting::of(&loaded)?;
+    let Acting { mode, client, guard, guard_off, held_back } = Acting::of(&loaded)?;
     let mut parameters = loaded.parameters;
     if mode == Mode::Guard {
         guard::leave_itself_out(&mut parameters);
@@ -140,18 +140,21 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    let in_use = probes.report().any();
+    let in_use = probes.report().any() || guard.is_some();
     probes.start(names.subscribe(), &metrics, own.probes.clone(), &mut tasks);
     let surroundings = Surroundings {
         decisions: sources.decisions.clone(),
+        targets: names.subscribe(),
         dropin: sources.dropin.clone(),
         pin: pin.clone(),
         exchanges,
-        metrics: metrics.clone(),
+        kept: own.kept.clone(),
     };
-    start_mode(mode, client, &parameters, (surroundings, reach.clone()), &own, &mut tasks).await?;
+    own.guard.send_modify(|state| state.off = guard_off);
+    let surroundings = (surroundings, reach.clone(), metrics.clone());
+    let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
     if in_use {
-        // Everything is open that wants a privilege: the probes, the listeners, the watch.
+        // Everything is open that wants a privilege: the probes, the redirect, the listeners, the watch.
         match privileges::drop_all() {
             Ok(()) => tracing::debug!("all capabilities are dropped"),
             Err(error) => tracing::error!(%error, "running on with privileges"),
@@ -191,6 +194,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
     };
     notify::stopping();
+    if let Some(guard) = guard {
+        guard.stop().await;
+    }
     // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
     tasks.shutdown().await;
     if ended == Ended::Rescued {
@@ -248,71 +254,47 @@ impl Own {
     }
 }
 
-/// Starts what the mode does beyond watching.
-async fn start_mode(
+/// Starts what the mode does beyond watching; gives the guard, which has to be stopped first.
+///
+/// # Errors
+/// Where an IPA cannot be looked for.
+fn start_mode(
     mode: Mode,
     client: Option<Client>,
+    guard: Option<(TcpListener, Redirect)>,
     parameters: &Parameters,
-    (surroundings, reach): (Surroundings, Reach),
+    (surroundings, reach, metrics): (Surroundings, Reach, Metrics),
     own: &Own,
     tasks: &mut JoinSet<()>,
-) -> Result<(), DaemonError> {
-    let (decisions, metrics) = (surroundings.decisions.clone(), surroundings.metrics.clone());
-    let redirect = match (mode, client) {
-        (Mode::Observe, _) => {
+) -> Result<Option<Arc<Guard>>, DaemonError> {
+    let decisions = surroundings.decisions.clone();
+    let guard = match (mode, client, guard) {
+        (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {
                 remove_dropin(parameters); // Of an earlier run; nobody keeps it right now.
             }
-            return Ok(());
+            return Ok(None);
         }
-        (Mode::Agent, Some(client)) => {
-            let Surroundings { decisions, pin, exchanges, metrics, .. } = surroundings;
+        (Mode::Agent, Some(client), _) => {
+            let Surroundings { decisions, pin, exchanges, .. } = surroundings;
             let recorders = (pin, exchanges, metrics);
             let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone())?;
             tasks.spawn(agent.run());
-            return Ok(());
+            return Ok(None);
         }
-        (Mode::Guard, Some(client)) => {
-            start_guard(client, parameters, surroundings, own.guard.clone(), tasks).await?
+        (Mode::Guard, _, Some((listener, redirect))) => {
+            let address = listener.local_addr().unwrap_or(parameters.guard.listen_address);
+            own.guard.send_modify(|state| state.listening = Some(address));
+            let guard = Guard::new(redirect, parameters, surroundings, own.guard.clone());
+            tasks.spawn(Arc::clone(&guard).follow());
+            tasks.spawn(Arc::clone(&guard).serve(listener));
+            Some(guard)
         }
         _ => None,
     };
     let directory = parameters.ipa.config_dir.clone();
-    let kept = own.kept.clone();
-    tasks.spawn(keeper::keep(directory, redirect, decisions, own.dropin.clone(), metrics, kept));
-    Ok(())
-}
-
-/// Starts the guard; gives what the drop-in says about it.
-async fn start_guard(
-    client: Client,
-    parameters: &Parameters,
-    surroundings: Surroundings,
-    state: watch::Sender<GuardState>,
-    tasks: &mut JoinSet<()>,
-) -> Result<Option<Redirect>, DaemonError> {
-    let listener = guard::bind(parameters.guard.listen_address).await?;
-    let listens = listener.local_addr().unwrap_or(parameters.guard.listen_address);
-    let out_of_path = version::takes_no_list(parameters.ipa.api_url_list);
-    if let Some(why) = &out_of_path {
-        tracing::warn!("the guard is not in IPA's path: {why}");
-    }
-    let redirect =
-        out_of_path.is_none().then(|| Redirect { guard: listens, real: parameters.ironic.api_urls.clone() });
-    state.send_modify(|state| {
-        state.listening = Some(listens);
-        state.event(format!("listening on {listens}"));
-        state.out_of_path = out_of_path;
-    });
-    let restarts = parameters.ipa.restart_unit.clone().map(Restarts::of);
-    let sender = restarts.as_ref().map(|restarts| restarts.sender.clone());
-    let guard = Guard::new(client, parameters, surroundings, sender, state);
-    tasks.spawn(guard::serve(listener, Arc::clone(&guard)));
-    tasks.spawn(Arc::clone(&guard).stand_in(parameters.ipa_settings.listen_port));
-    if let Some(restarts) = restarts {
-        tasks.spawn(restarts.run(guard));
-    }
-    Ok(redirect)
+    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics, own.kept.clone()));
+    Ok(guard)
 }
 
 /// SIGTERM, SIGINT, and SIGHUP: there is nothing to read again, and the terminal that it was started from may be gone.
@@ -348,7 +330,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        // The watch, the look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;

@@ -1,185 +1,248 @@
-//! A heartbeat of IPA's: judged, and before Ironic has accepted one, repaired or held where it is bad.
+//! A heartbeat of IPA's: judged, repaired where it is certain to fail, and its answer recorded.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use callback_url::Judgement;
-use hyper::StatusCode;
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_LENGTH, HeaderValue};
-use hyper::http::request::Parts;
+use callback_url::{Host, Judgement};
+use fib::listens;
 use text::foreign_text;
 use tokio::time::Instant;
 
 use crate::exchange::SeenBy;
-use crate::ironic::{HeartbeatResult, Refusal, fault};
+use crate::ironic::{HeartbeatResult, LookupResult, Refusal, fault};
+use crate::kept::Repaired;
+use crate::kernel_thread;
 use crate::metrics::{UrlAction, UrlSource};
 use crate::pin::FORGET;
 
 use super::Guard;
-use super::answer::{Answer, conflict};
-use super::memory::Node;
-use super::patience::Patience;
-use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
-use super::relay::{AtEnd, full, passing};
-use super::request::{Era, HeartbeatBody};
-use super::upstream::{Silence, forward};
+use super::body::{HeartbeatBody, Kind};
+use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat, still_ours};
+use super::split::{Answer, Heartbeat};
 
-/// Handles one heartbeat, whose body has come whole.
-///
-/// # Errors
-/// Where Ironic cannot be reached: then IPA gets no answer.
-pub async fn handle(
-    guard: &Arc<Guard>,
-    mut parts: Parts,
-    path: &str,
-    body: Bytes,
-    era: Era,
-    node_uuid: String,
-) -> Result<Answer, Silence> {
-    let patience = guard.patience();
-    let Some(read) = HeartbeatBody::read(&body, era) else {
-        // No callback URL in it: Ironic says what it thinks of that.
-        return send(guard, parts, path, body.clone(), None, &patience).await;
-    };
-    meet(guard, &read, era, node_uuid, &patience).await;
-    let (action, judgement) = judge(guard, &read);
-    let (outgoing, url) = match action {
-        HeartbeatAction::Forward => {
-            told(guard, &read.url, UrlAction::Forwarded, &judgement);
-            (body.clone(), read.url.clone())
-        }
-        HeartbeatAction::Repair(url) => {
-            told(guard, &read.url, UrlAction::Repaired, &judgement);
-            (Bytes::from(read.with_url(&url)), url)
-        }
-        HeartbeatAction::Hold(why) => {
-            told(guard, &read.url, UrlAction::Held, &judgement);
-            tracing::error!("holding IPA's heartbeat: {why}");
-            guard.exchanges().heartbeat(SeenBy::Guard, &read.url, HeartbeatResult::Held, Duration::ZERO);
-            guard.show(|state| &mut state.held_heartbeat, Some(why.clone()));
-            return Ok(conflict(&why));
-        }
-    };
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.len()));
-    send(guard, parts, path, outgoing, Some(url), &patience).await
+/// What was sent, as its answer needs it.
+#[derive(Debug)]
+pub struct Sent {
+    what: What,
+    began: Instant,
 }
 
-/// Whoever heartbeats has been looked up. Where we did not see that (we started later), Ironic is asked what it holds,
-/// before anything is decided: what it has accepted must not change.
-async fn meet(
-    guard: &Arc<Guard>,
-    body: &HeartbeatBody<'_>,
-    era: Era,
-    node_uuid: String,
-    patience: &Patience,
-) {
-    let ask = {
-        let mut memory = guard.memory();
-        memory.token_spent = true;
-        memory.heartbeat_seen = true;
-        memory.vendor_passthru = era == Era::VendorPassthru;
-        if memory.node.is_none() {
-            let heartbeat_timeout = memory.heartbeat_timeout();
-            memory.node =
-                Some(Node { uuid: node_uuid, token: None, token_required: true, heartbeat_timeout });
-        }
-        // Without a token in it this may be an IPA that still waits for its own.
-        !guard.pin().held().known && body.has_token && memory.may_read_back()
-    };
-    if ask {
-        // Half of the time is left for the heartbeat itself.
-        let now = Instant::now();
-        guard.read_back(patience.end().saturating_duration_since(now) / 2).await;
+#[derive(Debug, Default)]
+enum What {
+    #[default]
+    Other,
+    Lookup,
+    Heartbeat {
+        node_uuid: String,
+        /// The callback URL in it; empty where it could not be read.
+        url: String,
+        repaired: bool,
+    },
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { what: What::Other, began: Instant::now() }
     }
 }
 
-fn judge(guard: &Guard, body: &HeartbeatBody<'_>) -> (HeartbeatAction, Judgement) {
-    let published = Arc::clone(&guard.surroundings.decisions.borrow());
-    let held = guard.pin().held().url;
-    let facts = HeartbeatFacts {
-        decided: published.decision.address.as_ref(),
-        operator: guard.operator_host,
-        local: published.known_local(),
-        held: held.as_deref(),
-    };
-    heartbeat(&body.url, body.certificate.as_deref(), &facts)
-}
-
-fn told(guard: &Guard, url: &str, action: UrlAction, judgement: &Judgement) {
-    guard.exchanges().warn(&judgement.warnings);
-    if judgement.reasons.is_empty() {
-        return;
-    }
-    let url = &foreign_text(url, None);
-    let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
-    tracing::warn!(url, ?action, ?reasons, "IPA sent a bad callback URL");
-    guard.exchanges().bad_url(url, UrlSource::Ipa, action, &judgement.reasons);
-}
-
-/// Forwards it; `url` is the callback URL in it.
-async fn send(
-    guard: &Arc<Guard>,
-    parts: Parts,
-    path: &str,
-    body: Bytes,
-    url: Option<String>,
-    patience: &Patience,
-) -> Result<Answer, Silence> {
-    let started = Instant::now();
-    let endpoints = guard.decision().endpoints();
-    match forward(&guard.client, &endpoints, parts, path, full(body), patience).await {
-        Ok((response, connection)) => {
-            guard.witness(&connection);
-            let status = response.status();
-            let guard = Arc::clone(guard);
-            let at_end: AtEnd = Box::new(move |answer| {
-                Guard::heartbeat_answered(&guard, status, answer.as_deref(), url.as_deref(), started);
-            });
-            Ok(response.map(|body| passing(body, Some(at_end))))
-        }
-        Err(silence) => {
-            let result = silence.heartbeat_result();
-            let url = url.unwrap_or_default();
-            guard.exchanges().heartbeat(SeenBy::Guard, &url, result, started.elapsed());
-            Err(silence)
-        }
+impl Sent {
+    /// A request that was not read further.
+    pub fn of(kind: &Kind) -> Self {
+        let what = match kind {
+            Kind::Lookup => What::Lookup,
+            Kind::Heartbeat(_, node_uuid) => {
+                What::Heartbeat { node_uuid: node_uuid.clone(), url: String::new(), repaired: false }
+            }
+            Kind::Other => What::Other,
+        };
+        Self { what, ..Self::default() }
     }
 }
 
 impl Guard {
-    /// Counts the answer, and remembers what it means for the pin.
-    fn heartbeat_answered(
-        guard: &Arc<Self>,
-        status: StatusCode,
-        answer: Option<&[u8]>,
-        url: Option<&str>,
-        started: Instant,
-    ) {
-        let refusal = (status != StatusCode::ACCEPTED).then(|| {
-            let text = fault::error_text(answer.unwrap_or_default()).unwrap_or_default();
-            fault::refusal(status.as_u16(), &text)
-        });
-        let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
-        let sent = url.unwrap_or_default();
-        guard.exchanges().heartbeat(SeenBy::Guard, sent, result, started.elapsed());
-        guard.show(|state| &mut state.held_heartbeat, None);
-        match (refusal, url) {
-            (None, Some(url)) => guard.accepted(url),
-            (Some(Refusal::PinnedUrl), _) => guard.pin().refused(sent),
-            (Some(Refusal::PinnedCertificate), _) => guard.pin().set_stale(Some(format!(
+    /// Judges a heartbeat; gives its new body where it is repaired.
+    pub(super) async fn judge(&self, seen: &Heartbeat) -> (Option<Vec<u8>>, Sent) {
+        let Some(read) = HeartbeatBody::read(&seen.body, seen.era) else {
+            return (None, Sent::of(&seen.asked().kind)); // Ironic says what it thinks of that.
+        };
+        let (action, judgement) = self.decide(&read.url, &seen.node_uuid).await;
+        let (body, url) = match action {
+            HeartbeatAction::Pass => {
+                self.log_bad(&read.url, UrlAction::Forwarded, &judgement);
+                (None, read.url.clone())
+            }
+            HeartbeatAction::Repair(url) => {
+                self.log_bad(&read.url, UrlAction::Repaired, &judgement);
+                (Some(read.with_url(&url)), url)
+            }
+        };
+        let what = What::Heartbeat { node_uuid: seen.node_uuid.clone(), url, repaired: body.is_some() };
+        (body, Sent { what, ..Sent::default() })
+    }
+
+    async fn decide(&self, url: &str, node_uuid: &str) -> (HeartbeatAction, Judgement) {
+        let published = std::sync::Arc::clone(&self.surroundings.decisions.borrow());
+        let were_ours = self.memory().were_ours.clone();
+        let (held, kept) = (self.pin().held().url, self.surroundings.kept.read().repaired);
+        let repaired = kept.filter(|kept| kept.node_uuid == node_uuid).map(|kept| kept.url);
+        let mut facts = HeartbeatFacts {
+            decided: published.decision.address.as_ref(),
+            operator: self.operator_host,
+            port: self.port,
+            local: published.known_local(),
+            were_ours: &were_ours,
+            listened: true,
+            may_repair: !self.pause.holds() && !*self.stopping.borrow(),
+            held: held.as_deref(),
+            repaired: repaired.as_deref(),
+        };
+        if let Some(lost) = repaired.as_deref().filter(|url| !still_ours(url, &facts)) {
+            self.forget_repair(&format!("the address of {lost} is no longer assigned here"));
+            facts.repaired = None;
+        }
+        let (action, judgement) = heartbeat(url, &facts);
+        let first = match &action {
+            HeartbeatAction::Repair(url) if facts.repaired.is_none() => Some(url.clone()),
+            _ => None,
+        };
+        match first {
+            // Asked only where it matters: it is a question to the kernel.
+            Some(repaired) if !is_listened(&repaired).await => {
+                tracing::warn!(
+                    url = repaired,
+                    "a heartbeat is not repaired: ironic-python-agent does not listen there"
+                );
+                facts.listened = false;
+                heartbeat(url, &facts)
+            }
+            _ => (action, judgement),
+        }
+    }
+
+    fn log_bad(&self, url: &str, action: UrlAction, judgement: &Judgement) {
+        if judgement.reasons.is_empty() {
+            return;
+        }
+        let url = &foreign_text(url, None);
+        let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
+        tracing::warn!(url, action = action.as_str(), ?reasons, "IPA sent a bad callback URL");
+        self.exchanges().bad_url(url, UrlSource::Ipa, action, &judgement.reasons);
+    }
+
+    /// Counts an answer, and remembers what it means.
+    pub(super) fn answered(&self, answer: &Answer, sent: &Sent) {
+        let text = fault::error_text(&answer.body).unwrap_or_default();
+        let refusal = (answer.status >= 300).then(|| fault::refusal(answer.status, &text));
+        match &sent.what {
+            What::Other => {}
+            What::Lookup => {
+                let result = refusal.map_or(LookupResult::Ok, Refusal::lookup_result);
+                self.exchanges().lookup(SeenBy::Guard, result, sent.began.elapsed());
+                self.event(format!("lookup: {}", result.as_str()));
+            }
+            What::Heartbeat { node_uuid, url, repaired } => {
+                let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
+                self.exchanges().heartbeat(SeenBy::Guard, url, result, sent.began.elapsed());
+                match refusal {
+                    None => self.accepted(node_uuid, url, *repaired),
+                    Some(refusal) => self.refused(refusal, answer.status, &text, url, *repaired),
+                }
+            }
+        }
+    }
+
+    /// The connection ended before the answer.
+    pub(super) fn unanswered(&self, sent: &Sent) {
+        match &sent.what {
+            What::Other => {}
+            What::Lookup => {
+                self.exchanges().lookup(SeenBy::Guard, LookupResult::ConnectError, sent.began.elapsed());
+            }
+            What::Heartbeat { url, .. } => {
+                let result = HeartbeatResult::ConnectError;
+                self.exchanges().heartbeat(SeenBy::Guard, url, result, sent.began.elapsed());
+            }
+        }
+    }
+
+    fn accepted(&self, node_uuid: &str, url: &str, repaired: bool) {
+        self.show(|state| &mut state.refused, None);
+        if url.is_empty() {
+            return; // It passed unread.
+        }
+        if self.pin().accepted(url) {
+            self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
+        }
+        let kept = self.surroundings.kept.read().repaired;
+        if repaired {
+            let repaired = Repaired { node_uuid: node_uuid.to_owned(), url: url.to_owned() };
+            self.surroundings.kept.update(|contents| contents.repaired = Some(repaired));
+            self.depends_on_us(url);
+        } else if kept.is_some_and(|kept| !callback_url::same_to_ironic(&kept.url, url)) {
+            self.forget_repair("Ironic accepted another callback URL");
+        }
+        self.pin().set_stale(self.lost_address());
+    }
+
+    fn refused(&self, refusal: Refusal, status: u16, text: &str, url: &str, repaired: bool) {
+        if !matches!(status, 300..=400) {
+            return; // A lock, an outage: IPA comes again.
+        }
+        let said = match refusal {
+            Refusal::Redirect => "a redirect, which ironic-python-agent does not follow".to_owned(),
+            _ => foreign_text(text, None),
+        };
+        let words = format!("Ironic refused the heartbeat with status {status}: {said}");
+        let advice = refusal.advice();
+        let words = if advice.is_empty() { words } else { format!("{words}; {advice}") };
+        tracing::error!(url = foreign_text(url, None), "{words}");
+        self.show(|state| &mut state.refused, Some(words));
+        match refusal {
+            Refusal::PinnedUrl => {
+                if repaired {
+                    self.forget_repair("Ironic holds another callback URL");
+                }
+                self.pin().refused(url);
+            }
+            Refusal::PinnedCertificate => self.pin().set_stale(Some(format!(
                 "Ironic holds another certificate than the one with which ironic-python-agent serves now (was it \
                  restarted?): {FORGET}"
             ))),
             _ => {}
         }
-        guard.confirm_soon(result);
     }
 
-    fn accepted(&self, url: &str) {
-        if self.pin().accepted(url) {
-            self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
+    /// A repaired URL is not that of IPA itself: without us its own would be refused.
+    pub(super) fn depends_on_us(&self, url: &str) {
+        let url = foreign_text(url, None);
+        let words = format!("heartbeats of this node are repaired to {url}: it depends on the guard");
+        if self.show(|state| &mut state.depends, Some(words.clone())) {
+            self.event(words);
         }
-        self.pin().set_stale(self.lost_address());
     }
+
+    fn forget_repair(&self, why: &str) {
+        self.surroundings.kept.update(|contents| contents.repaired = None);
+        if self.show(|state| &mut state.depends, None) {
+            self.event(format!("heartbeats are no longer repaired: {why}"));
+        }
+    }
+
+    /// Ironic goes on accepting the URL of an address that this node has lost: nobody else would say so.
+    fn lost_address(&self) -> Option<String> {
+        let decided = self.surroundings.decisions.borrow().decision.address.clone()?;
+        let held = self.pin().held().url?;
+        let Some(Host::Ip(held_ip)) = callback_url::host(&held) else { return None };
+        let lost = !self.operator_host && decided != Host::Ip(held_ip);
+        lost.then(|| format!("Ironic holds {held}, and the address of this node is {decided} now: {FORGET}"))
+    }
+}
+
+/// Whether something listens where this URL leads, or nothing listens on its port at all: then IPA is not there yet.
+async fn is_listened(url: &str) -> bool {
+    let port = callback_url::port(url).unwrap_or_default();
+    let ip = match callback_url::host(url) {
+        Some(Host::Ip(ip)) => ip,
+        _ => return true, // A name that the operator gave.
+    };
+    let question = move || Ok::<_, fib::RtnlError>(listens(Some(ip), port)? || !listens(None, port)?);
+    matches!(kernel_thread::ask(question).await, Some(Ok(true)))
 }

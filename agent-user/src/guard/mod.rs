@@ -1,51 +1,48 @@
-//! The guard: a loopback proxy between IPA and Ironic that sees every lookup and heartbeat, repairs or holds a bad
-//! callback URL before Ironic pins it, and is silent where Ironic is: IPA then goes on to Ironic itself.
+//! The guard: IPA's connections to Ironic pass through it, and a heartbeat that is certain to fail is repaired in passing.
 //!
-//! One request's way: `proxy` takes it, `request` says what it is, [`policy`] (pure) what to do with it,
-//! `upstream` forwards it, `relay` carries the bodies, and `memory` keeps what was learned.
+//! One connection's way: [`redirect`] brings it, `listener` takes it, `relay` carries it to the address that was dialled,
+//! [`split`] (pure) finds the requests in its bytes, [`policy`] (pure) says what to do with a heartbeat, `heartbeat` does
+//! it. Whatever fails here, new connections go to Ironic directly.
 
-mod answer;
-mod certificate;
-mod gate;
+mod body;
 mod heartbeat;
-mod lookup;
-mod memory;
-mod patience;
+mod listener;
+mod pause;
 pub mod policy;
-mod proxy;
-mod read_back;
+pub mod redirect;
 mod relay;
-mod request;
-mod stand_in;
+pub mod split;
 mod state;
-mod upstream;
 
-pub use gate::Restarts;
-pub use proxy::{GuardError, bind, serve};
-pub use request::{Era, HeartbeatBody, Kind, classify};
+pub use body::{Era, HeartbeatBody, Kind, classify};
 pub use state::GuardState;
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use callback_url::Host;
-use tokio::sync::{mpsc, watch};
+use callback_url::{ApiUrl, Host, Scheme};
+use tokio::sync::watch;
 
-use crate::advertise::Decision;
 use crate::exchange::Exchanges;
 use crate::ipa::keeper::DropinState;
-use crate::ipa::redirect::is_guard;
-use crate::ironic::Client;
-use crate::metrics::Metrics;
-use crate::params::Parameters;
+use crate::kept::Kept;
+use crate::params::{GuardParameters, Parameters, RedirectChoice};
 use crate::pin::Pin;
-use crate::watch::Published;
+use crate::probes::{Reason, Unavailable};
+use crate::watch::{Published, ResolvedTarget};
 
-use memory::Memory;
-use patience::Patience;
+use pause::Pause;
+use redirect::Redirect;
+
+/// So many addresses that were ours are remembered; nobody has more.
+const ADDRESSES: usize = 1024;
+/// So many addresses of the API are redirected: older answers of DNS stay, the newest come first.
+const ENDPOINTS: usize = 32;
 
 /// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where somebody redirected IPA by
-/// hand: requests that are forwarded there would come back for ever.
+/// hand: requests that are relayed there would come back without end.
 pub fn leave_itself_out(parameters: &mut Parameters) {
     let listen = parameters.guard.listen_address;
     parameters.ironic.api_urls.retain(|url| {
@@ -57,62 +54,168 @@ pub fn leave_itself_out(parameters: &mut Parameters) {
     });
 }
 
-/// Shared by all requests.
+fn is_guard(url: &ApiUrl, listen: SocketAddr) -> bool {
+    let same_host = match &url.host {
+        Host::Ip(ip) => *ip == listen.ip(),
+        Host::Name(name) => name == "localhost",
+    };
+    same_host && url.port == listen.port()
+}
+
+/// Why there can be no guard with these parameters, before the kernel is asked.
+///
+/// # Errors
+/// The reason.
+pub fn possible(guard: &GuardParameters, api_urls: &[ApiUrl]) -> Result<(), Unavailable> {
+    if guard.redirect == RedirectChoice::Off {
+        return Err(Unavailable::new(Reason::SwitchedOff, "--guard.redirect=off"));
+    }
+    match api_urls.iter().find(|url| url.scheme == Scheme::Https) {
+        Some(url) => {
+            let words = format!("{url} is https: the guard could neither see nor repair what passes");
+            Err(Unavailable::new(Reason::Https, words))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Shared by all connections.
+#[derive(Debug)]
 pub struct Guard {
-    client: Client,
-    wait: Duration,
-    /// How long IPA may be kept waiting.
-    budget: Duration,
+    redirect: Redirect,
+    /// The advertised port.
+    port: u16,
     operator_host: bool,
-    stand_in: bool,
+    /// How long IPA waits for an answer.
+    patience: Duration,
     surroundings: Surroundings,
-    restarts: Option<mpsc::Sender<Host>>,
     memory: Mutex<Memory>,
+    pause: Pause,
+    stopping: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
     state: watch::Sender<GuardState>,
 }
 
 /// What the guard hears of, and where it records.
+#[derive(Debug)]
 pub struct Surroundings {
     pub decisions: watch::Receiver<Arc<Published>>,
+    pub targets: watch::Receiver<Vec<ResolvedTarget>>,
     pub dropin: watch::Receiver<DropinState>,
     /// What Ironic holds.
     pub pin: Pin,
     pub exchanges: Exchanges,
-    pub metrics: Metrics,
+    /// What outlives the daemon.
+    pub kept: Kept,
+}
+
+/// What was learned.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Addresses that were assigned here, or that our drop-in gave.
+    were_ours: BTreeSet<IpAddr>,
+    endpoints: Vec<SocketAddr>,
 }
 
 impl Guard {
-    /// Reads what concerns it from the parameters. `restarts` takes the address with which IPA is to be restarted;
-    /// without it nobody can. What it shows of itself appears in `state`.
+    /// Reads what concerns it from the parameters. What it shows of itself appears in `state`.
     pub fn new(
-        client: Client,
+        redirect: Redirect,
         parameters: &Parameters,
         surroundings: Surroundings,
-        restarts: Option<mpsc::Sender<Host>>,
         state: watch::Sender<GuardState>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            client,
-            wait: parameters.advertise.wait,
-            budget: upstream::budget(parameters.ironic.request_timeout),
+        let guard = Arc::new(Self {
+            redirect,
+            port: parameters.advertise.port,
             operator_host: parameters.advertise.host.is_some(),
-            stand_in: parameters.guard.stand_in,
+            patience: parameters.ironic.request_timeout,
             surroundings,
-            restarts,
             memory: Mutex::default(),
+            pause: Pause::default(),
+            stopping: watch::Sender::new(false),
+            stopped: watch::Sender::new(false),
             state,
-        })
+        });
+        guard.remember();
+        guard
     }
 
-    /// The tasks beside the listener end with it.
-    pub async fn stand_in(self: Arc<Self>, port: u16) {
-        if self.stand_in {
-            stand_in::run(self, port).await;
+    /// Takes over what an earlier run has kept.
+    fn remember(&self) {
+        let kept = self.surroundings.kept.read();
+        if let Some(Host::Ip(ip)) = kept.dropin.map(|dropin| dropin.address) {
+            self.memory().were_ours.insert(ip.to_canonical());
+        }
+        if let Some(repaired) = kept.repaired {
+            self.surroundings.pin.accepted(&repaired.url);
+            self.depends_on_us(&repaired.url);
         }
     }
 
-    fn decision(&self) -> Decision {
-        self.surroundings.decisions.borrow().decision.clone()
+    /// Follows what the rest of the daemon publishes, until it ends.
+    pub async fn follow(self: Arc<Self>) {
+        let mut decisions = self.surroundings.decisions.clone();
+        let mut targets = self.surroundings.targets.clone();
+        let mut dropin = self.surroundings.dropin.clone();
+        loop {
+            self.learn(&decisions.borrow_and_update(), dropin.borrow_and_update().address.as_ref());
+            self.redirect_to(&targets.borrow_and_update());
+            // Without a name to resolve nobody publishes addresses any more.
+            tokio::select! {
+                Ok(()) = decisions.changed() => {}
+                Ok(()) = targets.changed() => {}
+                Ok(()) = dropin.changed() => {}
+                else => return,
+            }
+        }
+    }
+
+    fn learn(&self, published: &Published, dropin: Option<&Host>) {
+        let assigned = published.known_local().into_iter().flat_map(|local| &local.assigned).copied();
+        let given = match dropin {
+            Some(Host::Ip(ip)) => Some(*ip),
+            _ => None,
+        };
+        let were_ours = &mut self.memory().were_ours;
+        for ip in assigned.chain(given).map(|ip| ip.to_canonical()) {
+            if were_ours.len() < ADDRESSES {
+                were_ours.insert(ip);
+            }
+        }
+    }
+
+    /// Redirects connects to the API's addresses. Those of earlier answers stay: DNS may give some of them at a time.
+    fn redirect_to(&self, targets: &[ResolvedTarget]) {
+        let own = self.state.borrow().listening;
+        let now = targets.iter().flat_map(|target| {
+            let addresses = target.addresses.iter().flatten();
+            addresses.map(|ip| SocketAddr::new(ip.to_canonical(), target.url.port))
+        });
+        // A link-local address is one only with a device, which the programs are not told.
+        let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let now = now.filter(|endpoint| Some(*endpoint) != own && !is_link_local(endpoint.ip()));
+        let mut memory = self.memory();
+        let mut endpoints: Vec<_> = now.collect();
+        endpoints.extend(memory.endpoints.iter().copied());
+        let mut seen = BTreeSet::new();
+        endpoints.retain(|endpoint| seen.insert(*endpoint));
+        endpoints.truncate(ENDPOINTS);
+        self.redirect.set_endpoints(&endpoints);
+        memory.endpoints = endpoints;
+    }
+
+    /// Ends the redirect at once; then waits until what is in flight has ended: a lookup after at most IPA's own time-out,
+    /// all else after 2 s.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        // Nobody keeps it where the listener's task is gone.
+        let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Whoever panicked while it held the lock left whole values.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pin(&self) -> &Pin {
@@ -121,16 +224,6 @@ impl Guard {
 
     fn exchanges(&self) -> &Exchanges {
         &self.surroundings.exchanges
-    }
-
-    /// For one request that has come now.
-    fn patience(&self) -> Patience {
-        Patience::begin(self.budget)
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // Whoever panicked while it held the lock left whole values.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line for the log, the page and `/state`.
@@ -147,5 +240,39 @@ impl Guard {
             *shown = sentence;
             changed
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_own_url_is_known() {
+        let listen = "127.0.0.1:6385".parse().unwrap();
+        for (url, expected) in [
+            ("http://127.0.0.1:6385", true),
+            ("http://localhost:6385/", true),
+            ("http://127.0.0.1:6386", false),
+            ("http://127.0.0.2:6385", false),
+            ("http://10.77.0.1:6385", false),
+            ("http://ironic:6385", false),
+        ] {
+            assert_eq!(is_guard(&ApiUrl::parse(url).unwrap(), listen), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn it_is_for_http_only() {
+        let guard =
+            |redirect| GuardParameters { listen_address: "127.0.0.1:6385".parse().unwrap(), redirect };
+        let url = |text| ApiUrl::parse(text).unwrap();
+        let http = [url("http://10.77.0.1:6385")];
+        assert_eq!(possible(&guard(RedirectChoice::Auto), &http), Ok(()));
+        let off = possible(&guard(RedirectChoice::Off), &http).unwrap_err();
+        assert_eq!(off.reason, Reason::SwitchedOff);
+        let mixed = [url("http://10.77.0.1:6385"), url("https://10.77.0.1:6385")];
+        let https = possible(&guard(RedirectChoice::Auto), &mixed).unwrap_err();
+        assert_eq!(https.reason, Reason::Https);
     }
 }

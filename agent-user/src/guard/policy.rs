@@ -1,129 +1,98 @@
-//! What to do with a lookup or a heartbeat. Pure: what is known in, the action out.
+//! What to do with a heartbeat. Pure: what is known in, the action out.
 //!
-//! Ironic pins the first URL that it accepts, hands the token out once, and pins the certificate with the URL. So a
-//! lookup waits until IPA is known to have started with the right address, and a heartbeat with a bad URL is repaired
-//! or held before the first acceptance, never changed after it.
+//! A node behind the guard must never be worse off than without it. So every heartbeat passes, but one that is certain to
+//! fail: Ironic would pin its URL, and the conductor could never use that. Nothing is held.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use callback_url::{Context, Host, Judgement, Local, Reason, Scheme, Verdict, judge};
-use text::foreign_text;
+use callback_url::{Context, Host, Judgement, Local, Reason, Scheme, judge};
 
-use super::certificate;
-
-/// What is known when a lookup arrives.
-#[derive(Debug, Clone)]
-pub struct LookupFacts<'a> {
-    /// The advertise address that was decided on.
-    pub decided: Option<&'a Host>,
-    /// The address in the drop-in that the sender started with; `None` where it did not come by our drop-in's URL.
-    pub started_with: Option<&'a Host>,
-    /// A lookup was let through before: the token may be spent.
-    pub forwarded_before: bool,
-    /// How long since the first lookup was held.
-    pub held_for: Option<Duration>,
-    /// The longest time that lookups are held.
-    pub wait: Duration,
-    /// IPA can be restarted by us.
-    pub can_restart: bool,
-    /// IPA is being restarted right now.
-    pub is_restarting: bool,
-    /// IPA was restarted for this address.
-    pub restarted_with: Option<&'a Host>,
-    /// The drop-in on disk has this address.
-    pub on_disk: Option<&'a Host>,
-}
-
-/// What to do with a lookup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LookupAction {
-    /// Let it through; where that is not as it should be, why it is done all the same.
-    Forward(Option<String>),
-    /// Answer 409: IPA pauses and asks again, and no token is spent.
-    Hold {
-        /// For the log and for IPA's.
-        why: String,
-        /// IPA is to be restarted now.
-        restart: bool,
-    },
-}
-
-/// Decides about a lookup.
-pub fn lookup(facts: &LookupFacts<'_>) -> LookupAction {
-    let hold = |why: String, restart| LookupAction::Hold { why, restart };
-    let gate_is_open = facts.held_for.is_some_and(|held| held >= facts.wait);
-    let opened =
-        |why: &str| LookupAction::Forward(Some(format!("{why}, and lookups were held for long enough")));
-    if facts.forwarded_before {
-        return LookupAction::Forward(None);
-    }
-    // Whoever asks now may be gone before it has the answer, and the token with it. systemd ends in bounded time.
-    if facts.is_restarting {
-        return hold("ironic-python-agent is being restarted".to_owned(), false);
-    }
-    let Some(decided) = facts.decided else {
-        let why = "there is no advertise address yet";
-        return if gate_is_open { opened(why) } else { hold(why.to_owned(), false) };
-    };
-    if facts.started_with == Some(decided) {
-        return LookupAction::Forward(None);
-    }
-    let why = match facts.started_with {
-        Some(other) => format!("ironic-python-agent started with {other}, and {decided} is right"),
-        None => format!("ironic-python-agent did not start with the drop-in that says {decided}"),
-    };
-    if gate_is_open {
-        return opened(&why);
-    }
-    match (facts.can_restart, facts.restarted_with == Some(decided)) {
-        (true, true) => {
-            LookupAction::Forward(Some(format!("{why}, also after its restart: does it read the drop-in?")))
-        }
-        (true, false) => hold(why, facts.on_disk == Some(decided)),
-        // Nothing shows that it is wrong, and its heartbeats are judged.
-        (false, _) if facts.started_with.is_none() => LookupAction::Forward(Some(why)),
-        (false, _) => hold(format!("{why}: it has to be restarted"), false),
-    }
-}
+/// With one of these the conductor cannot reach the node, wherever it is.
+const CERTAIN: [Reason; 16] = [
+    Reason::Empty,
+    Reason::Unparseable,
+    Reason::Scheme,
+    Reason::Whitespace,
+    Reason::PercentEncodedHost,
+    Reason::ControlCharacter,
+    Reason::HostMissing,
+    Reason::PlaceholderHost,
+    Reason::UnbracketedIpv6,
+    Reason::ZoneId,
+    Reason::Unspecified,
+    Reason::Loopback,
+    Reason::Multicast,
+    Reason::Broadcast,
+    Reason::PortMissing,
+    Reason::PortInvalid,
+];
 
 /// What is known when a heartbeat arrives.
 #[derive(Debug, Clone)]
 pub struct HeartbeatFacts<'a> {
     /// The advertise address that was decided on.
     pub decided: Option<&'a Host>,
-    /// The operator chose it.
+    /// The operator chose it: it need not be assigned here.
     pub operator: bool,
-    /// This machine's addresses.
+    /// The advertised port.
+    pub port: u16,
+    /// This machine's addresses; `None` where they are not known.
     pub local: Option<&'a Local>,
-    /// The URL that Ironic holds.
+    /// Addresses that were assigned here since the boot, or that our drop-in has given.
+    pub were_ours: &'a BTreeSet<IpAddr>,
+    /// Something listens at the decided address and the advertised port, or nothing listens on that port yet.
+    pub listened: bool,
+    /// Every API URL is http, and the redirect holds: the next heartbeats will pass here too.
+    pub may_repair: bool,
+    /// The URL that Ironic holds, as far as we have seen.
     pub held: Option<&'a str>,
+    /// The URL to which a heartbeat of this node was repaired, and which Ironic then accepted.
+    pub repaired: Option<&'a str>,
 }
 
 /// What to do with a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatAction {
     /// Let it through as it is.
-    Forward,
+    Pass,
     /// Let it through with this URL.
     Repair(String),
-    /// Answer 409 with this explanation.
-    Hold(String),
 }
 
-/// Decides about a heartbeat with this URL and, where it carries one, this certificate.
-pub fn heartbeat(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) -> (HeartbeatAction, Judgement) {
-    let mut judgement = judge(url, &context(facts));
-    let mismatch = certificate_reason(url, pem, facts);
-    judgement.reasons.extend(mismatch);
-    if !judgement.reasons.is_empty() {
-        judgement.verdict = Verdict::Bad;
-    }
-    let action = match facts.held {
-        Some(held) => after_acceptance(url, held, &judgement),
-        None if judgement.verdict == Verdict::Good => HeartbeatAction::Forward,
-        None => before_acceptance(url, pem, facts, &judgement),
+/// Whether the conductor can never use this URL. What a judgement finds beside that may be wrong for the network, or of
+/// no matter at all.
+pub fn is_certain_to_fail(url: &str, judgement: &Judgement, were_ours: &BTreeSet<IpAddr>) -> bool {
+    let was_ours = || match callback_url::host(url) {
+        Some(Host::Ip(ip)) => were_ours.contains(&ip.to_canonical()),
+        _ => false,
     };
-    (action, judgement)
+    judgement.reasons.iter().any(|reason| match reason {
+        // A foreign address may be that of a NAT; one that was ours is known to be lost.
+        Reason::NotAssigned => was_ours(),
+        reason => CERTAIN.contains(reason),
+    })
+}
+
+/// Decides about a heartbeat with this URL.
+pub fn heartbeat(url: &str, facts: &HeartbeatFacts<'_>) -> (HeartbeatAction, Judgement) {
+    let judgement = judge(url, &context(facts));
+    let target = match (facts.repaired, facts.held) {
+        _ if !is_certain_to_fail(url, &judgement, facts.were_ours) => None,
+        // What Ironic sees never changes: the very same URL again, or the heartbeat as it is.
+        (Some(repaired), _) => still_ours(repaired, facts).then(|| repaired.to_owned()),
+        (None, Some(_)) => None,
+        (None, None) => first(url, facts),
+    };
+    (target.map_or(HeartbeatAction::Pass, HeartbeatAction::Repair), judgement)
+}
+
+/// Whether a repaired URL's address is still assigned here; where that is not known, nothing has changed.
+pub fn still_ours(repaired: &str, facts: &HeartbeatFacts<'_>) -> bool {
+    match (callback_url::host(repaired), facts.local) {
+        (Some(Host::Ip(ip)), Some(local)) => facts.operator || local.assigned.contains(&ip.to_canonical()),
+        _ => true,
+    }
 }
 
 /// Ironic does not require TLS of us here: where it does, it refuses an http URL before it pins it.
@@ -135,67 +104,29 @@ fn context(facts: &HeartbeatFacts<'_>) -> Context {
     }
 }
 
-fn certificate_reason(url: &str, pem: Option<&str>, facts: &HeartbeatFacts<'_>) -> Option<Reason> {
-    match (callback_url::host(url)?, pem?) {
-        (Host::Ip(ip), pem) => (certificate::is_for(pem, ip) == Some(false)).then_some(Reason::SanMismatch),
-        (Host::Name(_), _) => (!facts.operator).then_some(Reason::HostnameWithTls),
+/// The repair of a heartbeat before Ironic has accepted any.
+fn first(url: &str, facts: &HeartbeatFacts<'_>) -> Option<String> {
+    let decided = facts.decided?;
+    let is_assigned = match decided {
+        _ if facts.operator => true,
+        Host::Ip(ip) => facts.local?.assigned.contains(ip),
+        Host::Name(_) => false,
+    };
+    if !facts.may_repair || !is_assigned || !facts.listened {
+        return None;
     }
+    let repaired = with_host(url, decided, facts.port)?;
+    let judgement = judge(&repaired, &context(facts));
+    (!is_certain_to_fail(&repaired, &judgement, facts.were_ours)).then_some(repaired)
 }
 
-/// What Ironic sees never changes: a URL that was put right before is put right to the very same.
-fn after_acceptance(url: &str, held: &str, judgement: &Judgement) -> HeartbeatAction {
-    let was_repaired = judgement.verdict == Verdict::Bad
-        && !callback_url::same_to_ironic(url, held)
-        && callback_url::host(held).and_then(|host| with_host(url, &host)).as_deref() == Some(held);
-    if was_repaired { HeartbeatAction::Repair(held.to_owned()) } else { HeartbeatAction::Forward }
-}
-
-fn before_acceptance(
-    url: &str,
-    pem: Option<&str>,
-    facts: &HeartbeatFacts<'_>,
-    judgement: &Judgement,
-) -> HeartbeatAction {
-    let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
-    let hold = |why: &str| {
-        HeartbeatAction::Hold(format!(
-            "bad callback URL \"{}\" ({}): {why}",
-            foreign_text(url, None),
-            reasons.join("; ")
-        ))
-    };
-    let Some(decided) = facts.decided else {
-        return hold("there is no advertise address to repair it with");
-    };
-    let Some(repaired) = with_host(url, decided) else {
-        return hold("scheme and port cannot be told, so it cannot be repaired");
-    };
-    if judge(&repaired, &context(facts)).verdict == Verdict::Bad {
-        return hold("putting the right host into it does not make it good");
-    }
-    if repaired.starts_with("https:") {
-        let certified = match (pem, decided) {
-            (Some(pem), Host::Ip(ip)) => certificate::is_for(pem, *ip) == Some(true),
-            _ => false,
-        };
-        if !certified {
-            return hold(&format!(
-                "the conductor could not verify a certificate for {decided}; restart ironic-python-agent with \
-                 advertise_host = {decided} (and power-cycle the node through Ironic if it then has no token)"
-            ));
-        }
-    }
-    HeartbeatAction::Repair(repaired)
-}
-
-/// The URL with another host: its scheme and port as they stand, nothing else of it.
-fn with_host(url: &str, host: &Host) -> Option<String> {
-    let scheme = [Scheme::Http, Scheme::Https].into_iter().find(|scheme| {
-        let name = scheme.as_str();
-        url.get(..name.len() + 3).is_some_and(|start| start.eq_ignore_ascii_case(&format!("{name}://")))
-    })?;
-    let port = callback_url::port(url)?;
-    Some(callback_url::build(scheme, host, port))
+/// The URL with another host: its port as it stands, the advertised one where that cannot be told, and nothing else of it.
+/// An https URL is left alone: its certificate is made for the address in it.
+fn with_host(url: &str, host: &Host, port: u16) -> Option<String> {
+    let https = Scheme::Https.as_str();
+    let is_https = url.get(..https.len()).is_some_and(|start| start.eq_ignore_ascii_case(https));
+    let port = callback_url::port(url).unwrap_or(port);
+    (!is_https).then(|| callback_url::build(Scheme::Http, host, port))
 }
 
 #[cfg(test)]

@@ -1,199 +1,160 @@
 //! Every rule by example, and what holds for any heartbeat.
 
-use std::net::IpAddr;
-
 use proptest::prelude::*;
 
 use super::*;
 
-const WAIT: Duration = Duration::from_secs(300);
+const HERE: &str = "172.25.134.128";
+const GOOD: &str = "http://172.25.134.128:9999";
 
-fn host(text: &str) -> Host {
-    Host::parse(text).unwrap()
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
-fn gate<'a>(decided: Option<&'a Host>, started_with: Option<&'a Host>) -> LookupFacts<'a> {
-    LookupFacts {
-        decided,
-        started_with,
-        forwarded_before: false,
-        held_for: None,
-        wait: WAIT,
-        can_restart: true,
-        is_restarting: false,
-        restarted_with: None,
-        on_disk: decided,
+/// A machine with one address, which was decided on, and another one that it had before.
+struct Node {
+    decided: Host,
+    local: Local,
+    were_ours: BTreeSet<IpAddr>,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self {
+            decided: Host::parse(HERE).unwrap(),
+            local: Local { assigned: vec![ip(HERE), ip("10.1.0.5"), ip("127.0.0.1")], ..Local::default() },
+            were_ours: [ip(HERE), ip("10.1.0.5"), ip("10.9.9.9")].into(),
+        }
+    }
+
+    fn facts(&self) -> HeartbeatFacts<'_> {
+        HeartbeatFacts {
+            decided: Some(&self.decided),
+            operator: false,
+            port: 9999,
+            local: Some(&self.local),
+            were_ours: &self.were_ours,
+            listened: true,
+            may_repair: true,
+            held: None,
+            repaired: None,
+        }
     }
 }
 
-fn holds(facts: &LookupFacts<'_>) -> Option<bool> {
-    match lookup(facts) {
-        LookupAction::Hold { restart, .. } => Some(restart),
-        LookupAction::Forward(_) => None,
+fn repaired(url: &str, facts: &HeartbeatFacts<'_>) -> Option<String> {
+    match heartbeat(url, facts).0 {
+        HeartbeatAction::Repair(url) => Some(url),
+        HeartbeatAction::Pass => None,
     }
 }
 
 #[test]
-fn the_gate() {
-    let (right, wrong) = (host("10.77.0.2"), host("10.77.0.9"));
-    let base = gate(Some(&right), Some(&right));
-    assert_eq!(lookup(&base), LookupAction::Forward(None));
-    assert_eq!(holds(&gate(None, Some(&right))), Some(false), "no address yet");
-    let other = gate(Some(&right), Some(&wrong));
-    assert_eq!(holds(&other), Some(true), "held, and restarted");
-    assert_eq!(
-        holds(&LookupFacts { on_disk: Some(&wrong), ..other.clone() }),
-        Some(false),
-        "not before it is on disk"
-    );
-    assert_eq!(
-        holds(&LookupFacts { restarted_with: Some(&right), ..other.clone() }),
-        None,
-        "no restart helps"
-    );
-    assert_eq!(holds(&LookupFacts { can_restart: false, ..other.clone() }), Some(false));
-    assert_eq!(
-        holds(&LookupFacts { forwarded_before: true, ..other.clone() }),
-        None,
-        "the token may be spent"
-    );
-    for (held, expected) in [(WAIT - Duration::from_secs(1), Some(false)), (WAIT, None)] {
-        let facts = LookupFacts { can_restart: false, held_for: Some(held), ..other.clone() };
-        assert_eq!(holds(&facts), expected, "{held:?}");
-        assert_eq!(holds(&LookupFacts { decided: None, ..facts }), expected, "{held:?} without an address");
-    }
-    for started_with in [&right, &wrong] {
-        let facts = LookupFacts {
-            is_restarting: true,
-            held_for: Some(WAIT),
-            ..gate(Some(&right), Some(started_with))
-        };
-        assert_eq!(holds(&facts), Some(false), "the one that asks is about to be stopped");
-    }
-    let unknown = gate(Some(&right), None);
-    assert_eq!(holds(&unknown), Some(true));
-    assert_eq!(holds(&LookupFacts { can_restart: false, ..unknown }), None);
-}
-
-fn local() -> Local {
-    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    Local {
-        assigned: vec![ip("10.77.0.2"), ip("10.77.0.5"), ip("fd77::2")],
-        tentative: Vec::new(),
-        decided: None,
-        ..Local::default()
-    }
-}
-
-fn pem(address: &str) -> String {
-    rcgen::generate_simple_self_signed([address.to_owned()]).unwrap().cert.pem()
-}
-
-fn decide(url: &str, pem: Option<&str>, held: Option<&str>) -> (HeartbeatAction, Vec<Reason>) {
-    let (decided, local) = (host("10.77.0.2"), local());
-    let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), held };
-    let (action, judgement) = heartbeat(url, pem, &facts);
-    (action, judgement.reasons)
-}
-
-#[test]
-fn before_the_first_acceptance() {
-    let good = "http://10.77.0.2:9999".to_owned();
-    assert_eq!(decide(&good, None, None), (HeartbeatAction::Forward, vec![]));
-    // Another address than the route's, and assigned here: it passes.
-    assert_eq!(decide("http://10.77.0.5:9999", None, None), (HeartbeatAction::Forward, vec![]));
-    for (url, reason) in [
-        ("http://10.77.0.2 uid 0:9999", Reason::Whitespace),
-        ("http://10.77.0.2%20uid%200:9999", Reason::PercentEncodedHost),
-        ("http://None:9999", Reason::PlaceholderHost),
-        ("http://127.0.0.1:9999", Reason::Loopback),
-        ("http://10.77.0.6:9999", Reason::NotAssigned),
-        ("http://10.77.0.2:9999/", Reason::Path),
-        ("http://fd00::1:9999", Reason::UnbracketedIpv6),
+fn what_is_certain_to_fail_is_repaired() {
+    let node = Node::new();
+    for url in [
+        "http://172.25.134.128%20uid%200:9999",
+        "http://172.25.134.128 uid 0:9999",
+        "",
+        "nothing",
+        "ftp://172.25.134.128:9999",
+        "http://:9999",
+        "http://None:9999",
+        "http://fd00::1:9999",
+        "http://[fe80::1%25eth0]:9999",
+        "http://0.0.0.0:9999",
+        "http://127.0.0.1:9999",
+        "http://224.0.0.1:9999",
+        "http://255.255.255.255:9999",
+        "http://172.25.134.128",
+        "http://172.25.134.128:99999",
+        "http://10.9.9.9:9999",
+        "http://172.25.134.128\n:9999",
     ] {
-        let (action, reasons) = decide(url, None, None);
-        assert!(reasons.contains(&reason), "{url}: {reasons:?}");
-        assert_eq!(action, HeartbeatAction::Repair(good.clone()), "{url}");
+        assert_eq!(repaired(url, &node.facts()).as_deref(), Some(GOOD), "{url:?}");
     }
-    for url in ["", "nothttp://10.77.0.9:9999", "http://10.77.0.9:99999", "http://"] {
-        assert!(matches!(decide(url, None, None).0, HeartbeatAction::Hold(_)), "{url}");
+    // Its own port stays.
+    let other_port = repaired("http://None:9998", &node.facts());
+    assert_eq!(other_port.as_deref(), Some("http://172.25.134.128:9998"));
+}
+
+#[test]
+fn all_else_passes() {
+    let node = Node::new();
+    for url in [
+        GOOD,
+        // Assigned here, though the route to Ironic has another source.
+        "http://10.1.0.5:9999",
+        "https://10.1.0.5:9999",
+        // Possibly that of a NAT.
+        "http://192.0.2.7:9999",
+        "http://node.example:9999",
+        "http://169.254.1.1:9999",
+        "http://172.25.134.128:9999/",
+        // Its certificate is for the address in it.
+        "https://None:9999",
+        "https://172.25.134.128 uid 0:9999",
+    ] {
+        assert_eq!(repaired(url, &node.facts()), None, "{url}");
     }
 }
 
 #[test]
-fn tls_is_repaired_only_where_the_certificate_allows() {
-    let (right, wrong) = (pem("10.77.0.2"), pem("10.77.0.9"));
-    let good = "https://10.77.0.2:9999";
-    assert_eq!(decide(good, Some(&right), None), (HeartbeatAction::Forward, vec![]));
-    let (action, reasons) = decide(good, Some(&wrong), None);
-    assert!(matches!(action, HeartbeatAction::Hold(_)));
-    assert_eq!(reasons, [Reason::SanMismatch]);
-    let bad = "https://10.77.0.6:9999";
-    assert_eq!(decide(bad, Some(&right), None).0, HeartbeatAction::Repair(good.to_owned()));
-    assert!(matches!(decide(bad, Some(&wrong), None).0, HeartbeatAction::Hold(_)));
-    assert!(matches!(decide(bad, None, None).0, HeartbeatAction::Hold(_)));
-    let (_, reasons) = decide("https://node7:9999", Some(&right), None);
-    assert_eq!(reasons, [Reason::HostnameWithTls]);
+fn no_repair_without_all_that_it_needs() {
+    let node = Node::new();
+    let facts = node.facts();
+    let url = "http://None:9999";
+    let elsewhere = Host::parse("10.2.0.1").unwrap();
+    let loopback = Host::parse("127.0.0.1").unwrap();
+    for lacking in [
+        HeartbeatFacts { decided: None, ..facts.clone() },
+        HeartbeatFacts { decided: Some(&elsewhere), ..facts.clone() },
+        HeartbeatFacts { decided: Some(&loopback), ..facts.clone() },
+        HeartbeatFacts { local: None, ..facts.clone() },
+        HeartbeatFacts { listened: false, ..facts.clone() },
+        HeartbeatFacts { may_repair: false, ..facts.clone() },
+        HeartbeatFacts { held: Some(GOOD), ..facts.clone() },
+    ] {
+        assert_eq!(repaired(url, &lacking), None, "{lacking:?}");
+    }
+    let operator = HeartbeatFacts { operator: true, decided: Some(&elsewhere), ..facts };
+    assert_eq!(repaired(url, &operator).as_deref(), Some("http://10.2.0.1:9999"));
 }
 
 #[test]
-fn after_the_first_acceptance_ironic_sees_no_change() {
-    let held = Some("http://10.77.0.2:9999");
-    let repaired = HeartbeatAction::Repair("http://10.77.0.2:9999".to_owned());
-    assert_eq!(decide("http://10.77.0.2 uid 0:9999", None, held).0, repaired);
-    assert_eq!(decide("http://10.77.0.2:9999", None, held).0, HeartbeatAction::Forward);
-    // What Ironic holds is bad, and cannot be changed: it goes on as it is.
-    let bad = "http://10.77.0.2 uid 0:9999";
-    assert_eq!(decide(bad, None, Some(bad)), (HeartbeatAction::Forward, vec![Reason::Whitespace]));
-    // A good URL that is not the pinned one: Ironic says what it thinks of it.
-    let other = Some("http://10.77.0.9:9999");
-    assert_eq!(decide("http://10.77.0.2:9999", None, other).0, HeartbeatAction::Forward);
-}
-
-#[test]
-fn without_a_decision_only_good_urls_pass() {
-    let facts = HeartbeatFacts { decided: None, operator: false, local: None, held: None };
-    assert_eq!(heartbeat("http://10.77.0.2:9999", None, &facts).0, HeartbeatAction::Forward);
-    assert!(matches!(heartbeat("http://None:9999", None, &facts).0, HeartbeatAction::Hold(_)));
+fn a_repaired_url_stays_the_same_as_long_as_its_address_is_here() {
+    let node = Node::new();
+    let other = Host::parse("10.1.0.5").unwrap();
+    let again =
+        HeartbeatFacts { decided: Some(&other), repaired: Some(GOOD), held: Some(GOOD), ..node.facts() };
+    assert_eq!(
+        repaired("http://None:9999", &again).as_deref(),
+        Some(GOOD),
+        "although another is decided now"
+    );
+    let unsure = HeartbeatFacts { local: None, may_repair: false, listened: false, ..again.clone() };
+    assert_eq!(repaired("http://None:9999", &unsure).as_deref(), Some(GOOD));
+    assert_eq!(repaired("http://10.1.0.5:9999", &again), None, "a sound one is never changed");
+    let lost = Local { assigned: vec![ip("10.1.0.5")], ..Local::default() };
+    let lost = HeartbeatFacts { local: Some(&lost), ..again };
+    assert_eq!(repaired("http://None:9999", &lost), None);
 }
 
 proptest! {
     #[test]
-    fn what_it_repairs_to_is_good_and_stays(
-        url in "(http|https|HTTP|ftp)://([0-9a-f.:%\\[\\] ]{0,20}|None|10\\.77\\.0\\.[0-9])(:[0-9]{1,5})?[/?# ]?|.{0,30}",
-        v6 in any::<bool>(),
-    ) {
-        let decided = host(if v6 { "fd77::2" } else { "10.77.0.2" });
-        let local = local();
-        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: Some(&local), held: None };
-        let (action, judgement) = heartbeat(&url, None, &facts);
-        if let HeartbeatAction::Forward = action {
-            prop_assert!(judgement.reasons.is_empty(), "{} passed before the first acceptance", url);
-        }
-        if let HeartbeatAction::Repair(repaired) = action {
-            prop_assert_eq!(judge(&repaired, &context(&facts)).reasons, vec![]);
-            // Accepted: every later beat of the same sender is seen by Ironic as the same URL.
-            let pin = Some(repaired.as_str());
-            let later = HeartbeatFacts { held: pin, ..facts };
-            // `...:9999#` needs no repair for that.
-            let seen = match heartbeat(&url, None, &later).0 {
-                HeartbeatAction::Forward => url,
-                HeartbeatAction::Repair(again) => again,
-                HeartbeatAction::Hold(why) => return Err(TestCaseError::fail(why)),
-            };
-            prop_assert!(callback_url::same_to_ironic(&seen, &repaired), "{} after {}", seen, repaired);
-        }
+    fn a_sound_heartbeat_is_never_changed(held in proptest::option::of("http://[0-9.]{7,9}:[0-9]{1,5}"), again in proptest::option::of("http://[0-9.]{7,9}:[0-9]{1,5}"), second in any::<bool>(), may_repair in any::<bool>(), listened in any::<bool>(), known in any::<bool>()) {
+        let node = Node::new();
+        let facts = HeartbeatFacts { held: held.as_deref(), repaired: again.as_deref(), may_repair, listened, local: known.then_some(&node.local), ..node.facts() };
+        let url = if second { "http://10.1.0.5:9999" } else { GOOD };
+        prop_assert_eq!(heartbeat(url, &facts).0, HeartbeatAction::Pass);
     }
 
     #[test]
-    fn after_acceptance_nothing_but_the_pinned_url_is_ever_put_in(url in ".{0,40}", held in ".{0,40}") {
-        let pin = Some(held.as_str());
-        let decided = host("10.77.0.2");
-        let facts = HeartbeatFacts { decided: Some(&decided), operator: false, local: None, held: pin };
-        match heartbeat(&url, None, &facts).0 {
-            HeartbeatAction::Forward => {}
-            HeartbeatAction::Repair(to) => prop_assert_eq!(to, held),
-            HeartbeatAction::Hold(why) => prop_assert!(false, "held after the acceptance: {}", why),
+    fn a_repair_is_sound_and_is_the_decided_address(url in ".{0,40}", prefix in prop_oneof![Just(""), Just("http://"), Just("http://None:")]) {
+        let node = Node::new();
+        if let Some(repaired) = repaired(&format!("{prefix}{url}"), &node.facts()) {
+            prop_assert_eq!(callback_url::host(&repaired), Some(node.decided.clone()));
+            prop_assert!(!is_certain_to_fail(&repaired, &judge(&repaired, &context(&node.facts())), &node.were_ours));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::probes::Unavailable;
 use crate::recent::{Moment, Recent};
 
 /// The guard, as the page and `/state` show it.
@@ -11,14 +12,18 @@ use crate::recent::{Moment, Recent};
 pub struct GuardState {
     /// Where it listens.
     pub listening: Option<SocketAddr>,
-    /// Why IPA does not know of it.
-    pub out_of_path: Option<String>,
-    /// Why lookups are held right now.
-    pub gate: Option<String>,
-    /// Why the last heartbeat was held.
-    pub held_heartbeat: Option<String>,
-    /// How a connection to Ironic contradicts the decision.
-    pub witness: Option<String>,
+    /// Why there is no redirect, where the mode wants one.
+    pub off: Option<Unavailable>,
+    /// Whether connects to Ironic are redirected at the moment.
+    pub redirecting: bool,
+    /// Why they are not, after a failure of our own.
+    pub paused: Option<String>,
+    /// How many connections were taken.
+    pub connections: u64,
+    /// Why Ironic refused the last heartbeat.
+    pub refused: Option<String>,
+    /// That this node's heartbeats need the guard, where one was repaired.
+    pub depends: Option<String>,
     /// What it did, oldest first.
     pub events: Recent<GuardEvent>,
 }

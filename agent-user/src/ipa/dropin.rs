@@ -53,21 +53,15 @@ pub enum Written {
     Unchanged,
 }
 
-/// The content that makes IPA advertise `address`, and where there are `api_urls`, speak to these in this order. IPv6
-/// without brackets: IPA adds them itself.
-pub fn content(address: &Host, api_urls: &[String]) -> String {
+/// The content that makes IPA advertise `address`. IPv6 without brackets: IPA adds them itself.
+pub fn content(address: &Host) -> String {
     let address = address.bare();
-    let mut content = format!(
+    format!(
         "{SIGNATURE}: the address from which the kernel reaches the Ironic API.\n\
          # Without this file ironic-python-agent chooses for itself.\n\
          [DEFAULT]\n\
          {OPTION}{address}\n"
-    );
-    if !api_urls.is_empty() {
-        content.push_str("# The guard first; when it does not answer, Ironic itself.\n");
-        content.push_str(&format!("api_url = {}\n", api_urls.join(",")));
-    }
-    content
+    )
 }
 
 /// Writes the drop-in where its content differs: into a temporary file, to disk, then renamed.
@@ -200,8 +194,8 @@ mod tests {
     #[test]
     fn writes_only_changes_and_leaves_nothing_else() {
         let directory = Directory::new("write");
-        let one = content(&Host::parse("172.25.134.128").unwrap(), &[]);
-        let other = content(&Host::parse("fd00::1").unwrap(), &[]);
+        let one = content(&Host::parse("172.25.134.128").unwrap());
+        let other = content(&Host::parse("fd00::1").unwrap());
         assert!(one.ends_with("\nadvertise_host = 172.25.134.128\n"));
         assert!(other.ends_with("\nadvertise_host = fd00::1\n"), "IPA adds the brackets itself");
         fs::write(directory.0.join(TEMPORARY_NAME), "half").unwrap();
@@ -218,7 +212,7 @@ mod tests {
     #[test]
     fn only_files_of_ours_that_nobody_keeps_are_removed() {
         let (one, other) = (Directory::new("left"), Directory::new("kept"));
-        let ours = content(&Host::parse("192.0.2.1").unwrap(), &[]);
+        let ours = content(&Host::parse("192.0.2.1").unwrap());
         for directory in [&one, &other] {
             write(&directory.0, &ours).unwrap();
         }

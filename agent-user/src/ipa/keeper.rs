@@ -1,11 +1,10 @@
 //! Keeps IPA's drop-in equal to the decision.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use callback_url::{ApiUrl, Host};
+use callback_url::Host;
 use serde::Serialize;
 use text::labels;
 use tokio::sync::watch;
@@ -17,29 +16,11 @@ use crate::metrics::Metrics;
 use crate::watch::Published;
 
 use super::dropin;
-use super::redirect::guard_url;
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
 /// Whether it is still there is looked at so often: somebody may clear the directory away.
 const LOOK: Duration = Duration::from_secs(30);
-
-/// What the drop-in says besides the address.
-#[derive(Debug, Clone)]
-pub struct Redirect {
-    /// Where the guard listens.
-    pub guard: SocketAddr,
-    /// The API URLs behind it, to which IPA falls back.
-    pub real: Vec<ApiUrl>,
-}
-
-impl Redirect {
-    /// The list for IPA's `api_url`.
-    fn urls(&self, decision: &Decision) -> Option<Vec<String>> {
-        let guard = guard_url(self.guard, decision.address.as_ref()?);
-        Some(std::iter::once(guard).chain(self.real.iter().map(ToString::to_string)).collect())
-    }
-}
 
 labels! {
     /// How the drop-in stands.
@@ -86,7 +67,6 @@ impl DropinState {
 /// Writes it whenever the address changes; without an address there is none, as if we were absent.
 pub async fn keep(
     directory: PathBuf,
-    redirect: Option<Redirect>,
     mut decisions: watch::Receiver<Arc<Published>>,
     state: watch::Sender<DropinState>,
     metrics: Metrics,
@@ -96,7 +76,7 @@ pub async fn keep(
         let published = Arc::clone(&decisions.borrow_and_update());
         let mut failed = false;
         if published.generation > 0 {
-            let outcome = write(&directory, redirect.as_ref(), &published.decision, &metrics, &kept);
+            let outcome = write(&directory, &published.decision, &metrics, &kept);
             failed = outcome.state == DropinPhase::Failed;
             let error = outcome.error.clone();
             let changed = state.send_if_modified(|before| {
@@ -115,20 +95,10 @@ pub async fn keep(
     }
 }
 
-fn write(
-    directory: &Path,
-    redirect: Option<&Redirect>,
-    decision: &Decision,
-    metrics: &Metrics,
-    kept: &Kept,
-) -> DropinState {
+fn write(directory: &Path, decision: &Decision, metrics: &Metrics, kept: &Kept) -> DropinState {
     let address = decision.address.clone();
     let outcome = match &address {
-        Some(address) => {
-            let urls = redirect.and_then(|redirect| redirect.urls(decision)).unwrap_or_default();
-            dropin::write(directory, &dropin::content(address, &urls))
-        }
-        // A redirect without an address would make IPA advertise loopback.
+        Some(address) => dropin::write(directory, &dropin::content(address)),
         None => dropin::remove(directory),
     };
     match outcome {

@@ -14,7 +14,7 @@ use crate::ironic::{Connector, IronicError, get};
 use crate::kept::IpaId;
 use crate::kernel_thread;
 use crate::metrics::Metrics;
-use crate::params::{IpaSettings, IronicParameters, Parameters};
+use crate::params::{IpaSettings, IronicParameters};
 
 use super::process;
 
@@ -23,9 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often it is asked while the daemon runs.
 const POLL: Duration = Duration::from_secs(10);
-
-/// The time for a look at sockets or processes.
-const LOOK: Duration = Duration::from_secs(3);
 
 /// IPA, as far as its status URL and its process show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -77,14 +74,6 @@ impl IpaProbe {
         Ok(Self { connector, addresses, port: settings.listen_port, is_plain: AtomicBool::new(false) })
     }
 
-    /// An IPA that listens on this port of every address.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn new(port: u16) -> Result<Self, IronicError> {
-        Self::of(&IpaSettings { listen_port: port, ..Parameters::default().ipa_settings })
-    }
-
     /// The port on which it is asked.
     pub fn port(&self) -> u16 {
         self.port
@@ -103,8 +92,7 @@ impl IpaProbe {
     /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
     pub async fn ask(&self) -> IpaState {
         let port = self.port;
-        let listening = kernel_thread::ask(LOOK, move || listens(None, port)).await;
-        if matches!(listening, Ok(Ok(false))) {
+        if matches!(kernel_thread::ask(move || listens(None, port)).await, Some(Ok(false))) {
             return IpaState::default();
         }
         let order = match self.is_plain.load(Ordering::Relaxed) {
@@ -138,11 +126,7 @@ fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
 
 /// IPA's process, looked for on a thread of its own: there may be ten thousand others.
 async fn running(known: Option<IpaId>) -> Option<IpaId> {
-    let found = kernel_thread::ask(LOOK, move || process::running(known)).await;
-    found.unwrap_or_else(|error| {
-        tracing::debug!(%error, "the processes cannot be looked through");
-        known
-    })
+    kernel_thread::ask(move || process::running(known)).await.unwrap_or(known)
 }
 
 /// Asks again and again, for the pages, `ipa_up` and the judgement of what IPA started with.

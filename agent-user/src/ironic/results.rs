@@ -9,8 +9,6 @@ labels! {
         Ok = "ok",
         /// Found, but the token was given to somebody before (or handed out by the operator).
         MaskedToken = "masked_token",
-        /// Answered by our guard, not by Ironic.
-        Held = "held",
         /// 404: node unknown, or in a state that allows no lookup.
         NotFound = "not_found",
         /// 409: the node is locked.
@@ -35,8 +33,6 @@ labels! {
     pub enum HeartbeatResult {
         /// 202. Not proof that Ironic recorded it.
         Accepted = "accepted",
-        /// Answered by our guard, not by Ironic.
-        Held = "held",
         /// 400: Ironic holds another callback URL or certificate for this node.
         PinnedRefused = "pinned_refused",
         /// 400: token missing or wrong.
@@ -68,7 +64,7 @@ mod tests {
     fn labels_are_distinct_and_plain() {
         let lookup: Vec<_> = LookupResult::ALL.iter().map(|r| r.as_str()).collect();
         let heartbeat: Vec<_> = HeartbeatResult::ALL.iter().map(|r| r.as_str()).collect();
-        assert_eq!((lookup.len(), heartbeat.len()), (11, 12));
+        assert_eq!((lookup.len(), heartbeat.len()), (10, 11));
         for labels in [lookup, heartbeat] {
             let mut unique = labels.clone();
             unique.sort_unstable();

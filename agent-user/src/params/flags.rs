@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource, value_parser};
 
 use super::kind::Kind;
+use super::problem::ParamsError;
+use super::removed::REMOVED;
 use super::spec::{Givers, Parameter, TABLE};
 
 /// The flag that turns `--vmedia` off.
@@ -13,7 +15,14 @@ const NO_VMEDIA: &str = "no-vmedia";
 /// Adds every flag that all commands share: all but `--mode`.
 pub fn flags(command: Command) -> Command {
     let shared = TABLE.iter().filter(|row| matches!(row.givers, Givers::Own | Givers::FlagAndEnvironment));
-    command.args(shared.map(flag)).arg(
+    let removed = REMOVED.iter().map(|removed| {
+        Arg::new(removed.name)
+            .long(removed.name)
+            .hide(true)
+            .num_args(0..=1)
+            .value_parser(value_parser!(OsString))
+    });
+    command.args(shared.map(flag)).args(removed).arg(
         Arg::new(NO_VMEDIA)
             .long(NO_VMEDIA)
             .action(ArgAction::SetTrue)
@@ -65,6 +74,21 @@ pub(super) fn given(matches: &ArgMatches, row: &Parameter) -> Option<OsString> {
     }
     let mut values = matches.try_get_raw(row.name).ok().flatten()?;
     values.next_back().map(OsString::from)
+}
+
+/// Refuses what is gone.
+///
+/// # Errors
+/// Where a removed parameter is given as a flag.
+pub(super) fn refuse_removed(matches: &ArgMatches) -> Result<(), ParamsError> {
+    match REMOVED.iter().find(|removed| on_command_line(matches, removed.name)) {
+        Some(removed) => Err(ParamsError::Removed {
+            name: removed.name,
+            origin: format!("--{}", removed.name),
+            instead: removed.instead,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the command has this flag, and it was given. A command without it is asked first: clap panics otherwise.

@@ -13,6 +13,7 @@ use text::{MASK, Secret, printable};
 use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
+use super::removed::REMOVED;
 use super::spec::{Parameter, TABLE};
 use super::types::Parameters;
 use super::{cmdline, flags, ipa_files, own_file, value, vmedia};
@@ -60,6 +61,7 @@ pub fn load(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
 /// # Errors
 /// As `load`.
 pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, ParamsError> {
+    flags::refuse_removed(matches)?;
     let mut layers = vec![flag_layer(matches)?, environment_layer(places)?];
 
     let named = merge(&layers)?;
@@ -122,6 +124,12 @@ fn flag_layer(matches: &ArgMatches) -> Result<Layer, ParamsError> {
 }
 
 fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
+    if let Some(removed) =
+        REMOVED.iter().find(|removed| places.environment.contains_key(&removed.environment_name()))
+    {
+        let (name, origin, instead) = (removed.name, removed.environment_name(), removed.instead);
+        return Err(ParamsError::Removed { name, origin, instead });
+    }
     let given = TABLE.iter().filter_map(|row| {
         let variable = row.environment_name();
         let text = places.environment.get(&variable)?.clone();

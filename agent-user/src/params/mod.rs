@@ -14,6 +14,7 @@ mod load;
 mod own_file;
 mod places;
 mod problem;
+mod removed;
 pub mod spec;
 mod types;
 mod value;

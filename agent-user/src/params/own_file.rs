@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::kind::Kind;
 use super::layers::Given;
 use super::problem::ParamsError;
+use super::removed::REMOVED;
 use super::spec::{Givers, Parameter, TABLE};
 
 /// Reads the text of the file; `path` is only named.
@@ -61,10 +62,18 @@ impl File<'_> {
                 (None, DeValue::Table(inner)) if !inner.is_empty() => {
                     self.walk(&format!("{name}."), inner, values)?;
                 }
-                (None, _) => return Err(self.unknown(&name, line)),
+                (None, _) => {
+                    return Err(self.removed(&name, line).unwrap_or_else(|| self.unknown(&name, line)));
+                }
             }
         }
         Ok(())
+    }
+
+    fn removed(&self, name: &str, line: usize) -> Option<ParamsError> {
+        let removed = REMOVED.iter().find(|removed| removed.name == name)?;
+        let origin = format!("{}:{line}", self.path);
+        Some(ParamsError::Removed { name: removed.name, origin, instead: removed.instead })
     }
 
     fn unknown(&self, name: &str, line: usize) -> ParamsError {
@@ -124,8 +133,8 @@ mod tests {
 
     #[test]
     fn dotted_keys_and_tables_are_the_same() {
-        let dotted = "ironic.api-url = [\"http://a\", \"http://b\"]\nweb.config.file = \"/w\"\n\nadvertise.port = 9_998\nguard.stand-in = true";
-        let tables = "[ironic]\napi-url = \"http://a,http://b\"\n[web.config]\nfile = \"/w\"\n[advertise]\nport = 9998\n[guard]\nstand-in = true";
+        let dotted = "ironic.api-url = [\"http://a\", \"http://b\"]\nweb.config.file = \"/w\"\n\nadvertise.port = 9_998\nagent.without-listener = true";
+        let tables = "[ironic]\napi-url = \"http://a,http://b\"\n[web.config]\nfile = \"/w\"\n[advertise]\nport = 9998\n[agent]\nwithout-listener = true";
         let (dotted, tables) = (read(dotted).unwrap(), read(tables).unwrap());
         let texts = |values: &BTreeMap<String, Given>| -> Vec<(String, String)> {
             values.iter().map(|(k, v)| (k.clone(), v.text.clone())).collect()
@@ -146,6 +155,7 @@ mod tests {
             ("log = 3", ["/etc/our.toml:1", "\"log\"", "name of a flag"]),
             ("config.file = \"x\"", ["/etc/our.toml:1", "config.file", "IPA_SIDECAR_CONFIG_FILE"]),
             ("ipa.listen-port = 1", ["/etc/our.toml:1", "ipa.listen-port", "IPA's own configuration"]),
+            ("\nguard.stand-in = true", ["/etc/our.toml:2", "guard.stand-in", "is gone"]),
             ("a = 1\na = 2", ["/etc/our.toml:2", "TOML", "duplicate"]),
             ("\n\nx", ["/etc/our.toml:3", "TOML", "="]),
         ] {

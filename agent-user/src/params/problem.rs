@@ -123,6 +123,16 @@ pub enum ParamsError {
         /// What would be right.
         wanted: String,
     },
+    /// A parameter that is gone.
+    #[error("{name} (given by {origin}) is gone: {instead}")]
+    Removed {
+        /// The parameter.
+        name: &'static str,
+        /// Flag, variable, or file and line.
+        origin: String,
+        /// What has taken its place.
+        instead: &'static str,
+    },
     /// A file that our own layers name cannot be read.
     #[error("{name}: the file {path} (named by {origin}) cannot be read: {reason}")]
     Unreadable {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::kind::Kind;
-use super::types::{ApiUrlList, FamilyChoice, LogFormat, Mode, Parameters, ProbeChoice};
+use super::types::{FamilyChoice, LogFormat, Mode, Parameters, ProbeChoice, RedirectChoice};
 use super::value;
 
 /// What every variable of ours begins with.
@@ -306,25 +306,6 @@ pub static TABLE: &[Parameter] = &[
         ..PLAIN
     },
     Parameter {
-        name: "ipa.restart-unit",
-        heading: IPA,
-        help: "systemd service to restart where IPA started with another address, before its lookup only",
-        value_name: "UNIT",
-        kind: Kind::Text(value::service_unit, |p| &mut p.ipa.restart_unit),
-        ..PLAIN
-    },
-    Parameter {
-        name: "ipa.api-url-list",
-        heading: IPA,
-        help: "Whether IPA is given a list of API URLs: auto (where it understands lists), always or never",
-        value_name: "WHEN",
-        default: Some("auto"),
-        kind: Kind::Choice(&ApiUrlList::NAMES, |p, place| {
-            ApiUrlList::ALL.get(place).map(|one| p.ipa.api_url_list = *one)
-        }),
-        ..PLAIN
-    },
-    Parameter {
         name: "ipa.listen-host",
         heading: IPA,
         help: "Where IPA listens; read to compare",
@@ -371,18 +352,21 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "guard.listen-address",
         heading: GUARD,
-        help: "Loopback address and port on which the guard takes IPA's requests",
+        help: "Where the guard takes IPA's connections: 127.0.0.1 and a port",
         value_name: "ADDRESS:PORT",
         default: Some("127.0.0.1:6385"),
         kind: Kind::LoopbackAddress(|p| &mut p.guard.listen_address),
         ..PLAIN
     },
     Parameter {
-        name: "guard.stand-in",
+        name: "guard.redirect",
         heading: GUARD,
-        help: "Send the first heartbeat where IPA's heartbeats never begin",
-        default: Some("false"),
-        kind: Kind::Boolean(|p| &mut p.guard.stand_in),
+        help: "Lead IPA's connects to the API through the guard with eBPF: auto (where the kernel allows it) or off",
+        value_name: "WHEN",
+        default: Some("auto"),
+        kind: Kind::Choice(&RedirectChoice::NAMES, |p, place| {
+            RedirectChoice::ALL.get(place).map(|one| p.guard.redirect = *one)
+        }),
         ..PLAIN
     },
     Parameter {

@@ -26,7 +26,7 @@ labels! {
         Observe = "observe",
         /// Writes IPA's configuration drop-in.
         Configure = "configure",
-        /// Drop-in and loopback guard.
+        /// Drop-in, and IPA's connections to Ironic pass through us.
         Guard = "guard",
         /// Speaks to Ironic itself, in the place of IPA.
         Agent = "agent",
@@ -34,14 +34,12 @@ labels! {
 }
 
 labels! {
-    /// Whether IPA is given a list of API URLs.
-    pub enum ApiUrlList {
-        /// Where the installed IPA understands lists (9.11 and newer).
+    /// Whether IPA's connects are led through the guard.
+    pub enum RedirectChoice {
+        /// Where the kernel allows it.
         Auto = "auto",
-        /// Always.
-        Always = "always",
-        /// Never.
-        Never = "never",
+        /// Never: the guard is off.
+        Off = "off",
     }
 }
 
@@ -114,7 +112,7 @@ pub struct AdvertiseParameters {
     pub interface: Option<String>,
     /// Family of the address.
     pub family: FamilyChoice,
-    /// The longest time that IPA's start (and the guard's lookup gate) waits for an address.
+    /// The longest time that IPA's start waits for an address.
     pub wait: Duration,
 }
 
@@ -132,10 +130,6 @@ pub struct LookupParameters {
 pub struct IpaParameters {
     /// The directory of the drop-in.
     pub config_dir: PathBuf,
-    /// The systemd unit to restart where IPA started with another address.
-    pub restart_unit: Option<String>,
-    /// Whether IPA gets a URL list.
-    pub api_url_list: ApiUrlList,
 }
 
 /// The guard.
@@ -143,8 +137,8 @@ pub struct IpaParameters {
 pub struct GuardParameters {
     /// Its loopback listener.
     pub listen_address: SocketAddr,
-    /// Sends the first heartbeat where IPA's heartbeat thread has died.
-    pub stand_in: bool,
+    /// Whether connects are redirected to it.
+    pub redirect: RedirectChoice,
 }
 
 /// Mode agent.
@@ -235,12 +229,8 @@ impl Parameters {
                 wait: Duration::ZERO,
             },
             lookup: LookupParameters { timeout: Duration::ZERO, interval: Duration::ZERO },
-            ipa: IpaParameters {
-                config_dir: PathBuf::new(),
-                restart_unit: None,
-                api_url_list: ApiUrlList::Auto,
-            },
-            guard: GuardParameters { listen_address: nowhere, stand_in: false },
+            ipa: IpaParameters { config_dir: PathBuf::new() },
+            guard: GuardParameters { listen_address: nowhere, redirect: RedirectChoice::Auto },
             agent: AgentParameters::default(),
             probe_connect: ProbeChoice::Auto,
             log_level: String::new(),

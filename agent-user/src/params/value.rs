@@ -196,17 +196,6 @@ pub(super) fn driver_name(text: &str) -> Result<String, Wanted> {
     }
 }
 
-/// The name of a systemd service (systemd.unit(5)).
-pub(super) fn service_unit(text: &str) -> Result<String, Wanted> {
-    let sound = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
-    let stem = text.strip_suffix(".service").unwrap_or_default();
-    if !stem.is_empty() && text.len() <= 255 && stem.bytes().all(sound) {
-        Ok(text.to_owned())
-    } else {
-        Err("a systemd service like ironic-python-agent.service".into())
-    }
-}
-
 /// A filter of log lines.
 pub(super) fn log_filter(text: &str) -> Result<String, Wanted> {
     logging::filter(text).map(|_| text.to_owned()).map_err(Into::into)
@@ -303,10 +292,6 @@ mod tests {
         assert!(driver_name("pxe_ipmitool").is_ok());
         for text in ["", "../x", "a/b", "a b", "é"] {
             assert!(driver_name(text).is_err(), "{text}");
-        }
-        assert!(service_unit("ironic-python-agent.service").is_ok());
-        for text in ["", ".service", "ironic-python-agent", "a/b.service", "x.socket"] {
-            assert!(service_unit(text).is_err(), "{text}");
         }
         assert!(request_id("req-1").is_ok() && request_id("a\r\nb").is_err() && request_id("").is_err());
         assert!(token("x y").is_err() && token("").is_err() && token("abc-_").is_ok());

@@ -20,7 +20,7 @@ use super::tracefs;
 use crate::system;
 
 /// The programs, as `agent-ebpf` has them; the object is put here by the build script.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
 /// The kernel's types.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// What is attached; detached when dropped.
@@ -135,7 +135,7 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
 
 /// Before Linux 5.11 maps count as locked memory, of which even root has 64 KiB by default. Where the limit cannot be
 /// lifted, creating a map tells.
-fn lift_memory_limit() {
+pub fn lift_memory_limit() {
     let none = Rlimit { current: None, maximum: None };
     let _ = setrlimit(Resource::Memlock, none);
 }
@@ -188,7 +188,7 @@ fn attach(ebpf: &mut Ebpf, attachments: &[Attachment]) -> Result<(), Unavailable
     Ok(())
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Unavailable>
+pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Unavailable>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
@@ -200,7 +200,7 @@ where
 }
 
 /// Why a program could not be loaded; of what the verifier says, the last line.
-fn refused(name: &str, error: &ProgramError) -> Unavailable {
+pub fn refused(name: &str, error: &ProgramError) -> Unavailable {
     match error {
         ProgramError::LoadError { io_error, verifier_log } if !is_permission(io_error) => {
             let log = verifier_log.to_string();
@@ -217,7 +217,7 @@ fn is_permission(error: &io::Error) -> bool {
 }
 
 /// The class of an error of aya's, by the error number at its bottom.
-fn classified(error: &(dyn Error + 'static)) -> Unavailable {
+pub fn classified(error: &(dyn Error + 'static)) -> Unavailable {
     let mut words = error.to_string();
     let mut cause = Some(error);
     let mut number = None;

@@ -49,7 +49,7 @@ impl Probe {
 }
 
 labels! {
-    /// Why a probe is not attached: a label of `probe_unavailable_info`.
+    /// Why a probe, or the guard's redirect, is not attached: a label of `probe_unavailable_info`.
     pub enum Reason {
         /// `--probe.connect=off`.
         SwitchedOff = "switched_off",
@@ -69,13 +69,19 @@ labels! {
         NoBtf = "no_btf",
         /// The verifier refuses the program.
         Verifier = "verifier",
+        /// There is no cgroup2 hierarchy, and none can be mounted.
+        NoCgroup = "no_cgroup",
+        /// An API URL of IPA's is https, into which the guard does not see.
+        Https = "https",
+        /// It is attached, and a connect of ours did not go where it should.
+        SelfTest = "self_test",
         /// Anything else.
         Error = "error",
     }
 }
 
 /// Why, with what the kernel said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unavailable {
     pub reason: Reason,
     pub detail: String,

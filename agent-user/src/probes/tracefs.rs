@@ -3,11 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::thread::UnshareFlags;
-
 use super::report::{Reason, Unavailable};
+use crate::private_mount::mount_privately;
 
 /// The places that the kernel has for it (Documentation/trace/ftrace.rst).
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -21,7 +18,7 @@ pub fn find() -> Result<PathBuf, Unavailable> {
         return Ok(found.to_owned());
     }
     let [place, _] = PLACES;
-    mount_here(place).map_err(|error| {
+    mount_privately("tracefs", place).map_err(|error| {
         Unavailable::new(
             Reason::NoTracefs,
             format!("tracefs is not mounted at {place}, and cannot be: {error}"),
@@ -32,18 +29,4 @@ pub fn find() -> Result<PathBuf, Unavailable> {
 
 fn is_mounted(place: &Path) -> bool {
     place.join("events/sock").is_dir()
-}
-
-fn mount_here(place: &str) -> Result<(), Errno> {
-    new_mount_namespace()?;
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", private)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("tracefs", place, "tracefs", flags, None)
-}
-
-/// CLONE_NEWNS of a thread wants CLONE_FS too: its working directory becomes its own (unshare(2)).
-#[allow(deprecated)] // Its unsafe successor is for flags that take descriptors from under other threads; these do not.
-fn new_mount_namespace() -> Result<(), Errno> {
-    rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::FS)
 }

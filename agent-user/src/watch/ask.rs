@@ -181,7 +181,7 @@ impl Asking<'_> {
         let answer = match self.kernel.route(&RouteQuestion { source: Some(source), ..question }) {
             Ok(route) => Ok(route),
             Err(RtnlError::Refused(errno)) => Err(errno),
-            // Not told; the first answer stands.
+            // Unknown; the first answer stands.
             Err(error) => {
                 tracing::debug!(%error, %source, "the route from this source is not known");
                 Ok(first)

@@ -150,7 +150,7 @@ impl Watch {
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
         let held = self.pinned.borrow_and_update().clone();
-        let ReachState { reached, round } = self.reached.borrow_and_update().clone();
+        let ReachState { reached, round, .. } = self.reached.borrow_and_update().clone();
         let question = Question {
             targets: self.targets.borrow_and_update().clone(),
             pinned: held.url,

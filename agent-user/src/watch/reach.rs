@@ -38,6 +38,8 @@ pub struct Reached {
 pub struct ReachState {
     /// Stays until the address is lost.
     pub reached: Option<Reached>,
+    /// Ironic has answered a request on it, which says more than an open connection.
+    pub by_request: bool,
     /// Counts rounds and answers.
     pub round: u64,
 }
@@ -65,11 +67,17 @@ impl Reach {
         self.connects && self.state.borrow().round == 0 && is_open(decision)
     }
 
-    /// Ironic has answered a request of our own on this connection.
+    /// Ironic has answered a request of our own on this connection. The first one counts until its address is lost.
     pub fn answered(&self, decision: &Decision, url: &ApiUrl, remote: IpAddr, local: IpAddr) {
-        if let Some(source) = advertisable(decision, url, remote, local) {
-            self.send(Some(Reached { source, url: url.clone() }));
-        }
+        let Some(source) = advertisable(decision, url, remote, local) else { return };
+        self.state.send_if_modified(|state| {
+            let is_news = !state.by_request || state.reached.is_none();
+            if is_news {
+                state.round += 1;
+                (state.reached, state.by_request) = (Some(Reached { source, url: url.clone() }), true);
+            }
+            is_news
+        });
     }
 
     /// Waits until the decision has taken the last answer into account.
@@ -109,7 +117,7 @@ impl Reach {
     fn send(&self, reached: Option<Reached>) {
         self.state.send_modify(|state| {
             state.round += 1;
-            state.reached = reached.or(state.reached.take());
+            state.reached = state.reached.take().or(reached);
         });
     }
 
@@ -119,7 +127,7 @@ impl Reach {
             let here = |ip| local.assigned.contains(ip) || local.tentative.contains(ip);
             let lost = state.reached.as_ref().is_some_and(|reached| !here(&reached.source));
             if lost {
-                state.reached = None;
+                (state.reached, state.by_request) = (None, false);
             }
             lost
         });
@@ -255,6 +263,29 @@ mod tests {
         assert!(reached.source == source || reached.source == listener.local_addr().unwrap().ip());
         drop(listener);
         assert_eq!(connect(&found).await, None);
+    }
+
+    #[test]
+    fn the_first_answer_to_a_request_stays_until_its_address_is_lost() {
+        let url = ApiUrl::parse("http://10.0.0.1:6385").unwrap();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let found = decision(&url, Vec::new());
+        let reach = Reach::new(Mode::Agent);
+        let source = || reach.state.borrow().reached.as_ref().map(|reached| reached.source);
+        reach.send(Some(Reached { source: ip("10.1.0.2"), url: url.clone() }));
+        for answer in ["10.0.0.2", "10.2.0.2"] {
+            reach.answered(&found, &url, ip("10.0.0.1"), ip(answer));
+            assert_eq!(source(), Some(ip("10.0.0.2")));
+        }
+        let mut published = Published::new(found.clone(), 1);
+        reach.forget_a_lost_address(&published);
+        assert_eq!(source(), Some(ip("10.0.0.2")), "which addresses are here is not known");
+        published.local =
+            Arc::new(callback_url::Local { assigned: vec![ip("10.2.0.2")], ..Default::default() });
+        reach.forget_a_lost_address(&published);
+        assert_eq!(source(), None);
+        reach.answered(&found, &url, ip("10.0.0.1"), ip("10.2.0.2"));
+        assert_eq!(source(), Some(ip("10.2.0.2")));
     }
 
     #[test]

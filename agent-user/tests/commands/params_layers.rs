@@ -52,7 +52,7 @@ fn our_own_drop_in_is_never_read_back() {
     }
 }
 
-/// What nobody could connect to is told, and counts as not given: the next layer's host is taken.
+/// What nobody could connect to is a problem, and counts as not given: the next layer's host is taken.
 #[test]
 fn a_foreign_host_that_nobody_could_connect_to_is_not_taken() {
     for host in [
@@ -153,10 +153,8 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         ("lookup.timeout", "70"),
         ("lookup.interval", "2"),
         ("ipa.config-dir", "/x"),
-        ("ipa.restart-unit", "ironic-python-agent.service"),
-        ("ipa.api-url-list", "never"),
         ("guard.listen-address", "[::1]:1"),
-        ("guard.stand-in", "true"),
+        ("guard.redirect", "off"),
         ("agent.without-listener", "true"),
         ("agent.beside-ipa", "true"),
         ("agent.verify-ca", "/agent.pem"),
@@ -207,7 +205,7 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         assert_eq!(read.ironic.request_timeout, Duration::from_secs(5));
         assert_eq!(read.advertise.host, Some(Host::Name("h.example".to_owned())));
         assert_eq!(read.advertise.protocol, Scheme::Https);
-        assert!(read.ironic.insecure && read.guard.stand_in && read.agent.without_listener);
+        assert!(read.ironic.insecure && read.agent.without_listener);
         assert!(read.agent.beside_ipa && read.agent.verify_ca.is_some());
         assert!(!read.sources.vmedia);
     }
@@ -216,9 +214,9 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
 #[test]
 fn boolean_flags_stand_alone_and_can_be_denied() {
     let mut machine = Machine::new();
-    machine.environment.insert("IPA_SIDECAR_GUARD_STAND_IN".to_owned(), "true".to_owned());
-    assert!(machine.load(&[]).unwrap().parameters.guard.stand_in);
-    assert!(!machine.load(&["--guard.stand-in=false"]).unwrap().parameters.guard.stand_in);
+    machine.environment.insert("IPA_SIDECAR_AGENT_WITHOUT_LISTENER".to_owned(), "true".to_owned());
+    assert!(machine.load(&[]).unwrap().parameters.agent.without_listener);
+    assert!(!machine.load(&["--agent.without-listener=false"]).unwrap().parameters.agent.without_listener);
     let loaded = machine.load(&["--ironic.insecure", "--no-vmedia"]).unwrap();
     assert!(loaded.parameters.ironic.insecure && !loaded.parameters.sources.vmedia);
     assert_eq!(entry(&loaded, "vmedia").2, "--no-vmedia");
@@ -373,7 +371,8 @@ fn bad_values_of_our_own_are_errors() {
         ("advertise.family", "ipv4", "auto, inet, inet6"),
         ("advertise.wait", "5 minutes", "5m"),
         ("guard.listen-address", "0.0.0.0:6385", "loopback"),
-        ("guard.stand-in", "maybe", "true or false"),
+        ("guard.redirect", "on", "auto, off"),
+        ("agent.without-listener", "maybe", "true or false"),
         ("web.listen-address", ":10099", "[::]:10099"),
         ("log.level", "inof", "info"),
         ("ironic.certfile", "/only.pem", "ironic.keyfile"),

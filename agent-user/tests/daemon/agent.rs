@@ -227,6 +227,21 @@ fn a_202_is_read_back_until_ironic_has_recorded_it() {
     assert_eq!(ironic.recorded_heartbeats(), 1);
 }
 
+/// What Ironic was reached from stays, although the route has another source by now.
+#[test]
+fn a_better_route_moves_nothing_from_what_ironic_answered() {
+    root_test!();
+    let site = Site::new();
+    let ironic = site.ironic(node_with_mac());
+    ironic.push_fault(Path::Heartbeat, Fault::Late(Duration::from_secs(2)));
+    let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
+    wait_metric(&daemon, r#"heartbeats_total{result="timeout",sender="sidecar"}"#, 1.0, SOON);
+    site.add(SECOND);
+    site.prefer(SECOND);
+    wait_metric(&daemon, ACCEPTED, 1.0, LATER);
+    assert_eq!(beat_urls(&ironic), [FIRST_URL, FIRST_URL]);
+}
+
 #[test]
 fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
     root_test!();
@@ -235,9 +250,10 @@ fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
     ironic.push_fault(Path::Heartbeat, Fault::Late(Duration::from_secs(2)));
     let daemon = site.agent(&[WITHOUT_LISTENER, "--ironic.request-timeout=1"]);
     wait_metric(&daemon, r#"heartbeats_total{result="timeout",sender="sidecar"}"#, 1.0, SOON);
-    // Ironic has the first address now, and we do not know; it stays ours.
-    site.add(SECOND);
-    site.prefer(SECOND);
+    // Ironic has the first address now, and we do not know; it is lost, and comes back once Ironic has refused another.
+    site.change(FIRST, SECOND);
+    wait_metric(&daemon, REFUSED, 1.0, LATER);
+    site.add(FIRST);
     wait_metric(&daemon, ACCEPTED, 1.0, LATER);
     assert_eq!(beat_urls(&ironic), [FIRST_URL, SECOND_URL, FIRST_URL]);
     assert_eq!(daemon.state().unwrap()["pinned_url"], FIRST_URL);

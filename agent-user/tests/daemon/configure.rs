@@ -11,6 +11,8 @@ use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
 
+use crate::reach::{SILENT, two_ways, urls};
+
 const CONFIGURE: &str = "--mode=configure";
 const WRITTEN: &str = r#"dropin_writes_total{result="ok"}"#;
 const FAILED: &str = r#"dropin_writes_total{result="error"}"#;
@@ -178,6 +180,21 @@ fn systemd_is_told_ready_only_when_the_drop_in_is_on_disk() {
     let (stopping, text) = systemd.until("STOPPING=1", SOON);
     assert!(stopping && text.contains("STATUS=advertise 10.77.0.6"), "{text}");
     assert!(!text.contains("READY=1"), "once is enough: {text}");
+}
+
+/// Two ways to Ironic: IPA must not start with the one that is only routed.
+#[test]
+fn systemd_hears_ready_only_after_the_first_round_of_connects() {
+    root_test!();
+    let site = two_ways();
+    let _ironic = site.ironic(node_with_mac());
+    let systemd = Systemd::new("reach");
+    let directory = systemd.directory.file("ipa.d");
+    fs::create_dir(&directory).unwrap();
+    let _daemon = systemd.daemon(&site, "", &[CONFIGURE, &urls(SILENT), &config_dir(&directory)]);
+    let (ready, text) = systemd.until("READY=1", SOON);
+    assert!(ready, "{text}");
+    assert_eq!(advertise_host(&fs::read_to_string(directory.join(DROP_IN)).unwrap()), FIRST, "{text}");
 }
 
 #[test]

@@ -78,6 +78,12 @@ fn in_ipas_plain_directory_the_drop_in_follows_the_address_too() {
     assert_eq!(left(&etc), ["ironic-python-agent"], "our own is not one of an earlier run");
     site.change(FIRST, SECOND);
     wait_drop_in(&daemon, SECOND, SOON);
+    // The next run finds its own file, which is not the operator's word.
+    drop(daemon);
+    site.change(SECOND, FIRST);
+    let daemon = site.daemon_after(&bind_etc(&etc), &flags);
+    wait_drop_in(&daemon, FIRST, SOON);
+    assert_eq!(daemon.state().unwrap()["origin"], "route");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use testbed::root_test;
 use testbed::site::*;
 
 /// Routed by way of the second NIC, and nobody answers there.
-const SILENT: &str = "http://172.18.0.2:6385";
+pub const SILENT: &str = "http://172.18.0.2:6385";
 /// The address of the second NIC.
 const BESIDE: &str = "10.78.0.5";
 
 /// A second NIC has the default route, and the conductor does not forward.
-fn two_ways() -> Site {
+pub fn two_ways() -> Site {
     let site = Site::new();
     site.node.join("eth1.78", &site.conductor, "beside").unwrap();
     site.conductor.ip("addr add 10.78.0.1/24 dev beside").unwrap();
@@ -24,7 +24,7 @@ fn two_ways() -> Site {
     site
 }
 
-fn urls(first: &str) -> String {
+pub fn urls(first: &str) -> String {
     format!("--ironic.api-url={first},http://{API}")
 }
 

@@ -12,7 +12,7 @@ const FAILED: &str = r#"dropin_writes_total{result="error"}"#;
 
 /// The drop-in for an address, as a whole.
 pub fn whole(address: &str) -> String {
-    ipa_sidecar::inside::content(&callback_url::Host::parse(address).unwrap(), &[])
+    ipa_sidecar::inside::content(&callback_url::Host::parse(address).unwrap())
 }
 
 pub fn wait_whole(daemon: &Daemon, directory: &Path, address: &str) {

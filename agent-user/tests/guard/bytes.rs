@@ -1,90 +1,154 @@
-//! What arrives on either side, byte for byte.
+//! Byte for byte: what is not a heartbeat that is certain to fail goes on as it came, in both directions.
 
-use super::upstream::Upstream;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::thread::JoinHandle;
+
 use super::*;
 
-const ANSWER: &str = "HTTP/1.1 202 Taken\r\nX-Zeta: 1\r\nx-alpha: one\r\nX-MiXeD-Case:  two\r\nX-Alpha: again\r\n\
-                      Content-Type: text/x; odd=\"yes\"\r\nSet-Cookie: a=b\r\nX-Last: end\r\nContent-Length: 11\r\n\r\n\
-                      \u{0}odd\tbody\r\n";
+/// Something in the place of Ironic that reads a request of this length, answers with these bytes, and gives what it read
+/// until the client's end.
+fn upstream(site: &Site, length: usize, answer: Vec<u8>) -> JoinHandle<Vec<u8>> {
+    let listener = site.listener(API);
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut read = vec![0; length];
+        stream.read_exact(&mut read).unwrap();
+        stream.write_all(&answer).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut read).unwrap();
+        read
+    })
+}
 
-fn site() -> (Site, Upstream, Daemon) {
+/// A guard, and something in the place of Ironic.
+fn between(length: usize, answer: impl AsRef<[u8]>) -> (Site, Daemon, JoinHandle<Vec<u8>>) {
     let site = Site::new();
-    let upstream = Upstream::start(site.listener(API), ANSWER);
+    let upstream = upstream(&site, length, answer.as_ref().to_vec());
     let daemon = site.guard(&[]);
-    wait_drop_in(&daemon, FIRST, SOON);
-    (site, upstream, daemon)
+    wait_redirect(&daemon);
+    (site, daemon, upstream)
 }
 
-fn request(headers: &str, body: &str) -> String {
-    format!(
-        "POST {PREFIX}/v1/heartbeat/{NODE}?x=%41&y HTTP/1.1\r\nHost: 127.0.0.1:6385\r\n{headers}Content-Length: \
-         {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-#[test]
-fn an_unrepaired_heartbeat_arrives_as_it_was_sent() {
-    root_test!();
-    let (site, upstream, daemon) = site();
-    let body = "{ \"agent_version\" :\t\"1\\u0033.0.0\",\r\n \"callback_url\":\"http:\\/\\/10.77.0.1:1\", \"x\":[1.50,1e3],\
-                \"callback_url\" : \"http://10.77.0.5:9999\"  }\n";
-    let headers = "User-Agent: python-requests/2.32\r\nx-openstack-ironic-api-version: 1.68\r\nX-Repeated: \
-                   one\r\nX-MiXeD: Value\r\nx-repeated: two\r\nAccept-Encoding: gzip\r\nConnection: keep-alive\r\n\
-                   Content-Type: application/json\r\nX-Openstack-Request-Id: req-1\r\n";
-    let mut raw = site.sent(request(headers, body));
-    let (head, answered) = raw.answer();
-    // Repeated headers stand together, in their order.
-    let expected = "HTTP/1.1 202 Taken\r\nX-Zeta: 1\r\nx-alpha: one\r\nX-Alpha: again\r\nX-MiXeD-Case: two\r\n\
-                    Content-Type: text/x; odd=\"yes\"\r\nSet-Cookie: a=b\r\nX-Last: end\r\nContent-Length: 11\r\n\r\n";
-    assert_eq!(head, expected);
-    assert_eq!(answered, "\u{0}odd\tbody\r\n".as_bytes());
-    let requests = upstream.requests();
-    let expected = format!(
-        "POST /v1/heartbeat/{NODE}?x=%41&y HTTP/1.1\r\nHost: 10.77.0.1:6385\r\nUser-Agent: \
-         python-requests/2.32\r\nx-openstack-ironic-api-version: 1.68\r\nX-Repeated: one\r\nx-repeated: two\r\n\
-         X-MiXeD: Value\r\nAccept-Encoding: gzip\r\nContent-Type: application/json\r\nX-Openstack-Request-Id: \
-         req-1\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    assert_eq!(requests, [expected], "{}", daemon.log());
+/// Sends a request and later another piece, and gives the answer.
+fn exchange(site: &Site, request: &[u8], later: &[u8]) -> Vec<u8> {
+    let mut raw = Raw::connect(&site.node, API);
+    assert_eq!(raw.stream.peer_addr().unwrap().to_string(), GUARD);
+    raw.send(request);
+    let answer = raw.rest().0;
+    raw.send(later);
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    answer
 }
 
 #[test]
-fn a_repair_touches_nothing_but_the_url() {
+fn any_protocol_passes_and_each_side_may_end_first() {
     root_test!();
-    let (site, upstream, _daemon) = site();
-    let body =
-        "{ \"callback_url\" : \"http://10.77.0.5 uid 0:9999\" , \"agent_token\":\"\\u0074\",  \"x\" : 1.0 }";
-    site.sent(request("", body)).answer();
-    let request = upstream.requests().pop().unwrap();
-    let (head, sent) = request.split_once("\r\n\r\n").unwrap();
-    let repaired = body.replace(" uid 0", "");
-    assert_eq!(sent, repaired);
-    assert!(head.ends_with(&format!("Content-Length: {}", repaired.len())), "{head}");
-}
-
-#[test]
-fn what_is_no_heartbeat_that_we_know_is_for_ironic_to_answer() {
-    root_test!();
-    let (site, upstream, _daemon) = site();
-    for body in ["", "{", "[]", "{\"callback_url\": null}", "{\"callback_url\": 7, \"a\": NaN}"] {
-        assert!(site.sent(request("", body)).answer().0.starts_with("HTTP/1.1 202 "), "{body}");
-        let request = upstream.requests().pop().unwrap();
-        assert!(request.ends_with(&format!("\r\n\r\n{body}")), "{request}");
+    let chunked = "PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: x\r\n\r\n";
+    for (request, answer, later) in [
+        (get("/v1/nodes?a=%20b"), "HTTP/1.0 200 OK\r\n\r\nuntil the end".to_owned(), String::new()),
+        (chunked.to_owned(), "HTTP/1.1 413 No\r\ncontent-LENGTH: 0\r\n\r\n".to_owned(), get("/after")),
+        (
+            "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\u{1}\u{2}frame"
+                .to_owned(),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\u{3}\0frame".to_owned(),
+            beat(SEED_URL, "t"),
+        ),
+        ("SSH-2.0-none\r\n".to_owned(), "SSH-2.0-other\r\n\0\u{1}".to_owned(), "\u{16}\u{3}\u{1}".to_owned()),
+        ("OPTIONS * HTTP/1.1\nHost: bare\n\n".to_owned(), "HTTP/1.1 204 x\r\n\r\n".to_owned(), String::new()),
+    ] {
+        let (site, daemon, upstream) = between(request.len(), &answer);
+        assert_eq!(exchange(&site, request.as_bytes(), later.as_bytes()), answer.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&upstream.join().unwrap()), format!("{request}{later}"));
+        drop(daemon);
     }
 }
 
 #[test]
-fn errors_of_ironic_come_back_as_they_are() {
+fn a_client_that_has_said_all_still_gets_the_answer() {
     root_test!();
-    let (site, upstream, _daemon) = site();
-    let error = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nX-Openstack-Request-Id: \
-                 req-2\r\nContent-Length: 92\r\n\r\n{\"error_message\": \"{\\\"faultstring\\\": \\\"Detected change in \
-                 ramdisk provided \\\\\\\"callback_url\\\\\\\"\\\"}\"}";
-    let length = error.split_once("\r\n\r\n").unwrap().1.len();
-    let error = error.replace("Content-Length: 92", &format!("Content-Length: {length}"));
-    upstream.set_answer(error.clone());
-    let (head, body) = site.sent(request("", "{\"callback_url\": \"http://10.77.0.5:9999\"}")).answer();
-    assert_eq!(format!("{head}{}", String::from_utf8(body).unwrap()), error);
+    let site = Site::new();
+    let listener = site.listener(API);
+    let upstream = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).unwrap(); // Until the client's half of the connection is closed.
+        stream.write_all(b"late answer").unwrap();
+        read
+    });
+    let daemon = site.guard(&[]);
+    wait_redirect(&daemon);
+    let mut raw = Raw::connect(&site.node, API);
+    raw.send("half");
+    raw.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(raw.rest().0, b"late answer");
+    assert_eq!(upstream.join().unwrap(), b"half");
+    drop(daemon);
+}
+
+#[test]
+fn an_image_of_the_same_server_passes_without_memory() {
+    root_test!();
+    const MIB: usize = 1 << 20;
+    let size = 100 * MIB;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+    let request = get("/images/disk.raw");
+    let answer = [head.as_bytes(), &vec![b'i'; size]].concat();
+    let (site, daemon, upstream) = between(request.len(), answer);
+    let before = resident(daemon.pid());
+    let mut raw = Raw::connect(&site.node, API);
+    raw.send(&request);
+    let (mut got, mut piece, mut most) = (0, vec![0; MIB], 0);
+    while got < head.len() + size {
+        let length = raw.stream.read(&mut piece).unwrap();
+        assert_ne!(length, 0);
+        got += length;
+        most = most.max(resident(daemon.pid()));
+    }
+    drop(raw);
+    assert_eq!(upstream.join().unwrap(), request.as_bytes());
+    let grown = most.saturating_sub(before);
+    println!("seen: {size} bytes passed, {grown} KiB of memory");
+    assert!(grown < 2 * 1024, "{grown} KiB");
+}
+
+#[test]
+fn an_inventory_and_a_chunked_heartbeat_pass() {
+    root_test!();
+    let (lab, token) = Lab::asked();
+    let body = vec![b'x'; 5 << 20];
+    let mut raw = lab.raw();
+    raw.send(format!("POST /v1/continue_inspection HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len()));
+    raw.send(&body);
+    assert!(raw.answer().0.starts_with("HTTP/1.1 202 "));
+    assert_eq!(lab.ironic.requests().pop().unwrap().body, body);
+    // Ironic itself answers what nobody could have repaired.
+    let whole = beat(FIRST_URL, &token);
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let head = head.rsplit_once("Content-Length").unwrap().0;
+    raw.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    assert!(raw.answer().0.starts_with("HTTP/1.1 202 "));
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(FIRST_URL));
+}
+
+#[test]
+fn an_answer_after_28_seconds_arrives() {
+    root_test!();
+    let lab = Lab::new(&[]);
+    lab.ironic.push_fault(Path::Lookup, Fault::Late(Duration::from_secs(28)));
+    let answer = lab.lookup();
+    assert_eq!(token(&answer).len(), 43);
+    assert_eq!(lab.metric("lookup_attempts_total{result=\"ok\",sender=\"ipa\"}"), 1.0);
+}
+
+#[test]
+fn a_connection_that_ironic_resets_is_reset() {
+    root_test!();
+    let lab = Lab::new(&[]);
+    lab.ironic.push_fault(Path::Lookup, Fault::ResetBeforeResponse);
+    let mut raw = lab.sent(lookup());
+    let error = raw.stream.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(lab.lookup().status, 200, "the next one passes");
+    assert_eq!(lab.metric("lookup_attempts_total{result=\"connect_error\",sender=\"ipa\"}"), 1.0);
 }

@@ -1,214 +1,172 @@
-//! Every row of the policy for heartbeats, over the wire.
+//! Heartbeats over the wire: what is repaired, what passes, and what is remembered.
 
-use serde_json::json;
+use testbed::seed_ipa::{Dialect, SeedIpa, SeedOptions};
 
 use super::*;
 
-fn pem(address: &str) -> String {
-    rcgen::generate_simple_self_signed([address.to_owned()]).unwrap().cert.pem()
-}
-
 #[test]
-fn bad_http_urls_are_repaired_each_for_its_reason() {
+fn what_is_certain_to_fail_is_repaired_on_a_kept_connection() {
     root_test!();
     let lab = Lab::new(&[]);
-    lab.add(SECOND);
-    let mut reasons = 0.0;
-    for (url, reason) in [
-        (SEED_URL, "whitespace"),
-        ("http://10.77.0.5%20uid%200:9999", "percent_encoded_host"),
-        ("http://None:9999", "placeholder_host"),
-        ("http://127.0.0.1:9999", "loopback"),
-        ("http://10.77.0.7:9999", "not_assigned"),
-        ("http://fd00::1:9999", "unbracketed_ipv6"),
-    ] {
-        let token = lab.token();
-        assert_eq!(lab.heartbeat(url, &token).status, 202, "{url}");
-        assert_eq!(lab.ironic.agent_url().as_deref(), Some(FIRST_URL), "{url}");
-        let sample = format!("bad_agent_url_reasons_total{{reason=\"{reason}\"}}");
-        assert!(lab.metric(&sample) >= 1.0, "{url}: {reason}");
-        reasons += 1.0;
+    let mut raw = lab.raw();
+    for (index, url) in [
+        "http://10.77.0.5%20uid%200:9999",
+        SEED_URL,
+        "http://None:9999",
+        "http://127.0.0.1:9999",
+        "http://10.77.0.5",
+        "",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let token = token(&lab.lookup());
+        for _ in 0..2 {
+            raw.send(beat(url, &token));
+            assert!(raw.answer().0.starts_with("HTTP/1.1 202 Accepted\r\n"), "{url}");
+            assert_eq!(lab.ironic.agent_url().as_deref(), Some(FIRST_URL), "{url}");
+            let sent = lab.ironic.requests().pop().unwrap();
+            assert_eq!(sent.header("x-odd-case"), Some("y"));
+            assert_eq!(sent.json()["agent_version"], "13.0.0");
+        }
+        assert_eq!(lab.bad("repaired"), 2.0 * (index + 1) as f64, "{url}");
         lab.ironic.power_cycle();
     }
-    assert_eq!(lab.bad("ipa", "repaired"), reasons);
-    let state = lab.daemon.state().unwrap();
-    let urls = state["bad_agent_urls"].as_array().unwrap();
-    assert_eq!(urls.len(), 6, "{state:#}");
+    let (status, words) = ready(&lab.daemon);
+    assert_eq!(status, 200, "{words}");
+    assert_names(words, &["depends on the guard", FIRST_URL]);
 }
 
 #[test]
-fn an_address_that_is_here_passes_with_a_warning() {
+fn the_agent_of_the_seed_registers_without_a_change_to_its_configuration() {
     root_test!();
-    let lab = Lab::new(&[]);
-    lab.add(SECOND);
-    let url = "http://10.77.0.6:9999";
-    assert_eq!(lab.heartbeat(url, &lab.token()).status, 202);
-    assert_eq!(lab.ironic.agent_url().as_deref(), Some(url));
-    assert_eq!(lab.metric("agent_url_warnings_total{warning=\"route_mismatch\"}"), 1.0);
-    assert_eq!(lab.bad("ipa", "repaired") + lab.bad("ipa", "forwarded"), 0.0);
-}
-
-#[test]
-fn what_cannot_be_repaired_is_held_with_words() {
-    root_test!();
-    let (lab, token) = Lab::asked(&[]);
-    for url in ["", "http://", "http://10.77.0.9:99999", "nothttp://10.77.0.9:9999"] {
-        let answer = lab.heartbeat(url, &token);
-        assert_eq!(answer.status, 409, "{url}");
-        let words = fault(&answer);
-        assert!(words.contains("scheme and port cannot be told"), "{url}: {words}");
-    }
-    assert_eq!(lab.beats("held"), 4.0);
-    assert_eq!(lab.bad("ipa", "held"), 4.0);
-    assert_eq!(beat_urls(&lab.ironic), [""; 0]);
-    assert_unready(&lab.daemon, &["heartbeat is held"]);
-    let state = lab.daemon.state().unwrap();
-    assert_eq!(state["heartbeats"][3]["result"], "held", "{state:#}");
-    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
-    assert_eq!(ready(&lab.daemon).0, 200);
-}
-
-#[test]
-fn a_long_url_is_cut_wherever_it_is_shown() {
-    root_test!();
-    let (lab, token) = Lab::asked(&[]);
-    let long = format!("http://{}\u{1b}[31m:x", "a".repeat(100_000));
-    let answer = lab.heartbeat(&long, &token);
-    assert_eq!(answer.status, 409);
-    assert!(answer.body.len() < 2000, "{}", answer.body.len());
-    let secret = format!("http://x?agent_token={token}:x");
-    assert_eq!(lab.heartbeat(&secret, &token).status, 409);
-    let (state, ready, log) =
-        (lab.daemon.get("/state").unwrap().text(), ready(&lab.daemon).1, lab.daemon.log());
-    for (what, shown) in [("state", &state), ("ready", &ready), ("log", &log)] {
-        assert!(!shown.contains(&"a".repeat(1000)), "{what}");
-        assert!(!shown.contains(&token), "{what}: {shown}");
-        assert!(!shown.contains('\u{1b}'), "{what}: {shown}");
-    }
-}
-
-#[test]
-fn with_tls_the_certificate_decides() {
-    root_test!();
-    let behaviour = Behaviour { require_tls: true, ..node_with_mac() };
-    let lab = Lab::with(behaviour, &[]);
-    lab.add(SECOND);
-    let (right, wrong) = (pem(FIRST), pem("10.77.0.6"));
-    let token = lab.token();
-    // Made for another address: no repair helps, and Ironic must not pin it.
-    for (url, pem) in [
-        ("https://10.77.0.7:9999", Some(&wrong)),
-        ("https://10.77.0.5:9999", Some(&wrong)),
-        ("https://10.77.0.7:9999", None),
-    ] {
-        let answer = lab.heartbeat_with(url, &token, pem.map(String::as_str));
-        let words = fault(&answer);
-        assert_eq!(answer.status, 409, "{url}: {words}");
-        assert_names(&words, &["a certificate for 10.77.0.5", "advertise_host = 10.77.0.5"]);
-    }
-    assert!(lab.metric("bad_agent_url_reasons_total{reason=\"san_mismatch\"}") >= 1.0);
-    assert_eq!(beat_urls(&lab.ironic), [""; 0]);
-    // The right certificate with the wrong URL: repaired.
-    let answer = lab.heartbeat_with("https://10.77.0.6:9999", &token, Some(&right));
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    assert_eq!(lab.ironic.agent_url().as_deref(), Some("https://10.77.0.5:9999"));
-    assert_eq!(lab.ironic.agent_verify_ca().as_deref(), Some(right.as_str()));
-    // After a restart of IPA the same address, and a new certificate, which Ironic refuses.
-    let answer = lab.heartbeat_with("https://10.77.0.5:9999", &token, Some(&pem(FIRST)));
-    assert_eq!(answer.status, 400);
-    assert_unready(&lab.daemon, &["another certificate", "through Ironic"]);
-    assert_eq!(lab.beats("pinned_refused"), 1.0);
-}
-
-#[test]
-fn without_tls_where_ironic_wants_it_ironic_itself_answers() {
-    root_test!();
-    let behaviour = Behaviour { require_tls: true, ..node_with_mac() };
-    let lab = Lab::with(behaviour, &[]);
-    let token = lab.token();
-    let answer = lab.heartbeat(FIRST_URL, &token);
-    assert_eq!((answer.status, lab.beats("tls_required")), (400, 1.0));
-    assert_eq!(fault(&answer), "TLS is required by configuration");
-}
-
-#[test]
-fn after_an_acceptance_another_url_goes_on_as_it_is() {
-    root_test!();
-    let (lab, token) = Lab::asked(&[]);
-    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
-    for other in ["http://10.77.0.5:9998"; 2] {
-        let answer = lab.heartbeat(other, &token);
-        assert_eq!(answer.status, 400, "{other}");
-        assert!(fault(&answer).starts_with("Detected change"), "{}", answer.text());
-        assert_eq!(beat_urls(&lab.ironic).last().map(String::as_str), Some(other), "unchanged");
-    }
-    assert_eq!(lab.beats("pinned_refused"), 2.0);
-    assert_eq!(lab.metric("agent_url_stale"), 1.0);
-    assert_unready(&lab.daemon, &["through Ironic"]);
-    assert_eq!(lab.bad("ironic", "none"), 1.0, "one event, however often it is refused");
-    // Bad ones go to the pinned one, as before.
-    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
-    assert_eq!(beat_urls(&lab.ironic).last().map(String::as_str), Some(FIRST_URL));
-    assert_eq!(lab.metric("agent_url_stale"), 0.0);
-    assert_eq!(ready(&lab.daemon).0, 200);
-}
-
-#[test]
-fn an_address_that_is_lost_after_the_acceptance_is_one_event() {
-    root_test!();
-    let (lab, token) = Lab::asked(&["--ipa.restart-unit=ironic-python-agent.service"]);
-    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
-    lab.add(SECOND);
-    lab.remove(FIRST);
-    lab.daemon.wait_address(Some("10.77.0.6"), SOON).unwrap();
-    for _ in 0..3 {
-        let answer = lab.heartbeat(FIRST_URL, &token);
-        assert_eq!(answer.status, 202, "what Ironic sees does not change");
-    }
-    assert!(beat_urls(&lab.ironic).iter().all(|url| url == FIRST_URL));
-    assert_eq!(lab.metric("agent_url_stale"), 1.0);
-    assert_eq!(lab.bad("ironic", "none"), 1.0, "one event, not one for each beat");
-    assert_unready(&lab.daemon, &["10.77.0.6 now", "through Ironic"]);
-    // Its token is spent: no restart, whatever is asked.
-    assert_eq!(lab.lookup(PREFIX).status, 200);
-    std::thread::sleep(Duration::from_millis(200));
-    let log = lab.daemon.log();
-    assert!(!log.contains("restarting ironic-python-agent"), "{log}");
-}
-
-#[test]
-fn the_first_generation_of_ipa_is_repaired_too() {
-    root_test!();
-    let mitaka = Behaviour { max_minor: Behaviour::mitaka().max_minor, ..node_with_mac() };
-    let lab = Lab::with(mitaka, &[]);
-    let lookup = lab
-        .http()
-        .post(
-            &format!("{PREFIX}/v1/drivers/agent_ipmitool/vendor_passthru/lookup"),
-            &[],
-            &json!({"version": "2", "inventory": {"interfaces": [{"mac_address": MAC}]}}),
-        )
-        .unwrap();
-    assert_eq!(lookup.status, 200, "{}", lookup.text());
-    for _ in 0..2 {
-        let answer = lab
-            .http()
-            .post(
-                &format!("{PREFIX}/v1/nodes/{NODE}/vendor_passthru/heartbeat"),
-                &[],
-                &json!({"agent_url": SEED_URL}),
-            )
-            .unwrap();
-        assert_eq!(answer.status, 202, "{}", answer.text());
+    for dialect in [Dialect::Modern, Dialect::Passthru { driver: "agent_ipmitool".to_owned() }] {
+        let behaviour = match dialect {
+            Dialect::Modern => node_with_mac(),
+            Dialect::Passthru { .. } => {
+                Behaviour { max_minor: Behaviour::mitaka().max_minor, ..node_with_mac() }
+            }
+        };
+        let lab = Lab::with(behaviour, &[]);
+        let options = SeedOptions { dialect, ..SeedOptions::new(&lab.node, format!("http://{API}")) };
+        let mut seed = SeedIpa::new(options);
+        assert_eq!(seed.advertised_url().unwrap(), SEED_URL, "it has its fault");
+        for _ in 0..2 {
+            assert_eq!(seed.beat().unwrap().0, 202);
+        }
         assert_eq!(lab.ironic.agent_url().as_deref(), Some(FIRST_URL));
+        assert_eq!(lab.bad("repaired"), 2.0);
     }
-    assert_eq!(lab.bad("ipa", "repaired"), 2.0);
-    let events = events(&lab.daemon);
-    assert!(events.iter().any(|event| event.contains("Ironic accepted")), "{events:?}");
-    // Such an Ironic has no other lookup: it is not asked what it has recorded.
-    std::thread::sleep(Duration::from_millis(2500));
-    assert_eq!(lab.ironic.requests().len(), 3);
-    assert_eq!(lab.lookups("ipa", "ok"), 1.0);
-    let log = lab.daemon.log();
-    assert!(!log.contains("read back"), "{log}");
+}
+
+/// Without the guard such an agent ends with a URL that the conductor cannot use.
+#[test]
+fn without_the_guard_the_agent_of_the_seed_registers_wrong() {
+    root_test!();
+    let site = Site::new();
+    let ironic = site.ironic(node_with_mac());
+    let mut seed = SeedIpa::new(SeedOptions::new(&site.node, format!("http://{API}")));
+    assert_eq!(seed.beat().unwrap().0, 202);
+    assert_eq!(ironic.agent_url().as_deref(), Some(SEED_URL));
+}
+
+#[test]
+fn a_sound_heartbeat_passes_byte_for_byte_whatever_ironic_holds() {
+    root_test!();
+    let site = Site::new();
+    site.add(SECOND);
+    let lab = Lab::on(site, node_with_mac(), &[]);
+    let answer = lab.lookup();
+    let token = token(&answer);
+    // Assigned here, though it is not the decided one; a stranger, perhaps of a NAT; one of https without a certificate.
+    for url in [SECOND_URL, FIRST_URL, "http://192.0.2.9:9999", "https://10.77.0.6:9999"] {
+        let request = beat(url, &token);
+        let mut raw = lab.sent(&request);
+        raw.answer();
+        let sent = lab.ironic.requests().pop().unwrap();
+        let body = request.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(String::from_utf8_lossy(&sent.body), body);
+        assert_eq!(sent.header("x-odd-case"), Some("y"));
+    }
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(SECOND_URL));
+    assert_eq!((lab.bad("repaired"), lab.beats("accepted")), (0.0, 1.0));
+    assert_eq!(lab.beats("pinned_refused"), 3.0);
+}
+
+/// A second NIC's lease with a better route comes after the lookup: the address with which IPA started is still good.
+#[test]
+fn a_late_lease_changes_nothing_for_an_address_that_is_still_here() {
+    root_test!();
+    let (lab, token) = Lab::asked();
+    lab.add(SECOND);
+    lab.prefer(SECOND);
+    for url in ["https://10.77.0.5:9999"; 2] {
+        let answer = lab.heartbeat(url, &token);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        assert_eq!(lab.ironic.agent_url().as_deref(), Some(url));
+    }
+    assert_eq!(lab.bad("repaired"), 0.0);
+}
+
+#[test]
+fn an_address_that_was_lost_before_the_first_heartbeat_is_repaired() {
+    root_test!();
+    let (lab, token) = Lab::asked();
+    lab.change(FIRST, SECOND);
+    lab.daemon.wait_address(Some(SECOND), SOON).unwrap();
+    assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(SECOND_URL), "{}", lab.daemon.log());
+}
+
+#[test]
+fn nothing_is_repaired_to_where_ipa_does_not_listen() {
+    root_test!();
+    let (lab, token) = Lab::asked();
+    lab.add(SECOND);
+    let _ipa = lab.listen("10.77.0.6:9999");
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
+    assert_eq!(lab.ironic.agent_url().as_deref(), Some(SEED_URL));
+    assert_eq!((lab.bad("forwarded"), lab.bad("repaired")), (1.0, 0.0));
+}
+
+#[test]
+fn after_a_restart_the_repaired_url_is_still_known() {
+    root_test!();
+    let (mut lab, token) = Lab::asked();
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
+    assert_ends(&mut lab.daemon, "repaired");
+    // Its route has another source by now: what Ironic sees stays.
+    lab.add(SECOND);
+    lab.prefer(SECOND);
+    lab.daemon = lab.site.guard(&[]);
+    wait_redirect(&lab.daemon);
+    lab.daemon.wait_state("generation", SOON, |state| state["generation"] != 0).unwrap();
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
+    assert_eq!(beat_urls(&lab.ironic), [FIRST_URL, FIRST_URL]);
+    assert_names(ready(&lab.daemon).1, &["depends on the guard"]);
+    // Nothing of the token is kept.
+    let directory = lab.node.runtime_directory().unwrap();
+    let kept = std::fs::read_to_string(directory.join("kept.json")).unwrap();
+    assert!(kept.contains(FIRST_URL) && !kept.contains(&token), "{kept}");
+    // A gap over one heartbeat: the next one is accepted again.
+    assert_ends(&mut lab.daemon, "again");
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 400, "IPA's own goes to Ironic");
+    lab.daemon = lab.site.guard(&[]);
+    wait_redirect(&lab.daemon);
+    lab.daemon.wait_state("generation", SOON, |state| state["generation"] != 0).unwrap();
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
+}
+
+#[test]
+fn a_repair_ends_where_its_address_is_lost_or_ironic_holds_another() {
+    root_test!();
+    let (lab, token) = Lab::asked();
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 202);
+    lab.change(FIRST, SECOND);
+    lab.daemon.wait_address(Some(SECOND), SOON).unwrap();
+    assert_eq!(lab.heartbeat(SEED_URL, &token).status, 400);
+    assert_eq!(beat_urls(&lab.ironic), [FIRST_URL, SEED_URL], "as it came");
+    let said = events(&lab.daemon).join("\n");
+    assert_names(said, &["no longer repaired", "no longer assigned here"]);
+    assert!(!ready(&lab.daemon).1.contains("depends on the guard"));
 }

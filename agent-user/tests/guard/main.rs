@@ -1,138 +1,125 @@
-//! The guard between a client that speaks as IPA does and a stand-in Ironic: gate, repair, hold, silence, bytes.
+//! The guard between a client that speaks as IPA does and a stand-in Ironic: what is redirected, what is repaired, and that
+//! nobody is worse off.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+#[cfg(feature = "ebpf")]
 mod bytes;
-mod gate;
+#[cfg(feature = "ebpf")]
+mod ends;
+#[cfg(feature = "ebpf")]
 mod heartbeat;
-mod hostile;
-mod http;
-mod latency;
-mod observed;
+mod off;
+#[cfg(feature = "ebpf")]
 mod raw;
-mod read_back;
-mod repair;
-mod restart;
-mod signals;
-mod silence;
-mod systemd;
-mod upstream;
+#[cfg(feature = "ebpf")]
+mod redirect;
+#[cfg(feature = "ebpf")]
+mod refused;
+#[cfg(feature = "ebpf")]
+mod slots;
 
-use std::time::Duration;
+#[cfg(feature = "ebpf")]
+pub use on::*;
 
-use raw::Raw;
-use testbed::daemon::Daemon;
-use testbed::ironic::VERSION_HEADER;
-use testbed::root_test;
-use testbed::site::*;
-use testbed::stand_in::{Behaviour, Fault, Path, StandIn};
+/// With a redirect.
+#[cfg(feature = "ebpf")]
+mod on {
+    pub use std::time::Duration;
 
-/// IPA's time-out in the tests of silence, and when the guard must have gone silent.
-const TIMEOUT_FLAG: &str = "--ironic.request-timeout=2s";
-const SILENT_WITHIN: Duration = Duration::from_millis(1950);
-/// A callback URL as the agent of the seed made it.
-const SEED_URL: &str = "http://10.77.0.5 uid 0:9999";
+    pub use testbed::daemon::Daemon;
+    use testbed::ironic::VERSION_HEADER;
+    pub use testbed::root_test;
+    pub use testbed::site::*;
+    pub use testbed::stand_in::{Behaviour, Fault, Path, StandIn};
 
-/// A site with a stand-in Ironic and a running daemon.
-struct Lab {
-    daemon: Daemon,
-    ironic: StandIn,
-    site: Site,
-}
+    pub use super::raw::Raw;
 
-impl std::ops::Deref for Lab {
-    type Target = Site;
+    /// A callback URL as the agent of the seed made it.
+    pub const SEED_URL: &str = "http://10.77.0.5 uid 0:9999";
 
-    fn deref(&self) -> &Site {
-        &self.site
-    }
-}
-
-impl Lab {
-    /// With its drop-in written.
-    fn new(flags: &[&str]) -> Self {
-        Self::with(node_with_mac(), flags)
+    /// A site with a stand-in Ironic and a guard that redirects.
+    pub struct Lab {
+        pub daemon: Daemon,
+        pub ironic: StandIn,
+        pub site: Site,
     }
 
-    fn with(behaviour: Behaviour, flags: &[&str]) -> Self {
-        let site = Site::new();
-        let ironic = site.ironic(behaviour);
-        let daemon = site.guard(flags);
-        wait_drop_in(&daemon, FIRST, SOON);
-        Self { daemon, ironic, site }
+    impl std::ops::Deref for Lab {
+        type Target = Site;
+
+        fn deref(&self) -> &Site {
+            &self.site
+        }
     }
 
-    /// IPA has looked its node up, and has its token.
-    fn asked(flags: &[&str]) -> (Self, String) {
-        let lab = Self::new(flags);
-        let token = lab.token();
-        (lab, token)
+    impl Lab {
+        pub fn new(flags: &[&str]) -> Self {
+            Self::with(node_with_mac(), flags)
+        }
+
+        pub fn with(behaviour: Behaviour, flags: &[&str]) -> Self {
+            Self::on(Site::new(), behaviour, flags)
+        }
+
+        pub fn on(site: Site, behaviour: Behaviour, flags: &[&str]) -> Self {
+            let ironic = site.ironic(behaviour);
+            let daemon = site.guard(flags);
+            wait_drop_in(&daemon, FIRST, SOON);
+            wait_redirect(&daemon);
+            Self { daemon, ironic, site }
+        }
+
+        /// IPA has looked its node up, and has its token.
+        pub fn asked() -> (Self, String) {
+            let lab = Self::new(&[]);
+            let token = token(&lab.lookup());
+            (lab, token)
+        }
+
+        pub fn metric(&self, sample: &str) -> f64 {
+            metric(&self.daemon, sample)
+        }
+
+        /// What IPA sent that came through.
+        pub fn beats(&self, result: &str) -> f64 {
+            self.metric(&format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}"))
+        }
+
+        pub fn bad(&self, action: &str) -> f64 {
+            self.metric(&format!("bad_agent_url_total{{action=\"{action}\",source=\"ipa\"}}"))
+        }
+
+        /// A connection to Ironic, byte by byte.
+        pub fn raw(&self) -> Raw {
+            Raw::connect(&self.node, API)
+        }
+
+        /// One that has sent this.
+        pub fn sent(&self, request: impl AsRef<[u8]>) -> Raw {
+            let mut raw = self.raw();
+            raw.send(request);
+            raw
+        }
     }
 
-    /// IPA's first lookup; gives the token.
-    fn token(&self) -> String {
-        token(&self.lookup(PREFIX))
+    /// A request without a body.
+    pub fn get(target: &str) -> String {
+        format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
     }
 
-    fn metric(&self, sample: &str) -> f64 {
-        metric(&self.daemon, sample)
+    pub fn lookup() -> String {
+        format!("GET /v1/lookup?addresses={MAC} HTTP/1.1\r\nHost: x\r\n{VERSION_HEADER}: 1.62\r\n\r\n")
     }
 
-    /// What IPA sent that came through: `sender="ipa"`.
-    fn beats(&self, result: &str) -> f64 {
-        self.metric(&format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}"))
+    /// A heartbeat with this URL.
+    pub fn beat(url: &str, token: &str) -> String {
+        let body =
+            format!(r#"{{"agent_version" : "13.0.0",  "callback_url": "{url}", "agent_token": "{token}" }}"#);
+        format!(
+            "POST /v1/heartbeat/{NODE} HTTP/1.1\r\nHost: x\r\nx-Odd-CASE:  y\r\n{VERSION_HEADER}: 1.68\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     }
-
-    fn lookups(&self, sender: &str, result: &str) -> f64 {
-        self.metric(&format!("lookup_attempts_total{{result=\"{result}\",sender=\"{sender}\"}}"))
-    }
-
-    fn bad(&self, source: &str, action: &str) -> f64 {
-        self.metric(&format!("bad_agent_url_total{{action=\"{action}\",source=\"{source}\"}}"))
-    }
-}
-
-/// A connection to the guard of a site, byte by byte.
-trait ToGuard {
-    fn raw(&self) -> Raw;
-
-    /// One that has sent this.
-    fn sent(&self, request: impl AsRef<[u8]>) -> Raw {
-        let mut raw = self.raw();
-        raw.send(request);
-        raw
-    }
-}
-
-impl ToGuard for Site {
-    fn raw(&self) -> Raw {
-        Raw::connect(&self.node, GUARD)
-    }
-}
-
-/// A request without a body.
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
-}
-
-/// IPA's first request.
-fn discovery() -> String {
-    get(&format!("{PREFIX}/"))
-}
-
-fn lookup() -> String {
-    get(&format!("{PREFIX}/v1/lookup?addresses={MAC}"))
-}
-
-/// The head of a heartbeat, without its end.
-fn beat_head() -> String {
-    format!("POST {PREFIX}/v1/heartbeat/{NODE} HTTP/1.1\r\nHost: x\r\n{VERSION_HEADER}: 1.68\r\n")
-}
-
-fn beat(body: &str) -> String {
-    format!("{}Content-Length: {}\r\n\r\n{body}", beat_head(), body.len())
-}
-
-fn beat_body(token: &str) -> String {
-    format!(r#"{{"callback_url": "{FIRST_URL}", "agent_token": "{token}", "agent_version": "13.0.0"}}"#)
 }

@@ -3,11 +3,10 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod agent;
+#[cfg(feature = "ebpf")]
 mod guard;
 mod ipa_control;
 mod ironic_control;
-#[path = "../guard/systemd.rs"]
-mod systemd;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

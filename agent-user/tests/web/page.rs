@@ -9,7 +9,7 @@ use serde_json::json;
 use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
-use testbed::stand_in::StandIn;
+use testbed::stand_in::{Fault, Path, StandIn};
 
 use crate::browser::Browser;
 
@@ -35,7 +35,8 @@ fn healthy() -> Scene {
     let ironic = site.ironic(node_with_mac());
     let daemon = site.guard(&[]);
     wait_drop_in(&daemon, FIRST, SOON);
-    let token = token(&site.lookup(PREFIX));
+    wait_redirect(&daemon);
+    let token = token(&site.lookup());
     assert_eq!(site.heartbeat(FIRST_URL, &token).status, 202);
     let mut call = site.conductor.enter(|| TcpStream::connect("10.77.0.5:9999").unwrap()).unwrap();
     call.write_all(b"GET /v1/commands/ ").unwrap();
@@ -47,7 +48,7 @@ fn healthy() -> Scene {
     Scene { browser, daemon, site, _others: Some((ironic, Some(ipa))) }
 }
 
-/// IPA's heartbeat is held; names, URLs and a process try to be markup.
+/// IPA's heartbeat is refused; names, URLs and a process try to be markup.
 fn broken() -> Scene {
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());
@@ -59,8 +60,10 @@ fn broken() -> Scene {
         format!("--ironic.api-url=http://{API},http://10.88.0.9,http://198.51.100.1,http://nowhere.invalid");
     let daemon = site.guard(&[&urls, &cmdline]);
     wait_drop_in(&daemon, FIRST, SOON);
-    let token = token(&site.lookup(PREFIX));
-    assert_eq!(site.heartbeat(HOSTILE_URL, &token).status, 409);
+    let token = token(&site.lookup());
+    wait_redirect(&daemon);
+    ironic.push_fault(Path::Heartbeat, Fault::Error(400, HOSTILE_URL.to_owned()));
+    assert_eq!(site.heartbeat(HOSTILE_URL, &token).status, 400);
     let refused = || {
         rustix::thread::set_name(HOSTILE_NAME).unwrap();
         TcpStream::connect("127.0.0.1:1").unwrap_err();
@@ -129,6 +132,7 @@ impl Scene {
 }
 
 #[test]
+#[cfg_attr(not(feature = "ebpf"), ignore = "the guard needs the eBPF programs")]
 fn a_healthy_node() {
     root_test!("chromium");
     let mut scene = healthy();
@@ -143,10 +147,11 @@ fn a_healthy_node() {
     for link in ["/metrics", "/state", "/-/ready", "/-/healthy"] {
         assert_eq!(scene.count(&format!("a[href='{link}']")), 1, "{link}");
     }
-    assert_eq!(scene.site.http().get(&format!("{PREFIX}/"), &[]).unwrap().status, 200);
+    assert_eq!(scene.site.http().get("/", &[]).unwrap().status, 200);
 }
 
 #[test]
+#[cfg_attr(not(feature = "ebpf"), ignore = "the guard needs the eBPF programs")]
 fn a_broken_node_and_hostile_texts() {
     root_test!("chromium");
     let mut scene = broken();
@@ -154,7 +159,7 @@ fn a_broken_node_and_hostile_texts() {
         "broken",
         &[
             "Not ready:",
-            "IPA's heartbeat is held",
+            "Ironic refused the heartbeat",
             "Bad callback URLs seen",
             "no: the kernel has no route to it (ENETUNREACH) [no_route]",
             "nowhere.invalid",

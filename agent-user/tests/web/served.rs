@@ -39,6 +39,7 @@ fn eventful(site: &Site) -> (Daemon, StandIn, Directory) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "ebpf"), ignore = "the guard needs the eBPF programs")]
 fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     root_test!();
     let site = Site::new();
@@ -71,7 +72,10 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
         assert!(!text.contains(TOKEN));
     }
     drop(daemon);
-    assert_is_documented(&[state, state_of_a_guard(&site)]);
+    let guarded = state_of_a_guard(&site);
+    let off = site.guard(&["--guard.redirect=off"]);
+    let off = off.wait_state("no guard", SOON, |state| state["guard"]["off"].is_object()).unwrap();
+    assert_is_documented(&[state, guarded, off]);
 }
 
 /// A guard that has seen a lookup and a process of IPA's.
@@ -80,7 +84,8 @@ fn state_of_a_guard(site: &Site) -> Value {
     let daemon = site.guard(&[]);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
     daemon.wait_state("IPA's process", LATER, |state| state["ipa"]["process"]["pid"] == ipa.pid()).unwrap();
-    site.lookup("");
+    wait_redirect(&daemon);
+    site.lookup();
     let nobody = Http::inside(&site.node, "127.0.0.1:1".parse().unwrap());
     nobody.get("/", &[]).unwrap_err();
     daemon

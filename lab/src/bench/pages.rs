@@ -9,7 +9,7 @@ use super::Bench;
 use super::http::{exchange, get};
 use super::report::Figure;
 use super::samples::{Samples, microseconds, time};
-use super::site::{GUARD, PREFIX, Site};
+use super::site::{IRONIC, Site};
 
 const WEB: &str = "127.0.0.1:10099";
 const PATHS: [&str; 4] = ["/-/healthy", "/metrics", "/state", "/"];
@@ -72,9 +72,9 @@ fn in_turns(rounds: usize) -> io::Result<Vec<(Samples, usize)>> {
 }
 
 fn heartbeats(site: &Site) -> anyhow::Result<Vec<f64>> {
-    let request = site.heartbeat(PREFIX);
+    let request = site.heartbeat();
     let started = Instant::now();
-    let beats = || paced(BEAT_EVERY, || started.elapsed() < PART, || exchange(GUARD, &request, "202"));
+    let beats = || paced(BEAT_EVERY, || started.elapsed() < PART, || exchange(IRONIC, &request, "202"));
     Ok(site.node.enter(beats)??)
 }
 

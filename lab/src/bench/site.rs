@@ -2,8 +2,11 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use testbed::daemon::Daemon;
 use testbed::http::Http;
@@ -13,11 +16,10 @@ use testbed::stand_in::{Behaviour, StandIn};
 use super::{Bench, PATIENCE};
 use crate::owned::Scratch;
 
-/// Where Ironic listens, and where the guard does.
+/// Where Ironic listens: who connects there from the node is led through the guard.
 pub const IRONIC: &str = "10.77.0.1:6385";
-pub const GUARD: &str = "127.0.0.1:6385";
-/// What IPA's configuration puts before each path to the guard.
-pub const PREFIX: &str = "/advertise/10.77.0.2";
+/// A stopped guard is passed by after this (agent-ebpf, `STAMP_LIFETIME`), and a little more.
+const STAMP_LIFETIME: Duration = Duration::from_millis(2300);
 const MAC: &str = "52:54:00:aa:00:01";
 const HEADERS: &str = "Host: x\r\nX-OpenStack-Ironic-API-Version: 1.68\r\nConnection: close";
 
@@ -49,36 +51,50 @@ impl Site {
         let directory = Scratch::new(name)?;
         let config = format!("--ipa.config-dir={}", directory.path().display());
         let api = format!("--ironic.api-url=http://{IRONIC}");
-        let daemon = Daemon::start(
-            &bench.binary,
-            &node,
-            &["--mode=guard", "--ipa.api-url-list=always", &config, &api],
-        )?;
+        let daemon = Daemon::start(&bench.binary, &node, &["--mode=guard", &config, &api])?;
         daemon.wait_log("IPA's drop-in changed", PATIENCE)?;
-        let http = Http::inside(&node, GUARD.parse()?);
+        daemon.wait_state("a redirect", PATIENCE, redirects)?;
+        let http = Http::inside(&node, IRONIC.parse()?);
         let version = [("X-OpenStack-Ironic-API-Version", "1.68")];
-        let answer = http.get(&format!("{PREFIX}/v1/lookup?addresses={MAC}"), &version)?.json()?;
+        let answer = http.get(&format!("/v1/lookup?addresses={MAC}"), &version)?.json()?;
         let token = answer.pointer("/config/agent_token").and_then(Value::as_str).context("no token")?;
         let token = token.to_owned();
         let body = heartbeat_body(&token).parse()?;
-        let beat = http.post(&format!("{PREFIX}/v1/heartbeat/{uuid}"), &version, &body)?;
+        let beat = http.post(&format!("/v1/heartbeat/{uuid}"), &version, &body)?;
         ensure!(beat.status == 202, "the first heartbeat was answered {}: {}", beat.status, beat.text());
         Ok(Self { node, daemon, token, uuid, _ironic: ironic, _server: server, _directory: directory })
     }
 
-    /// IPA's lookup, with `prefix` before its path.
-    pub fn lookup(&self, prefix: &str) -> String {
-        format!("GET {prefix}/v1/lookup?addresses={MAC} HTTP/1.1\r\n{HEADERS}\r\n\r\n")
+    /// Runs this with the guard stopped long enough for connects to go to Ironic directly.
+    ///
+    /// # Errors
+    /// Where the daemon is gone.
+    pub fn directly<T>(&self, run: impl FnOnce() -> T) -> anyhow::Result<T> {
+        let pid = i32::try_from(self.daemon.pid()).ok().and_then(Pid::from_raw).context("no daemon")?;
+        kill_process(pid, Signal::STOP)?;
+        sleep(STAMP_LIFETIME);
+        let outcome = run();
+        kill_process(pid, Signal::CONT)?;
+        self.daemon.wait_state("a redirect", PATIENCE, redirects)?;
+        sleep(STAMP_LIFETIME / 2);
+        Ok(outcome)
     }
 
-    /// IPA's heartbeat, with `prefix` before its path.
-    pub fn heartbeat(&self, prefix: &str) -> String {
+    /// IPA's lookup.
+    pub fn lookup(&self) -> String {
+        format!("GET /v1/lookup?addresses={MAC} HTTP/1.1\r\n{HEADERS}\r\n\r\n")
+    }
+
+    /// IPA's heartbeat.
+    pub fn heartbeat(&self) -> String {
         let body = heartbeat_body(&self.token);
         let (uuid, length) = (&self.uuid, body.len());
-        format!(
-            "POST {prefix}/v1/heartbeat/{uuid} HTTP/1.1\r\n{HEADERS}\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
+        format!("POST /v1/heartbeat/{uuid} HTTP/1.1\r\n{HEADERS}\r\nContent-Length: {length}\r\n\r\n{body}")
     }
+}
+
+fn redirects(state: &Value) -> bool {
+    state.pointer("/guard/redirecting").and_then(Value::as_bool) == Some(true)
 }
 
 fn heartbeat_body(token: &str) -> String {

@@ -23,7 +23,6 @@ const NIC: &str = "eth0.77";
 /// How often the agents heartbeat and the conductor calls back.
 const PACE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
-const GUARD: &str = "http://127.0.0.1:6385";
 
 /// Everything of one scenario; it ends when dropped.
 pub struct Node {
@@ -89,15 +88,13 @@ impl Node {
         let daemon = self.daemon.insert(Daemon::from_command(command, &self.netns)?);
         if matches!(agent, Agent::Good | Agent::Seed) {
             // An agent whose version discovery fails takes the API for 1.31, and asks for no token: once, for its whole life.
-            daemon.wait_state("a guard that listens", PATIENCE, |state| {
-                state.pointer("/guard/listening").is_some_and(Value::is_string)
+            daemon.wait_state("a guard that redirects", PATIENCE, |state| {
+                state.pointer("/guard/redirecting").and_then(Value::as_bool) == Some(true)
             })?;
-            let mut options = SeedOptions::new(&self.netns, GUARD);
+            let mut options =
+                SeedOptions::new(&self.netns, format!("http://{}:6385", address(self.number, 1)));
             if agent == Agent::Good {
                 options.advertise_host = Some(address(self.number, 5).to_string());
-            } else {
-                // Its first URL gives the address, as its text of a route does; the guard is the one that answers.
-                options.api_urls.insert(0, format!("http://{}:1", address(self.number, 1)));
             }
             // It decides on its address once, and what fails is tried again.
             let (mut agent, mut is_new) = (SeedIpa::new(options), true);

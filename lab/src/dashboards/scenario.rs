@@ -85,19 +85,14 @@ const AGENT_MODE: Scenario = Scenario {
 };
 const OBSERVER: Scenario =
     Scenario { flags: &["--mode=observe"], ironic: None, agent: Agent::None, ..AGENT_MODE };
-const GUARD: Scenario =
-    Scenario { flags: &["--mode=guard", "--ipa.api-url-list=always"], agent: Agent::Good, ..AGENT_MODE };
+const GUARD: Scenario = Scenario { flags: &["--mode=guard"], agent: Agent::Good, ..AGENT_MODE };
 /// The daemon is given [`TOKEN`].
 const WITH_TOKEN: &[&str] = &["--mode=agent", "--ironic.agent-token-file=TOKEN"];
 
 /// All of them.
 pub static SCENARIOS: [Scenario; 16] = [
     Scenario { name: "healthy-agent", ironic: Some(impatient), ..AGENT_MODE },
-    Scenario {
-        name: "healthy-guard",
-        flags: &["--mode=guard", "--ipa.api-url-list=always", "--probe.connect=off"],
-        ..GUARD
-    },
+    Scenario { name: "healthy-guard", flags: &["--mode=guard", "--probe.connect=off"], ..GUARD },
     Scenario { name: "seed-url", alerts: &["IpaSidecarBadAgentUrlSeen"], agent: Agent::Seed, ..GUARD },
     Scenario {
         name: "recorded-bad-url",

@@ -1,37 +1,28 @@
-//! The guard on the node of a [`Site`], as IPA reaches it.
+//! The guard on the node of a [`Site`], as IPA meets it: it connects to Ironic.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{API_FLAG, MAC, NODE, Site};
+use super::{API, API_FLAG, MAC, NODE, SOON, Site};
 use crate::daemon::Daemon;
 use crate::http::{Http, Response};
 use crate::ironic::VERSION_HEADER;
 
 /// Where the guard listens.
 pub const GUARD: &str = "127.0.0.1:6385";
-/// What the drop-in of [`FIRST`](super::FIRST) puts before each path.
-pub const PREFIX: &str = "/advertise/10.77.0.5";
-/// What the drop-in of another address would.
-pub const OLD_PREFIX: &str = "/advertise/10.77.0.9";
 
 impl Site {
     /// The daemon in mode guard; its API is the stand-in where the flags name none.
     pub fn guard(&self, flags: &[&str]) -> Daemon {
-        self.guard_with(&[], flags)
-    }
-
-    /// The same with variables of its own.
-    pub fn guard_with(&self, variables: &[(&str, &str)], flags: &[&str]) -> Daemon {
         let config = self.directory.config_dir();
-        let mut all = vec!["--mode=guard", "--ipa.api-url-list=always", &config];
+        let mut all = vec!["--mode=guard", &config];
         if !flags.iter().any(|flag| flag.starts_with("--ironic.api-url=")) {
             all.push(API_FLAG);
         }
         all.extend(flags);
         let mut command = self.node.command(super::binary());
-        command.args(Daemon::words(&all)).envs(variables.iter().copied());
+        command.args(Daemon::words(&all));
         Daemon::from_command(command, &self.node).unwrap()
     }
 
@@ -40,31 +31,29 @@ impl Site {
         std::fs::read_to_string(self.directory.file(super::DROP_IN)).unwrap_or_default()
     }
 
-    /// The guard, as IPA reaches it.
+    /// Ironic, as IPA reaches it.
     pub fn http(&self) -> Http {
-        Http::inside(&self.node, GUARD.parse::<SocketAddr>().unwrap())
+        Http::inside(&self.node, API.parse::<SocketAddr>().unwrap())
     }
 
     /// A lookup of IPA.
-    pub fn lookup(&self, prefix: &str) -> Response {
-        let path = format!("{prefix}/v1/lookup?addresses={MAC}");
+    pub fn lookup(&self) -> Response {
+        let path = format!("/v1/lookup?addresses={MAC}");
         self.http().get(&path, &[(VERSION_HEADER, "1.62")]).unwrap()
     }
 
-    /// A heartbeat over http.
+    /// A heartbeat.
     pub fn heartbeat(&self, url: &str, token: &str) -> Response {
-        self.heartbeat_with(url, token, None)
-    }
-
-    /// A heartbeat with a certificate.
-    pub fn heartbeat_with(&self, url: &str, token: &str, pem: Option<&str>) -> Response {
-        let path = format!("{PREFIX}/v1/heartbeat/{NODE}");
-        let mut body = json!({"callback_url": url, "agent_token": token, "agent_version": "13.0.0"});
-        if let Some(pem) = pem {
-            body["agent_verify_ca"] = pem.into();
-        }
+        let path = format!("/v1/heartbeat/{NODE}");
+        let body = json!({"callback_url": url, "agent_token": token, "agent_version": "13.0.0"});
         self.http().post(&path, &[(VERSION_HEADER, "1.68")], &body).unwrap()
     }
+}
+
+/// Waits until connects are redirected.
+#[track_caller]
+pub fn wait_redirect(daemon: &Daemon) {
+    daemon.wait_state("a redirect", SOON, |state| state["guard"]["redirecting"] == true).unwrap();
 }
 
 /// The token in the answer to a first lookup.
@@ -81,6 +70,11 @@ pub fn fault(answer: &Response) -> String {
     let inner: Value = serde_json::from_str(outer["error_message"].as_str().unwrap()).unwrap();
     assert_eq!(inner["faultcode"], "Client");
     inner["faultstring"].as_str().unwrap().to_owned()
+}
+
+/// How many connections the guard has taken.
+pub fn taken(daemon: &Daemon) -> u64 {
+    daemon.state().unwrap()["guard"]["connections"].as_u64().unwrap()
 }
 
 /// What the guard did, newest last.

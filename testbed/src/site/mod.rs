@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use directory::{Directory, config_dir, names};
 pub use dns::{NameServer, Says};
 pub use fake_ipa::{FakeIpa, IpaProcess};
-pub use guard::{GUARD, OLD_PREFIX, PREFIX, events, fault, token};
+pub use guard::{GUARD, events, fault, taken, token, wait_redirect};
 pub use look::*;
 
 use serde_json::json;

@@ -152,15 +152,8 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
             Some(address) => paragraph(html, format!("It listens on {address}."))?,
             None => paragraph(html, "It does not listen yet.")?,
         }
-        for (what, words) in [
-            ("It is not in the path of ironic-python-agent", &guard.out_of_path),
-            ("Lookups are held", &guard.gate),
-            ("The last heartbeat was held", &guard.held_heartbeat),
-            ("The connection to Ironic contradicts the decision", &guard.witness),
-        ] {
-            if let Some(words) = words {
-                warning(html, format!("{what}: {words}"))?;
-            }
+        for words in [&guard.paused, &guard.refused, &guard.depends].into_iter().flatten() {
+            warning(html, words)?;
         }
         let events = guard.events.iter().rev();
         let events = events.map(|event| Row::plain([ago(event.at.elapsed()), event.what.clone()]));

@@ -6,28 +6,26 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use testbed::daemon::Daemon;
 use testbed::root_test;
-use testbed::site::{metric, signal, wait_until};
+use testbed::site::{API, metric, signal, wait_until};
 
-use super::lab::{API, Lab, NEXT_URL, Setup, URL, accepted, wait_accepted};
+use super::lab::{Lab, Setup, URL, accepted, wait_accepted};
 use crate::PATIENCE;
 
 /// Kills it as the kernel does when memory is short.
 fn kill(lab: &Lab, sidecar: &mut Daemon) {
     signal(sidecar, Signal::KILL);
     sidecar.ended(PATIENCE).unwrap();
-    assert!(lab.site.http().get("/", &[]).is_err(), "somebody listens where the guard was");
-    let drop_in = lab.site.drop_in();
-    assert!(drop_in.contains(&format!(",{API}\n")), "{drop_in}");
+    let direct = lab.site.node.enter(|| std::net::TcpStream::connect(API).unwrap().peer_addr().unwrap());
+    assert_eq!(direct.unwrap().to_string(), API);
 }
 
 #[test]
-fn killed_before_the_lookup_and_nothing_listens() {
+fn killed_before_the_lookup() {
     root_test!();
     let lab = Lab::new(Setup::default());
     kill(&lab, &mut lab.sidecar_with_drop_in());
     let ipa = lab.ipa();
     lab.wait_right(&ipa);
-    assert!(ipa.log().contains(NEXT_URL));
     lab.tell("IPA went past the dead guard");
     assert_eq!(lab.conductor_asks().0, URL);
     // The machine's sidecar comes back later: nothing of what IPA does changes.
@@ -63,9 +61,6 @@ fn killed_between_lookup_and_first_heartbeat() {
             lab.ironic.power_cycle().unwrap();
             continue;
         }
-        let past = ipa.log();
-        let past = past.lines().find(|line| line.contains(NEXT_URL)).unwrap();
-        assert!(past.contains("/v1/heartbeat/"), "{past}");
         assert_eq!(lab.conductor_asks().0, URL);
         lab.wait_beats(1, &ipa);
         lab.tell("killed between: the first heartbeat went to Ironic itself");
@@ -91,7 +86,6 @@ fn killed_after_the_first_heartbeat() {
         killed.elapsed().as_secs_f64()
     ));
     assert_eq!(lab.recorded().as_deref(), Some(URL));
-    assert!(ipa.log().contains(NEXT_URL));
     assert_eq!(lab.conductor_asks().0, URL);
 }
 
@@ -128,12 +122,6 @@ fn ironic_goes_and_comes_back() {
         assert_eq!(lab.recorded().as_deref(), Some(URL));
     }
     assert_eq!(metric(&sidecar, "agent_url_stale"), 0.0);
-    let lost: f64 = ["timeout", "connect_error"]
-        .iter()
-        .map(|result| metric(&sidecar, &format!("heartbeats_total{{result=\"{result}\",sender=\"ipa\"}}")))
-        .sum();
-    assert!(lost >= 2.0, "the guard has seen {lost} heartbeats fail");
-    // Ironic being back, the guard is the first URL that works again.
     wait_accepted(&sidecar);
     assert_eq!(lab.conductor_asks().0, URL);
     lab.assert_secret(&sidecar);
@@ -154,7 +142,6 @@ fn a_first_api_url_that_is_silent_costs_only_time() {
     let ipa = lab.ipa();
     lab.wait_right(&ipa);
     lab.tell("recorded");
-    assert!(!ipa.log().contains(NEXT_URL), "IPA went past the guard:\n{}", ipa.log());
     wait_accepted(&sidecar);
     assert_eq!(lab.conductor_asks().0, URL);
     lab.assert_secret(&sidecar);

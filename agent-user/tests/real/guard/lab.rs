@@ -15,12 +15,9 @@ use testbed::site::*;
 
 use crate::{PATIENCE, start_ironic, wait_beat, wait_recorded};
 
-/// The URL of the API, and that of the guard.
+/// The URL of the API.
 pub const API: &str = "http://10.77.0.1:6385";
-pub const GUARD: &str = "http://127.0.0.1:6385";
 pub const URL: &str = "https://10.77.0.5:9999";
-/// What IPA logs when its request to an API URL got no answer.
-pub const NEXT_URL: &str = "trying the next URL";
 /// What differs from one test to another.
 pub struct Setup {
     pub bind: IpAddr,
@@ -106,8 +103,7 @@ impl Lab {
     pub fn sidecar_with(&self, flags: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let cmdline = self.etc.flag("--cmdline.path", "cmdline", &self.cmdline());
         let config = self.site.directory.config_dir();
-        // IPA is in an environment of its own, where the sidecar cannot look for it.
-        let all = ["--mode=guard", "--log.level=trace", &cmdline, &config, "--ipa.api-url-list=always"];
+        let all = ["--mode=guard", "--log.level=trace", &cmdline, &config];
         let mut command = with_etc(&self.site.node, self.etc.path());
         command.args(Daemon::words(&[&all, flags].concat())).envs(environment.iter().copied());
         Daemon::from_command(command, &self.site.node).unwrap()
@@ -210,9 +206,10 @@ impl Lab {
     }
 }
 
-/// Waits until the drop-in is on disk, for whatever address.
+/// Waits until the drop-in is on disk, for whatever address, and connects pass the guard.
 pub fn wait_written(sidecar: &Daemon) {
     sidecar.wait_state("the drop-in", PATIENCE, |state| state["dropin"]["state"] == "written").unwrap();
+    wait_redirect(sidecar);
 }
 
 /// Heartbeats of IPA's that passed the guard and were accepted.

@@ -1,7 +1,6 @@
 //! The guard between the real ironic-python-agent and the real Ironic, and between the seed's agent and Ironic.
 //! Each test prints what it measured.
 
-mod before_address;
 mod dual_stack;
 mod fail_open;
 mod lab;

@@ -7,24 +7,20 @@ use std::time::Duration;
 use testbed::netns::Netns;
 use testbed::root_test;
 use testbed::seed_ipa::{Dialect, SeedIpa, SeedOptions};
-use testbed::site::{API_FLAG, FIRST, FIRST_URL, MAC, Site, metric};
+use testbed::site::{API_FLAG, FIRST, FIRST_URL, MAC, Site, metric, wait_redirect};
 use testbed::stand_in::Behaviour;
 
-use super::lab::{API, GUARD, Lab, Setup, accepted};
+use super::lab::{API, Lab, Setup, accepted};
 use crate::{PATIENCE, wait_recorded};
 
 const WRONG: &str = "http://10.77.0.5 uid 0:9999";
 const RIGHT: &str = FIRST_URL;
-/// Nothing listens there; the way to it is the way to Ironic.
-const NOBODY: &str = "http://10.77.0.1:1";
 /// Heartbeats after the first.
 const LATER: usize = 10;
 
-/// Its address is the one towards Ironic, its requests go to `url`.
-fn seed(node: &Arc<Netns>, url: &str) -> SeedIpa {
-    let mut options = SeedOptions::new(node, NOBODY);
-    options.api_urls.push(url.to_owned());
-    let mut seed = SeedIpa::new(options);
+/// With nothing but the API's URL in its configuration.
+fn seed(node: &Arc<Netns>) -> SeedIpa {
+    let mut seed = SeedIpa::new(SeedOptions::new(node, API));
     assert_eq!(seed.advertised_url().unwrap(), WRONG);
     seed
 }
@@ -42,7 +38,7 @@ fn without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one() {
     root_test!();
     let setup = Setup { require_tls: false, ..Setup::default() };
     let lab = Lab::new(setup);
-    let mut alone = seed(&lab.site.node, API);
+    let mut alone = seed(&lab.site.node);
     assert_eq!(alone.beat().unwrap().0, 202);
     assert_eq!(wait_recorded(&lab.ironic), WRONG);
     alone.set_advertise_host(FIRST);
@@ -52,7 +48,7 @@ fn without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one() {
 
     lab.ironic.power_cycle().unwrap();
     let mut sidecar = lab.sidecar_with_drop_in();
-    let mut guarded = seed(&lab.site.node, GUARD);
+    let mut guarded = seed(&lab.site.node);
     beats(&mut guarded, 1);
     assert_eq!(wait_recorded(&lab.ironic), RIGHT);
     let first = lab.ironic.agent_last_heartbeat().unwrap();
@@ -68,7 +64,8 @@ fn without_the_guard_the_wrong_url_is_pinned_and_with_it_the_right_one() {
 
     sidecar.terminate().unwrap();
     let again = lab.sidecar();
-    again.wait_state("it listens", PATIENCE, |state| state["ready"] == true).unwrap();
+    again.wait_state("it has decided", PATIENCE, |state| state["ready"] == true).unwrap();
+    wait_redirect(&again);
     beats(&mut guarded, LATER);
     assert_eq!((accepted(&again), metric(&again, repaired)), (LATER as f64, LATER as f64));
     assert_eq!(lab.recorded().as_deref(), Some(RIGHT));
@@ -82,22 +79,22 @@ fn the_vendor_passthru_of_mitaka_is_repaired_too() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(Behaviour { macs: vec![MAC.to_owned()], ..Behaviour::mitaka() });
-    let mitaka = |url: &str| {
-        let mut options = SeedOptions::new(&site.node, NOBODY);
-        options.api_urls.push(url.to_owned());
+    let mitaka = || {
+        let mut options = SeedOptions::new(&site.node, API);
         options.dialect = Dialect::Passthru { driver: "agent_ipmitool".to_owned() };
         SeedIpa::new(options)
     };
-    beats(&mut mitaka(API), 1);
+    beats(&mut mitaka(), 1);
     assert_eq!(ironic.agent_url().as_deref(), Some(WRONG));
     ironic.power_cycle();
 
     let start = || {
         let sidecar = site.daemon(&["--mode=guard", API_FLAG, &site.directory.config_dir()]);
         sidecar.wait_state("it has decided", PATIENCE, |state| state["ready"] == true).unwrap();
+        wait_redirect(&sidecar);
         sidecar
     };
-    let mut agent = mitaka(GUARD);
+    let mut agent = mitaka();
     for _ in 0..2 {
         let sidecar = start();
         beats(&mut agent, LATER);

@@ -1,0 +1,101 @@
+//! Loading and attaching the two programs.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+use agent_ebpf::redirect::place;
+use aya::programs::cgroup_sock_addr::CgroupSockAddrLink;
+use aya::programs::{CgroupAttachMode, CgroupSockAddr};
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader};
+
+use super::arrays::Arrays;
+use super::{cgroup, self_test};
+use crate::probes::load::{OBJECT, classified, lift_memory_limit, program, refused};
+use crate::probes::{Reason, Unavailable};
+use crate::system;
+
+/// The redirect. It ends with us, whatever our end: only a link of ours keeps the programs attached.
+#[derive(Debug)]
+pub struct Redirect {
+    arrays: Arrays,
+    links: Mutex<Vec<CgroupSockAddrLink>>,
+}
+
+impl Redirect {
+    /// Attaches it for this listener, and shows by connects of our own that it works. Nothing is redirected yet.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn attach(listener: &TcpListener) -> Result<Self, Unavailable> {
+        let error = |error: std::io::Error| Unavailable::new(Reason::Error, error.to_string());
+        let address = listener.local_addr().map_err(error)?;
+        // On a thread of its own, which may get a mount namespace of its own.
+        let attached = std::thread::spawn(attach).join();
+        system::give_back_memory();
+        let redirect = attached.unwrap_or_else(|_panic| {
+            let words = "attaching the redirect panicked, which is a defect";
+            Err(Unavailable::new(Reason::Error, words))
+        })?;
+        redirect.arrays.set(place::LISTENER, u64::from(address.port()));
+        self_test::run(&redirect.arrays, listener, address)
+            .map_err(|why| Unavailable::new(Reason::SelfTest, why))?;
+        Ok(redirect)
+    }
+
+    /// The guard works at this moment.
+    pub fn stamp(&self) {
+        self.arrays.stamp();
+    }
+
+    /// From now on connects go out as they are.
+    pub fn clear_stamp(&self) {
+        self.arrays.set(place::STAMP, 0);
+    }
+
+    /// What is redirected from now on.
+    pub fn set_endpoints(&self, endpoints: &[SocketAddr]) {
+        self.arrays.set_endpoints(endpoints);
+    }
+
+    /// What the socket with this cookie dialled.
+    pub fn original(&self, cookie: u64) -> Option<SocketAddr> {
+        self.arrays.original(cookie)
+    }
+
+    /// Ends the redirect. Connections that stand go on.
+    pub fn detach(&self) {
+        self.clear_stamp();
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn attach() -> Result<Redirect, Unavailable> {
+    // Below it there is only the older attach, which would outlive us.
+    if KernelVersion::current().map_or(true, |version| version < KernelVersion::new(5, 7, 0)) {
+        let words = "this kernel has no BPF links for cgroups (Linux 5.7 and newer have)";
+        return Err(Unavailable::new(Reason::NoBpf, words));
+    }
+    lift_memory_limit();
+    let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|error| classified(&error))?;
+    let root = cgroup::open_root()?;
+    let mut links = Vec::new();
+    for name in ["connect4", "connect6"] {
+        links.push(link(&mut ebpf, name, root.as_fd())?);
+    }
+    let arrays = Arrays::of(&mut ebpf)?;
+    Ok(Redirect { arrays, links: Mutex::new(links) })
+}
+
+fn link(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    root: std::os::fd::BorrowedFd<'_>,
+) -> Result<CgroupSockAddrLink, Unavailable> {
+    let program: &mut CgroupSockAddr = program(ebpf, name)?;
+    program.load().map_err(|error| refused(name, &error))?;
+    // A link always goes beside other programs of the cgroup, so it takes no flag (kernel/bpf/cgroup.c).
+    let id = program.attach(root, CgroupAttachMode::Single).map_err(|error| classified(&error))?;
+    program.take_link(id).map_err(|error| classified(&error))
+}

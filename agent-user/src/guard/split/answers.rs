@@ -1,0 +1,182 @@
+//! The answers of one connection, read while they pass: none is changed, none waits.
+
+use std::collections::VecDeque;
+
+use super::head::{Framing, HEAD_BYTES, end, fields, status};
+use super::skip::{Skip, Skipped};
+use super::{Asked, Kind};
+
+/// So much of a refusal is looked at.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// To which request.
+    pub asked: Asked,
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, where a heartbeat is not answered with 2xx.
+    pub body: Vec<u8>,
+}
+
+/// Follows the answers.
+#[derive(Debug)]
+pub struct Answers {
+    /// Requests without an answer, the oldest first.
+    asked: VecDeque<Asked>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Head(Vec<u8>),
+    /// A body; of a refused heartbeat, the answer so far.
+    Body(Skip, Option<Answer>),
+    Raw,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { asked: VecDeque::new(), state: State::Head(Vec::new()) }
+    }
+}
+
+impl Answers {
+    /// A request goes on.
+    pub fn expect(&mut self, asked: Asked) {
+        self.asked.push_back(asked);
+    }
+
+    /// The requests whose answer is not whole.
+    pub fn open(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter()
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_empty() && matches!(&self.state, State::Head(head) if head.is_empty())
+    }
+
+    /// Takes a piece of the answers, and gives those that are known now.
+    pub fn take(&mut self, mut piece: &[u8]) -> Vec<Answer> {
+        let mut known = Vec::new();
+        while !piece.is_empty() {
+            match &mut self.state {
+                State::Raw => break,
+                State::Head(head) => {
+                    let before = head.len();
+                    head.extend_from_slice(piece);
+                    let Some(end) = end(head, before) else {
+                        if head.len() > HEAD_BYTES {
+                            self.state = State::Raw;
+                        }
+                        break;
+                    };
+                    head.truncate(end);
+                    piece = piece.get(end - before..).unwrap_or_default();
+                    let head = std::mem::take(head);
+                    known.extend(self.begin(&head));
+                }
+                State::Body(skip, refused) => {
+                    let skipped = skip.take(piece);
+                    let length = match skipped {
+                        Skipped::Ended(length) => length,
+                        Skipped::All | Skipped::Lost => piece.len(),
+                    };
+                    let (body, rest) = piece.split_at(length.min(piece.len()));
+                    if let Some(answer) = refused {
+                        let room = BODY_BYTES.saturating_sub(answer.body.len()).min(body.len());
+                        answer.body.extend_from_slice(body.get(..room).unwrap_or_default());
+                    }
+                    piece = rest;
+                    if skipped != Skipped::All {
+                        known.extend(refused.take());
+                        self.end();
+                        if skipped == Skipped::Lost {
+                            self.state = State::Raw;
+                        }
+                    }
+                }
+            }
+        }
+        known
+    }
+
+    /// The connection ends: gives an answer that ended with it, and the requests that got none.
+    pub fn finish(&mut self) -> (Option<Answer>, Vec<Asked>) {
+        let last = match std::mem::replace(&mut self.state, State::Raw) {
+            State::Body(_, refused) => {
+                self.asked.pop_front();
+                refused
+            }
+            State::Head(_) | State::Raw => None,
+        };
+        (last, self.asked.drain(..).collect())
+    }
+
+    /// An answer begins; given where its status is all that matters.
+    fn begin(&mut self, head: &[u8]) -> Option<Answer> {
+        self.state = State::Raw;
+        let (status, fields) = (status(head)?, fields(head)?);
+        let asked = self.asked.front()?.clone();
+        if status == 101 {
+            self.asked.clear(); // What follows is no HTTP.
+            return None;
+        }
+        if status < 200 {
+            self.state = State::Head(Vec::new());
+            return None;
+        }
+        let framing = match fields.framing() {
+            _ if asked.bodiless || matches!(status, 204 | 304) => Framing::Length(0),
+            Some(framing) => framing,
+            None => Framing::UntilClose,
+        };
+        let is_refusal = matches!(asked.kind, Kind::Heartbeat(..)) && status >= 300;
+        let answer = Answer { asked, status, body: Vec::new() };
+        if framing == Framing::Length(0) {
+            self.end();
+            return Some(answer);
+        }
+        let (now, later) = if is_refusal { (None, Some(answer)) } else { (Some(answer), None) };
+        self.state = State::Body(Skip::new(framing), later);
+        now
+    }
+
+    fn end(&mut self) {
+        self.asked.pop_front();
+        self.state = State::Head(Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::body::Era;
+
+    fn asked(kind: Kind) -> Asked {
+        Asked { kind, bodiless: false, upgrade: false }
+    }
+
+    #[test]
+    fn answers_are_told_apart_however_they_come() {
+        let beat = || asked(Kind::Heartbeat(Era::Current, "n".to_owned()));
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
+            HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 4\r\n\r\nwhy?\
+            HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\nHTTP/1.0 301 Away\r\n\r\nthere";
+        for size in 1..bytes.len() {
+            let mut answers = Answers::default();
+            for one in [asked(Kind::Lookup), beat(), beat(), beat(), asked(Kind::Other)] {
+                answers.expect(one);
+            }
+            let mut known: Vec<_> = bytes.chunks(size).flat_map(|piece| answers.take(piece)).collect();
+            let (last, unanswered) = answers.finish();
+            known.extend(last);
+            let seen: Vec<_> = known.iter().map(|answer| (answer.status, answer.body.as_slice())).collect();
+            let expected = [(200, &b""[..]), (400, b"why?"), (202, b""), (301, b"there")];
+            assert_eq!(seen, expected, "in pieces of {size}");
+            assert_eq!(unanswered, [asked(Kind::Other)]);
+        }
+    }
+}

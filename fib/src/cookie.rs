@@ -1,0 +1,84 @@
+//! The cookie of a TCP socket by its two ends, asked over sock_diag (`include/uapi/linux/inet_diag.h`); needs no privilege.
+
+use std::net::{IpAddr, SocketAddr};
+
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
+
+use crate::question::{Extent, QuestionSocket};
+use crate::{Errno, RtnlError};
+
+/// The cookie of the socket of this network namespace whose own end is `local`: what `SO_COOKIE` and the BPF helper
+/// `bpf_get_socket_cookie` give too. An IPv6 socket that uses mapped addresses is found by the IPv4 ones. The kernel looks
+/// one socket up, it does not go through all of them. `None` where there is no such socket.
+///
+/// # Errors
+/// Where the kernel has no sock_diag.
+pub fn socket_cookie(local: SocketAddr, peer: SocketAddr) -> Result<Option<u64>, RtnlError> {
+    let (local_ip, peer_ip) = (local.ip().to_canonical(), peer.ip().to_canonical());
+    let (family, mut socket_id) = match local_ip {
+        IpAddr::V4(_) => (AF_INET, SocketId::new_v4()),
+        IpAddr::V6(_) => (AF_INET6, SocketId::new_v6()),
+    };
+    (socket_id.source_address, socket_id.source_port) = (local_ip, local.port());
+    (socket_id.destination_address, socket_id.destination_port) = (peer_ip, peer.port());
+    socket_id.cookie = [0xff; 8]; // INET_DIAG_NOCOOKIE, twice.
+    let request = SockDiagMessage::InetRequest(InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all(),
+        socket_id,
+    });
+    let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
+    let answer = socket.ask(request, Extent::One, |message| match message {
+        InetResponse(response) => Some(response.header.socket_id),
+        _ => None,
+    });
+    let found = match answer {
+        Ok(found) => found,
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let is_it = |id: &&SocketId| (id.source_port, id.destination_port) == (local.port(), peer.port());
+    // `sock_diag_save_cookie` writes the lower half first, each in the machine's order.
+    Ok(found.iter().find(is_it).map(|id| {
+        let [a, b, c, d, e, f, g, h] = id.cookie;
+        u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+
+    use rustix::net::sockopt::socket_cookie as own_cookie;
+
+    #[test]
+    fn each_end_has_its_own_cookie() {
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let listener = TcpListener::bind((ip, 0)).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, client_address) = listener.accept().unwrap();
+            let server_address = server.local_addr().unwrap();
+            let found = socket_cookie(client_address, server_address).unwrap();
+            assert_eq!(found, Some(own_cookie(&client).unwrap()));
+            let other = socket_cookie(server_address, client_address).unwrap();
+            assert_eq!(other, Some(own_cookie(&server).unwrap()));
+            assert_eq!(socket_cookie(client_address, SocketAddr::new(ip, 1)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_mapped_client_is_found_by_its_ipv4_ends() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), port)).unwrap();
+        let (server, client_address) = listener.accept().unwrap();
+        let found = socket_cookie(client_address, server.local_addr().unwrap()).unwrap();
+        assert_eq!(found, Some(own_cookie(&client).unwrap()));
+    }
+}
