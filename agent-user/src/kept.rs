@@ -38,6 +38,8 @@ pub struct Repaired {
     pub node_uuid: String,
     /// The URL as Ironic has it.
     pub url: String,
+    /// The URL that IPA sent.
+    pub sent: String,
 }
 
 /// One process of IPA's: a process id alone comes back.
@@ -217,6 +219,7 @@ mod tests {
             repaired: Some(Repaired {
                 node_uuid: "node".to_owned(),
                 url: "http://[fd77::5]:9999".to_owned(),
+                sent: "http://[fd77::4]:9999".to_owned(),
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
             started_with: None,

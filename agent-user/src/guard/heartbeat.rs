@@ -33,7 +33,8 @@ enum What {
         node_uuid: String,
         /// The callback URL in it; empty where it could not be read.
         url: String,
-        repaired: bool,
+        /// What IPA had sent, where this is not it.
+        repaired: Option<String>,
     },
 }
 
@@ -49,7 +50,7 @@ impl Sent {
         let what = match kind {
             Kind::Lookup => What::Lookup,
             Kind::Heartbeat(_, node_uuid) => {
-                What::Heartbeat { node_uuid: node_uuid.clone(), url: String::new(), repaired: false }
+                What::Heartbeat { node_uuid: node_uuid.clone(), url: String::new(), repaired: None }
             }
             Kind::Other => What::Other,
         };
@@ -74,7 +75,11 @@ impl Guard {
                 (Some(read.with_url(&url)), url)
             }
         };
-        let what = What::Heartbeat { node_uuid: seen.node_uuid.clone(), url, repaired: body.is_some() };
+        let what = What::Heartbeat {
+            node_uuid: seen.node_uuid.clone(),
+            url,
+            repaired: body.is_some().then(|| read.url.clone()),
+        };
         (body, Sent { what, ..Sent::default() })
     }
 
@@ -142,8 +147,8 @@ impl Guard {
                 let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
                 self.exchanges().heartbeat(SeenBy::Guard, url, result, sent.began.elapsed());
                 match refusal {
-                    None => self.accepted(node_uuid, url, *repaired),
-                    Some(refusal) => self.refused(refusal, answer.status, &text, url, *repaired),
+                    None => self.accepted(node_uuid, url, repaired.as_deref()),
+                    Some(refusal) => self.refused(refusal, answer.status, &text, url, repaired.is_some()),
                 }
             }
         }
@@ -163,7 +168,7 @@ impl Guard {
         }
     }
 
-    fn accepted(&self, node_uuid: &str, url: &str, repaired: bool) {
+    fn accepted(&self, node_uuid: &str, url: &str, repaired: Option<&str>) {
         self.show(|state| &mut state.refused, None);
         if url.is_empty() {
             return; // It passed unread.
@@ -172,8 +177,9 @@ impl Guard {
             self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
         }
         let kept = self.surroundings.kept.read().repaired;
-        if repaired {
-            let repaired = Repaired { node_uuid: node_uuid.to_owned(), url: url.to_owned() };
+        if let Some(sent) = repaired {
+            let repaired =
+                Repaired { node_uuid: node_uuid.to_owned(), url: url.to_owned(), sent: sent.to_owned() };
             self.surroundings.kept.update(|contents| contents.repaired = Some(repaired));
             self.depends_on_us(url);
         } else if kept.is_some_and(|kept| !callback_url::same_to_ironic(&kept.url, url)) {

@@ -148,6 +148,10 @@ impl Guard {
             self.memory().were_ours.insert(ip.to_canonical());
         }
         if let Some(repaired) = kept.repaired {
+            // The drop-in has another address since; IPA goes on with the one that it started with.
+            if let Some(Host::Ip(ip)) = callback_url::host(&repaired.sent) {
+                self.memory().were_ours.insert(ip.to_canonical());
+            }
             self.surroundings.pin.accepted(&repaired.url);
             self.depends_on_us(&repaired.url);
         }
