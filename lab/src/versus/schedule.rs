@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::outcome::Beside;
+
 /// One course of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
@@ -34,9 +36,18 @@ impl Schedule {
         self
     }
 
-    /// Whether the guard may end worse than bare: it is killed while a lookup of IPA's is on its way through it.
-    pub fn excepts_the_guard(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, (When::Asked(_), Step::Daemon(Hit::Kill))))
+    /// The exception of docs/promises.md under which a node may end worse here than bare.
+    pub fn exception(&self, beside: Beside) -> Option<&'static str> {
+        let happens = |exception: fn(&(When, Step)) -> bool| self.steps.iter().any(exception);
+        if beside == Beside::Guard
+            && happens(|step| matches!(step, (When::Asked(_), Step::Daemon(Hit::Kill | Hit::Stop))))
+        {
+            return Some("kill_in_flight");
+        }
+        if happens(|step| matches!(step, (When::Ipa(_) | When::Asked(_), Step::OtherLease))) {
+            return Some("lost_before_lookup");
+        }
+        happens(|step| matches!(step, (When::Lookup(_), Step::OtherLease))).then_some("lost_before_heartbeat")
     }
 
     /// Whether something happens after the first heartbeat: then a second one has to follow.

@@ -26,7 +26,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    fn cell(&self, verdict: Option<Verdict>) -> String {
+    fn cell(&self, verdict: Option<Verdict>, exception: Option<&str>) -> String {
         let words = |outcomes: &[Outcome]| {
             let words: Vec<_> = outcomes.iter().map(ToString::to_string).collect();
             words.join(", ")
@@ -36,11 +36,11 @@ impl Runs {
             before => format!("({}) ", words(before)),
         };
         let verdict = match verdict {
-            Some(Verdict::Worse) => " **worse**",
-            Some(Verdict::Excepted) => " **worse, a named exception**",
-            Some(Verdict::Once) => " *worse once*",
-            Some(Verdict::Better) => " *better*",
-            Some(Verdict::Same) | None => "",
+            Some(Verdict::Worse) => " **worse**".to_owned(),
+            Some(Verdict::Excepted) => format!(" **worse: {}**", exception.unwrap_or_default()),
+            Some(Verdict::Once) => " *worse once*".to_owned(),
+            Some(Verdict::Better) => " *better*".to_owned(),
+            Some(Verdict::Same) | None => String::new(),
         };
         format!(" {before}{}{verdict} |", words(&self.outcomes))
     }
@@ -53,7 +53,7 @@ impl Row {
         let ours = self.runs.iter().filter(|runs| runs.beside != Beside::Nothing);
         ours.filter_map(move |runs| {
             let (bare, beside) = (bare?, runs.beside);
-            let excepted = beside == Beside::Guard && self.schedule.excepts_the_guard();
+            let excepted = self.schedule.exception(beside).is_some();
             let verdict = match compare(&bare.outcomes, &runs.outcomes) {
                 Verdict::Worse if excepted => Verdict::Excepted,
                 Verdict::Worse => Verdict::Worse,
@@ -77,7 +77,8 @@ impl Row {
             format!("| {} | {scheme} | {} | {} |", self.schedule.name, on(require_tls), on(auto_tls));
         for runs in &self.runs {
             let verdict = self.verdicts().find(|(beside, _)| *beside == runs.beside);
-            line.push_str(&runs.cell(verdict.map(|(_, verdict)| verdict)));
+            let exception = self.schedule.exception(runs.beside);
+            line.push_str(&runs.cell(verdict.map(|(_, verdict)| verdict), exception));
         }
         line
     }
