@@ -35,25 +35,31 @@ pub use cli::run;
 /// What the tests, benchmarks and fuzz targets of this workspace look into. Nothing else of the crate is public.
 #[doc(hidden)]
 pub mod inside {
-    pub use crate::advertise::{Decision, Origin, Refusal};
+    pub use crate::advertise::{
+        Answered, Candidate, Committed, Decision, Destination, Facts, Origin, Pinned, Refusal, RouteFailure,
+        Target, decide,
+    };
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
     pub use crate::guard::split::{Heartbeat as SplitHeartbeat, Splitter, Step};
     pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
+    pub use crate::ipa::commitment::started_with;
     pub use crate::ipa::dropin::content;
+    pub use crate::ipa::status::IpaState;
     pub use crate::ironic::fault::{error_text, refusal};
     pub use crate::ironic::lookup::is_uuid;
     pub use crate::ironic::{
         Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
         LookupResult, Phase, Refusal as IronicRefusal,
     };
+    pub use crate::kept::{Contents, DropinWrite, IpaId, StartedWith};
     pub use crate::metrics::Metrics;
     pub use crate::metrics_reference::{Values, markdown, values};
     pub use crate::params::vmedia::superblock::{FileSystem, identify};
     pub use crate::params::{
-        ApiVersion, IronicParameters, Loaded, Mode, Parameters, ParamsError, Places, ProblemKind, Source,
-        cmdline, flags, ipa_config, load_from, mode_flag,
+        AdvertiseParameters, ApiVersion, IronicParameters, Loaded, Mode, Parameters, ParamsError, Places,
+        ProblemKind, Source, advertise_host, cmdline, flags, ipa_config, load_from, mode_flag,
     };
     pub use crate::pin::Held;
     pub use crate::probes::ProbesState;
@@ -62,5 +68,5 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
-    pub use crate::watch::{Published, Reach, ResolvedTarget, WINDOW, Watch};
+    pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, is_open, settle};
 }

@@ -33,6 +33,7 @@ pub fn heartbeat(data: &[u8]) {
         listened: choice & 64 == 0,
         may_repair: choice & 128 == 0,
         held: (choice & 32 != 0).then_some("http://172.25.134.128:9999"),
+        holds_another: false,
         repaired: None,
     };
     let (action, judgement) = decide(&read.url, &facts);

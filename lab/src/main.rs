@@ -12,6 +12,7 @@ mod ramdisk;
 mod routes;
 mod soak;
 mod usage;
+mod versus;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Command {
     Dashboards(dashboards::Flags),
     /// Run a real Ironic with one node in the foreground, until Ctrl-C
     Ironic(ironic::Flags),
+    /// Put a real IPA through trouble, bare and with the daemon beside; it must end no worse
+    Versus(versus::Flags),
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Ramdisk(flags) => ramdisk::run(&flags),
         Command::Dashboards(flags) => dashboards::run(&flags),
         Command::Ironic(flags) => ironic::run(&flags),
+        Command::Versus(flags) => versus::run(&flags),
         Command::Pages => pages::run(),
     })
 }
@@ -78,9 +82,15 @@ mod tests {
     fn flags_are_read_and_wrong_ones_refused() {
         CommandLine::command().debug_assert();
         let parse = |words: &str| CommandLine::try_parse_from(["lab"].into_iter().chain(words.split(' ')));
-        for words in
-            ["demo --once", "soak", "soak 1", "bench --quick question storm", "dashboards --keep", "pages"]
-        {
+        for words in [
+            "demo --once",
+            "soak",
+            "soak 1",
+            "bench --quick question storm",
+            "dashboards --keep",
+            "pages",
+            "versus --fixed",
+        ] {
             assert!(parse(words).is_ok(), "{words}");
         }
         for words in [
@@ -97,6 +107,8 @@ mod tests {
             "ironic --no-require-tls=1",
             "ironic extra",
             "pages --all",
+            "versus --fixed --seeds 3",
+            "versus --mode agent",
         ] {
             let error = parse(words).err().unwrap();
             assert!(error.use_stderr(), "{words}: {error}");

@@ -203,6 +203,13 @@ impl Daemon {
         Err(io::Error::other(format!("still running after {limit:?}\nlog:\n{}", self.log())))
     }
 
+    /// How it ended, where it has.
+    pub fn ended_already(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten()?;
+        self.read_rest();
+        Some(status)
+    }
+
     fn read_rest(&mut self) {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();

@@ -22,14 +22,14 @@ pub fn become_command(name: &str, flags: &[OsString]) -> anyhow::Result<()> {
     Err(command().arg(name).args(flags).exec()).context("cargo")
 }
 
-/// Runs a command of the lab as a stage. The note is the last line that it writes.
+/// Runs a command of the lab, with its flags, as a stage. The note is the last line that it writes.
 ///
 /// # Errors
 /// What the lab reports; [`Missing`] where it reports that something is missing.
-pub fn stage(name: &str) -> anyhow::Result<String> {
+pub fn stage(words: &str) -> anyhow::Result<String> {
     let mut command = command();
-    command.arg(name);
-    outcome(name, command)
+    command.args(words.split(' '));
+    outcome(words, command)
 }
 
 fn outcome(name: &str, mut command: Command) -> anyhow::Result<String> {

@@ -59,9 +59,10 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
     if ready && agent && built {
         stages.run("tests", || tests(object, filter));
     }
-    // Not named by a filter: `cargo lab ramdisk` runs it alone.
+    // Not named by a filter: `cargo lab ramdisk` and `cargo lab versus --fixed` run them alone.
     if filter.is_none() && testbed::is_root() {
         stages.run("ramdisk", || lab::stage("ramdisk"));
+        stages.run("versus", || lab::stage("versus --fixed"));
     }
 }
 

@@ -37,6 +37,7 @@ impl Facts {
 /// One API URL.
 #[derive(Debug, Clone)]
 pub struct Target {
+    /// The URL.
     pub url: ApiUrl,
     /// Its addresses in any order, or why there are none.
     pub resolution: Result<Vec<Destination>, String>,
@@ -45,6 +46,7 @@ pub struct Target {
 /// One address of the API.
 #[derive(Debug, Clone)]
 pub struct Destination {
+    /// The address.
     pub ip: IpAddr,
     /// Our source addresses towards it, the kernel's own choice first, or why there is none.
     pub candidates: Result<Vec<Candidate>, RouteFailure>,
@@ -68,6 +70,7 @@ pub enum RouteFailure {
 /// One source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
+    /// The address.
     pub source: IpAddr,
     /// Whether the kernel chose it for this destination, or it is another address of the outgoing device.
     pub chosen_by_kernel: bool,

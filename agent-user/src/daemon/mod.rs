@@ -130,13 +130,6 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let directory = &parameters.ipa.config_dir;
     dropin::remove_left_behind(directory, writes_dropin(mode).then_some(directory));
-    if writes_dropin(mode) {
-        // Ahead of the first decision: it must not move away from what a running IPA has started with.
-        tokio::select! {
-            ipa = commitment::begin(&parameters.ipa_settings, directory, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
-            () = signals.received() => return Ok(Ended::Signal),
-        }
-    }
 
     if let Some((_, redirect)) = &guard {
         tokio::select! {
@@ -168,6 +161,15 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
         if let Some(protection) = &protection {
             protection.check().map_err(DaemonError::WebConfigLater)?;
+        }
+    }
+    if writes_dropin(mode) {
+        // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
+        // starts a thread, which would keep the privileges.
+        let directory = &parameters.ipa.config_dir;
+        tokio::select! {
+            ipa = commitment::begin(&parameters.ipa_settings, directory, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
+            () = signals.received() => return Ok(Ended::Signal),
         }
     }
     tasks.spawn(names.run(resolv_conf.subscribe()));

@@ -87,7 +87,10 @@ impl Guard {
 
     async fn decide(&self, url: &str, node_uuid: &str) -> (HeartbeatAction, Judgement) {
         let published = std::sync::Arc::clone(&self.surroundings.decisions.borrow());
-        let were_ours = self.memory().were_ours.clone();
+        let (were_ours, holds_another) = {
+            let memory = self.memory();
+            (memory.were_ours.clone(), memory.holds_another)
+        };
         let (held, kept) = (self.pin().held().url, self.surroundings.kept.read().repaired);
         let repaired = kept.filter(|kept| kept.node_uuid == node_uuid).map(|kept| kept.url);
         let mut facts = HeartbeatFacts {
@@ -99,6 +102,7 @@ impl Guard {
             listened: true,
             may_repair: !self.pause.holds() && !*self.stopping.borrow(),
             held: held.as_deref(),
+            holds_another,
             repaired: repaired.as_deref(),
         };
         if let Some(lost) = repaired.as_deref().filter(|url| !still_ours(url, &facts)) {
@@ -175,6 +179,7 @@ impl Guard {
         if url.is_empty() {
             return; // It passed unread.
         }
+        self.memory().holds_another = false;
         if self.pin().accepted(url) {
             self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
         }
@@ -209,6 +214,7 @@ impl Guard {
         match refusal {
             Refusal::PinnedUrl => {
                 if repaired {
+                    self.memory().holds_another = true;
                     self.forget_repair("Ironic holds another callback URL");
                 }
                 self.pin().refused(url);

@@ -118,6 +118,8 @@ pub struct Surroundings {
 struct Memory {
     /// Addresses that were assigned here, or that our drop-in gave.
     were_ours: BTreeSet<IpAddr>,
+    /// Ironic has refused a repaired URL, and has accepted none since.
+    holds_another: bool,
     endpoints: Vec<SocketAddr>,
     beats: Beats,
 }

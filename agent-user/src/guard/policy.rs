@@ -47,6 +47,8 @@ pub struct HeartbeatFacts<'a> {
     pub may_repair: bool,
     /// The URL that Ironic holds, as far as we have seen.
     pub held: Option<&'a str>,
+    /// Ironic has refused a repaired URL: it holds another one, which we have not seen.
+    pub holds_another: bool,
     /// The URL to which a heartbeat of this node was repaired, and which Ironic then accepted.
     pub repaired: Option<&'a str>,
 }
@@ -82,6 +84,8 @@ pub fn heartbeat(url: &str, facts: &HeartbeatFacts<'_>) -> (HeartbeatAction, Jud
         // What Ironic sees never changes: the very same URL again, or the heartbeat as it is.
         (Some(repaired), _) => still_ours(repaired, facts).then(|| repaired.to_owned()),
         (None, Some(_)) => None,
+        // It was accepted while we did not look. The same repair again would be refused without end.
+        (None, None) if facts.holds_another => None,
         (None, None) => first(url, facts),
     };
     (target.map_or(HeartbeatAction::Pass, HeartbeatAction::Repair), judgement)

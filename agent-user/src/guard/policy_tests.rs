@@ -37,6 +37,7 @@ impl Node {
             listened: true,
             may_repair: true,
             held: None,
+            holds_another: false,
             repaired: None,
         }
     }
@@ -76,6 +77,17 @@ fn what_is_certain_to_fail_is_repaired() {
     // Its own port stays.
     let other_port = repaired("http://None:9998", &node.facts());
     assert_eq!(other_port.as_deref(), Some("http://172.25.134.128:9998"));
+}
+
+#[test]
+fn a_repair_that_ironic_refused_is_not_tried_again() {
+    let node = Node::new();
+    let lost = "http://10.9.9.9:9999";
+    assert!(repaired(lost, &node.facts()).is_some());
+    assert_eq!(repaired(lost, &HeartbeatFacts { holds_another: true, ..node.facts() }), None);
+    // What it accepted from us before stays what it gets.
+    let kept = HeartbeatFacts { holds_another: true, repaired: Some(GOOD), ..node.facts() };
+    assert_eq!(repaired(lost, &kept).as_deref(), Some(GOOD));
 }
 
 #[test]

@@ -27,6 +27,7 @@ const POLL: Duration = Duration::from_secs(10);
 /// IPA, as far as its status URL and its process show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IpaState {
+    /// It answers on its port.
     pub up: bool,
     /// The version that it gives.
     pub version: Option<String>,

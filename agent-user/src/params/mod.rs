@@ -27,3 +27,4 @@ pub use load::{Loaded, load, load_from, load_with_medium};
 pub use places::Places;
 pub use problem::{ParamsError, ProblemKind, Source};
 pub use types::*;
+pub use value::advertise_host;

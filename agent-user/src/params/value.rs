@@ -97,7 +97,7 @@ pub(super) fn host(text: &str) -> Result<Host, Wanted> {
 
 /// What the conductor could connect to: no program's word for "no address", and no address that is nobody else's.
 /// Loopback only where the API is there too.
-pub(super) fn advertise_host(text: &str, api_urls: &[ApiUrl]) -> Result<Host, Wanted> {
+pub fn advertise_host(text: &str, api_urls: &[ApiUrl]) -> Result<Host, Wanted> {
     let read = host(text)?;
     let judged = |host: &Host| judge(&build(Scheme::Http, host, 1), &Context::default()).reasons;
     let api_is_loopback =

@@ -26,17 +26,17 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a family of a name has no addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Lack {
+pub enum Lack {
     /// A server says that there are none.
     Denied(String),
     /// Nobody could say.
     Unknown(String),
 }
 
-type Family = Result<Vec<IpAddr>, Lack>;
+pub type Family = Result<Vec<IpAddr>, Lack>;
 
 /// The answers of one round for one name: IPv4, IPv6.
-type Answers = [Family; 2];
+pub type Answers = [Family; 2];
 
 /// DNS as `/etc/resolv.conf` and `/etc/hosts` say, and what it answered last.
 #[derive(Default)]
@@ -192,7 +192,7 @@ fn plain_in(name: &str, domain: &Name) -> Option<Name> {
 /// What a round means for a name, and what is known of it from now on. A family whose question fails keeps its
 /// addresses; one that is denied loses them. Where nothing would be left everything stays: a name server that is
 /// away or new for a moment does not take the address from the node.
-fn settle(name: &str, answers: Answers, known: &mut [Vec<IpAddr>; 2]) -> Result<Vec<IpAddr>, String> {
+pub fn settle(name: &str, answers: Answers, known: &mut [Vec<IpAddr>; 2]) -> Result<Vec<IpAddr>, String> {
     let mut fresh = known.clone();
     for (family, answer) in fresh.iter_mut().zip(&answers) {
         match answer {

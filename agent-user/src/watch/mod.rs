@@ -13,11 +13,11 @@ mod reach;
 mod subscription;
 
 pub use ask::{Asked, Question, ResolvedTarget, ask};
-pub use dns::Resolver;
+pub use dns::{Lack, Resolver, settle};
 pub use files::{EtcWatch, Touched};
 pub use names::Names;
 pub use publish::Published;
-pub use reach::Reach;
+pub use reach::{Reach, is_open};
 
 use fib::{Kernel, RtnlError};
 use publish::{Publisher, Round};

@@ -135,7 +135,7 @@ impl Reach {
 }
 
 /// Whether connects could change the choice: the sources differ, and nothing that goes before has decided.
-fn is_open(decision: &Decision) -> bool {
+pub fn is_open(decision: &Decision) -> bool {
     let candidates = decision.trace.iter().flat_map(|target| &target.resolved);
     let sources: HashSet<_> =
         candidates.filter(|candidate| candidate.accepted).filter_map(|candidate| candidate.source).collect();

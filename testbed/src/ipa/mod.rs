@@ -40,6 +40,8 @@ pub struct IpaOptions {
     pub config_dir: PathBuf,
     /// More arguments.
     pub extra_args: Vec<String>,
+    /// More variables of its environment, each `NAME=value`.
+    pub environment: Vec<String>,
     /// The content of `/etc/hosts`; `None`: this machine's own.
     pub hosts: Option<String>,
     /// The content of `/etc/resolv.conf`; `None`: this machine's own, unless that lies in `/run`, which is IPA's own.
@@ -55,6 +57,7 @@ impl IpaOptions {
             cmdline: "BOOT_IMAGE=testbed".to_owned(),
             config_dir: config_dir.into(),
             extra_args: Vec::new(),
+            environment: Vec::new(),
             hosts: None,
             resolv_conf: None,
         }
@@ -178,7 +181,9 @@ fn run(options: &IpaOptions) -> io::Result<(Guardian, Pid)> {
     for (name, text) in [("hosts", &options.hosts), ("resolv.conf", &options.resolv_conf)] {
         files.extend(text.as_ref().map(|text| (name, text.as_str())));
     }
-    let mut program = Vec::from(installation.program());
+    // The cage ends in env(1), which takes words before the program for variables.
+    let mut program: Vec<_> = options.environment.iter().map(PathBuf::from).collect();
+    program.extend(installation.program());
     program.extend(["--debug", "--disk_wait_attempts", "0", "--log-file"].map(PathBuf::from));
     program.push(directory.join("ipa.log"));
     program.extend([PathBuf::from("--config-dir"), config_dir]);

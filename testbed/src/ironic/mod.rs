@@ -107,7 +107,7 @@ impl RealIronic {
             node_uuid: options.node_uuid.clone(),
         };
         ironic.wait_until_it_answers()?;
-        ironic.enroll(&options.macs)?;
+        ironic.enroll(&options.node_uuid, &options.macs)?;
         Ok(ironic)
     }
 

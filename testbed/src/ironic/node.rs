@@ -18,11 +18,7 @@ impl RealIronic {
     /// # Errors
     /// Where Ironic does not answer with the node.
     pub fn node(&self) -> io::Result<Value> {
-        let answer = self.http.get(&self.node_path(""), &HEADERS)?;
-        match answer.status {
-            200 => answer.json(),
-            status => Err(refused("GET of the node", status, &answer.text())),
-        }
+        self.node_of(self.node_uuid())
     }
 
     /// The URL that Ironic has on file for the node's agent.
@@ -57,8 +53,8 @@ impl RealIronic {
     /// # Errors
     /// Where Ironic refuses, or does not come to it within 30 s.
     pub fn power_cycle(&self) -> io::Result<()> {
-        self.power("power off")?;
-        self.power("power on")
+        self.power(self.node_uuid(), "power off")?;
+        self.power(self.node_uuid(), "power on")
     }
 
     /// Brings the node to `clean wait`, where heartbeats make the conductor call the agent. Wants
@@ -68,20 +64,34 @@ impl RealIronic {
     /// Where Ironic refuses, or does not come to it within 30 s.
     pub fn clean_wait(&self) -> io::Result<()> {
         if field(&self.node()?, "provision_state") != "manageable" {
-            self.provision("manage", "manageable")?;
+            self.provision(self.node_uuid(), "manage", "manageable")?;
         }
-        self.provision("provide", "clean wait")
+        self.provision(self.node_uuid(), "provide", "clean wait")
     }
 
-    pub(super) fn enroll(&self, macs: &[String]) -> io::Result<()> {
-        let uuid = self.node_uuid();
-        let node = json!({"name": "testbed", "uuid": uuid, "driver": "fake-hardware"});
-        self.create("/v1/nodes", &node)?;
+    /// Enrolls one more node, with these MACs: manageable and powered on, as the first one.
+    ///
+    /// # Errors
+    /// Where Ironic refuses, or does not come to it within 30 s.
+    pub fn enroll(&self, uuid: &str, macs: &[String]) -> io::Result<()> {
+        self.create("/v1/nodes", &json!({"uuid": uuid, "driver": "fake-hardware"}))?;
         for mac in macs {
             self.create("/v1/ports", &json!({"node_uuid": uuid, "address": mac}))?;
         }
-        self.provision("manage", "manageable")?;
-        self.power("power on")
+        self.provision(uuid, "manage", "manageable")?;
+        self.power(uuid, "power on")
+    }
+
+    /// A node that [`RealIronic::enroll`] enrolled, as [`RealIronic::node`] shows the first one.
+    ///
+    /// # Errors
+    /// As [`RealIronic::node`].
+    pub fn node_of(&self, uuid: &str) -> io::Result<Value> {
+        let answer = self.http.get(&format!("/v1/nodes/{uuid}"), &HEADERS)?;
+        match answer.status {
+            200 => answer.json(),
+            status => Err(refused("GET of the node", status, &answer.text())),
+        }
     }
 
     fn internal(&self, name: &str) -> io::Result<Option<String>> {
@@ -98,18 +108,18 @@ impl RealIronic {
         }
     }
 
-    fn provision(&self, target: &str, state: &str) -> io::Result<()> {
-        self.change("provision", target, state)
+    fn provision(&self, uuid: &str, target: &str, state: &str) -> io::Result<()> {
+        self.change(uuid, "provision", target, state)
     }
 
-    fn power(&self, state: &str) -> io::Result<()> {
-        self.change("power", state, state)
+    fn power(&self, uuid: &str, state: &str) -> io::Result<()> {
+        self.change(uuid, "power", state, state)
     }
 
     /// Asks for a new state and waits for it and for the end of the lock.
-    fn change(&self, kind: &str, target: &str, state: &str) -> io::Result<()> {
+    fn change(&self, uuid: &str, kind: &str, target: &str, state: &str) -> io::Result<()> {
         let start = Instant::now();
-        let path = self.node_path(&format!("/states/{kind}"));
+        let path = format!("/v1/nodes/{uuid}/states/{kind}");
         loop {
             let answer = self.http.put(&path, &HEADERS, &json!({"target": target}))?;
             match answer.status {
@@ -121,7 +131,7 @@ impl RealIronic {
             }
         }
         loop {
-            let node = self.node()?;
+            let node = self.node_of(uuid)?;
             if field(&node, &format!("{kind}_state")) == state && field(&node, "reservation").is_null() {
                 return Ok(());
             }
@@ -134,10 +144,6 @@ impl RealIronic {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    fn node_path(&self, rest: &str) -> String {
-        format!("/v1/nodes/{}{rest}", self.node_uuid())
     }
 }
 

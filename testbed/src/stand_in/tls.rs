@@ -21,7 +21,11 @@ pub struct TlsIdentity {
 }
 
 impl TlsIdentity {
-    pub(super) fn config(&self) -> io::Result<Arc<ServerConfig>> {
+    /// What rustls serves with it.
+    ///
+    /// # Errors
+    /// Where it is no PEM, or key and certificate do not fit.
+    pub fn config(&self) -> io::Result<Arc<ServerConfig>> {
         let other = |error: &dyn std::fmt::Display| io::Error::other(format!("TLS identity: {error}"));
         let read = |pem: &str| -> io::Result<Vec<CertificateDer<'static>>> {
             let certificates: Result<_, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();

@@ -1,0 +1,453 @@
+//! The sidecar: the product's own functions decide; here are only the facts that they get, and what is done with what
+//! they answer.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use callback_url::{ApiUrl, Local};
+use fib::{Address, Errno, Link, Route};
+use ipa_sidecar::inside::{
+    AdvertiseParameters, Answered, Candidate, Committed, Contents, Destination, DropinWrite, Facts,
+    HeartbeatAction, HeartbeatFacts, IpaId, IpaState, Lack, Parameters, Pinned, RouteFailure, StartedWith,
+    Target, advertise_host, decide, heartbeat, is_open, settle, started_with,
+};
+
+use super::environment::{Addr, Api, Dns, Endpoint, Environment, Lots, Mode};
+use super::ipa::{Ipa, Name, Phase, Url};
+use super::ironic::Beat;
+
+/// What a pure function answered before, it answers again.
+macro_rules! once {
+    ($key_type:ty => $value_type:ty, $key:expr, $work:expr) => {{
+        thread_local! {
+            static KNOWN: RefCell<HashMap<$key_type, $value_type>> = RefCell::default();
+        }
+        let key = $key;
+        match KNOWN.with_borrow(|known| known.get(&key).copied()) {
+            Some(value) => value,
+            None => {
+                let value = $work;
+                KNOWN.with_borrow_mut(|known| known.insert(key, value));
+                value
+            }
+        }
+    }};
+}
+
+/// Whether the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Process {
+    Running,
+    /// SIGSTOP.
+    Stopped,
+    Dead,
+}
+
+/// The daemon, and what it leaves on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sidecar {
+    pub process: Process,
+    /// The address in the drop-in on disk.
+    pub dropin: Option<Name>,
+    kept: Kept,
+    memory: Memory,
+    /// When it last looked, nothing of Ironic answered.
+    pub blind: bool,
+    /// A URL with an address that is not this machine's left us.
+    pub foreign: bool,
+    /// After a 202 we sent another URL.
+    pub changed: bool,
+    /// We changed a URL whose address is assigned here.
+    pub meddled: bool,
+}
+
+/// What outlives the daemon: `kept.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Kept {
+    /// The drop-in was written after IPA's start.
+    rewritten: bool,
+    /// The address with which the running IPA has started, where its lookup has passed.
+    started_with: Option<Name>,
+    /// The repaired URL that Ironic holds.
+    repaired: Option<Url>,
+}
+
+/// What a killed daemon forgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Memory {
+    /// Which addresses of the API are known; `None`: not asked yet.
+    names: Option<[bool; 3]>,
+    /// The source of a connection that Ironic answered.
+    answered: Option<Addr>,
+    decided: Option<Name>,
+    held: Option<Url>,
+    /// It has refused a repaired URL, and we do not know which one it holds.
+    holds_another: bool,
+    /// Assigned here since the start, or given by our drop-in.
+    were: [bool; 3],
+    /// The guard does not redirect, after a failure of its own.
+    off: bool,
+}
+
+/// What came of one round of the watch.
+#[derive(Debug, Clone, Copy)]
+struct Decided {
+    name: Option<Name>,
+    /// Connects could change it.
+    open: bool,
+    /// Where they go.
+    order: [Option<Endpoint>; 3],
+}
+
+impl Sidecar {
+    /// Just started on a machine without a drop-in.
+    pub fn begin() -> Self {
+        Self {
+            process: Process::Running,
+            dropin: None,
+            kept: Kept::default(),
+            memory: Memory::default(),
+            blind: false,
+            foreign: false,
+            changed: false,
+            meddled: false,
+        }
+    }
+
+    /// Whether it reacts.
+    pub fn runs(&self) -> bool {
+        self.process == Process::Running
+    }
+
+    /// Ends; what is on disk stays.
+    pub fn end(&mut self) {
+        (self.process, self.memory) = (Process::Dead, Memory::default());
+    }
+
+    /// Starts again.
+    pub fn start(&mut self) {
+        self.process = Process::Running;
+    }
+
+    /// Runs again, whatever has become of it.
+    pub fn revive(&mut self) {
+        (self.process, self.memory.off) = (Process::Running, false);
+    }
+
+    /// The IPA that was known is gone.
+    pub fn ipa_ended(&mut self) {
+        (self.kept.rewritten, self.kept.started_with) = (false, None);
+    }
+
+    /// Whether new connections of IPA's come to the guard.
+    pub fn redirects(&self, lots: &Lots) -> bool {
+        lots.mode == Mode::Guard && self.runs() && !self.memory.off && !lots.proxy
+    }
+
+    /// A failure of our own stops the stamp.
+    pub fn upstream_failed(&mut self) {
+        self.memory.off = true;
+    }
+
+    /// Whether the stamp is stopped.
+    pub fn is_off(&self) -> bool {
+        self.memory.off
+    }
+
+    /// The stamp goes on.
+    pub fn recover(&mut self) {
+        self.memory.off = false;
+    }
+
+    /// Hears, asks, decides, writes.
+    pub fn react(&mut self, ipa: &Ipa, environment: &Environment, lots: &Lots) {
+        if !self.runs() {
+            return;
+        }
+        self.resolve(environment, lots);
+        self.commit(ipa);
+        self.connect(environment, lots);
+        self.memory.decided = self.decide(environment, lots).name;
+        for addr in Addr::ALL {
+            let given = self.dropin == Some(Name::Ip(addr));
+            self.memory.were[addr as usize] |= environment.has(addr) || given;
+        }
+        if self.dropin != self.memory.decided {
+            self.dropin = self.memory.decided;
+            self.kept.rewritten = ipa.phase != Phase::Off;
+            self.foreign |= self.dropin.is_some_and(|name| !is_ours(name, environment));
+        }
+    }
+
+    /// The address with which IPA has started, through the product's own `started_with`.
+    fn commit(&mut self, ipa: &Ipa) {
+        type Key = (Option<Name>, Kept, bool, bool);
+        let key = (self.dropin, self.kept, ipa.is_up(), ipa.phase != Phase::Off);
+        self.kept.started_with = once!(Key => Option<Name>, key, self.ask_commitment(ipa));
+    }
+
+    fn ask_commitment(&self, ipa: &Ipa) -> Option<Name> {
+        // IPA started 10 s after the kernel.
+        let id = IpaId { pid: 7, start_ticks: 1000 };
+        let written = Duration::from_secs(if self.kept.rewritten { 99 } else { 1 });
+        let address = |name: Option<Name>| name.and_then(Name::host);
+        let contents = Contents {
+            dropin: address(self.dropin).map(|address| DropinWrite { address, written }),
+            started_with: address(self.kept.started_with).map(|address| StartedWith { ipa: id, address }),
+            ..Contents::default()
+        };
+        let process = (ipa.phase != Phase::Off).then_some(id);
+        let state = IpaState { up: ipa.is_up(), version: None, process };
+        started_with(&contents, &state).map(|known| Name::of(&known.address))
+    }
+
+    /// Connects without a byte, where the product's own `is_open` wants them; in the order of the decision.
+    fn connect(&mut self, environment: &Environment, lots: &Lots) {
+        if self.memory.answered.is_some_and(|addr| !environment.has(addr)) {
+            self.memory.answered = None;
+        }
+        let found = self.decide(environment, lots);
+        let source = found.order.into_iter().flatten().find_map(|to| environment.connect(lots, to));
+        if found.open && self.memory.answered.is_none() {
+            self.memory.answered = source;
+        }
+        self.blind = source.is_none();
+    }
+
+    /// Which addresses are known, through the product's own `settle`.
+    fn resolve(&mut self, environment: &Environment, lots: &Lots) {
+        let whole = lots.api != Api::Dual;
+        let known = self.memory.names.unwrap_or([whole; 3]);
+        self.memory.names = Some(if whole { known } else { settled(environment.dns, known) });
+    }
+
+    fn decide(&self, environment: &Environment, lots: &Lots) -> Decided {
+        type Key = (
+            [bool; 3],
+            bool,
+            [bool; 2],
+            Api,
+            Option<[bool; 3]>,
+            bool,
+            Option<Url>,
+            Option<Addr>,
+            Option<Addr>,
+        );
+        let key = (
+            environment.assigned,
+            environment.prefer_eth1,
+            environment.carrier,
+            lots.api,
+            self.memory.names,
+            lots.placeholder,
+            self.memory.held,
+            self.committed(),
+            self.memory.answered,
+        );
+        once!(Key => Decided, key, self.ask_decision(environment, lots))
+    }
+
+    fn ask_decision(&self, environment: &Environment, lots: &Lots) -> Decided {
+        let decision = decide(&self.facts(environment, lots), &parameters(lots));
+        let mut order = [None; 3];
+        let addresses = decision.endpoints().into_iter().flat_map(|endpoint| endpoint.addresses);
+        for (place, ip) in order.iter_mut().zip(addresses) {
+            *place = Endpoint::ALL.into_iter().find(|to| to.ip() == ip);
+        }
+        Decided { name: decision.address.as_ref().map(Name::of), open: is_open(&decision), order }
+    }
+
+    fn facts(&self, environment: &Environment, lots: &Lots) -> Facts {
+        let known = self.memory.names.unwrap_or_default();
+        let targets = lots.api.urls().iter().zip(api_urls(lots.api)).map(|(addresses, url)| Target {
+            url: url.clone(),
+            resolution: {
+                let addresses = addresses.iter().filter(|to| known[**to as usize]);
+                Ok(addresses.map(|to| destination(*to, environment)).collect())
+            },
+        });
+        let place = |addr: Addr| {
+            let here = Some(addr).filter(|addr| environment.has(*addr));
+            (here.map(address), here.map(|addr| link(addr, environment)))
+        };
+        let pinned = self.memory.held.map(|url| {
+            let addr = url.name.addr();
+            let (address, link) = addr.map(place).unwrap_or_default();
+            Pinned { url: url.text(), ip: addr.map(Addr::ip), address, link, unanswered: None }
+        });
+        let committed = self.committed().map(|addr| {
+            let (address, link) = place(addr);
+            Committed { ip: addr.ip(), address, link, unanswered: None }
+        });
+        let answered = self.memory.answered.map(|addr| {
+            let (address, link) = place(addr);
+            let url = api_urls(lots.api)[0].clone();
+            Answered { ip: addr.ip(), url, address, link, unanswered: None }
+        });
+        Facts { targets: targets.collect(), pinned, committed, answered }
+    }
+
+    /// Whether the choice is the address that IPA has started with, or what Ironic holds, as long as that is assigned here.
+    pub fn stays(&self, environment: &Environment) -> bool {
+        let pinned = self.memory.held.and_then(|url| url.name.addr());
+        let kept: Vec<_> =
+            [pinned, self.committed()].into_iter().flatten().filter(|addr| environment.has(*addr)).collect();
+        let chosen = self.memory.decided.and_then(Name::addr);
+        !self.runs() || kept.is_empty() || chosen.is_some_and(|addr| kept.contains(&addr))
+    }
+
+    fn committed(&self) -> Option<Addr> {
+        self.kept.started_with.and_then(Name::addr)
+    }
+
+    /// The URL with which a heartbeat goes on.
+    pub fn heartbeat(&mut self, url: Url, environment: &Environment, lots: &Lots) -> Url {
+        type Key =
+            (Url, [bool; 3], [bool; 3], Option<Name>, Option<Url>, Option<Url>, Option<Addr>, bool, bool);
+        let lost = |url: &Url| !is_ours(url.name, environment);
+        if self.kept.repaired.as_ref().is_some_and(lost) {
+            self.kept.repaired = None;
+        }
+        let (decided, repaired) = (self.memory.decided, self.kept.repaired);
+        let key = (
+            url,
+            environment.assigned,
+            self.memory.were,
+            decided,
+            self.memory.held,
+            repaired,
+            lots.listens,
+            self.memory.off,
+            self.memory.holds_another,
+        );
+        let outgoing = once!(Key => Url, key, self.ask_policy(url, environment, lots));
+        let was_changed = outgoing != url;
+        self.foreign |= was_changed && !is_ours(outgoing.name, environment);
+        self.meddled |= was_changed && is_ours(url.name, environment);
+        self.changed |= was_changed && self.memory.held.is_some_and(|held| held != outgoing);
+        outgoing
+    }
+
+    fn ask_policy(&self, url: Url, environment: &Environment, lots: &Lots) -> Url {
+        let ips =
+            |these: [bool; 3]| Addr::ALL.into_iter().filter(move |addr| these[*addr as usize]).map(Addr::ip);
+        let local = Local { assigned: ips(environment.assigned).collect(), ..Local::default() };
+        let decided = self.memory.decided.and_then(Name::host);
+        let (held, repaired) = (self.memory.held.map(Url::text), self.kept.repaired.map(Url::text));
+        let facts = HeartbeatFacts {
+            decided: decided.as_ref(),
+            operator: false,
+            port: 9999,
+            local: Some(&local),
+            were_ours: &ips(self.memory.were).collect(),
+            listened: lots.listens.is_none_or(|only| self.memory.decided == Some(Name::Ip(only))),
+            may_repair: !self.memory.off,
+            held: held.as_deref(),
+            holds_another: self.memory.holds_another,
+            repaired: repaired.as_deref(),
+        };
+        match heartbeat(&url.text(), &facts).0 {
+            HeartbeatAction::Pass => url,
+            HeartbeatAction::Repair(text) => Url::of(&text),
+        }
+    }
+
+    /// Ironic's answer to a heartbeat with this URL.
+    pub fn answered(&mut self, beat: Beat, own: Url, url: Url) {
+        let repaired = url != own;
+        match beat {
+            Beat::Recorded | Beat::Dropped => {
+                (self.memory.held, self.memory.holds_another) = (Some(url), false);
+                if repaired || self.kept.repaired.is_some_and(|kept| kept != url) {
+                    self.kept.repaired = repaired.then_some(url);
+                }
+            }
+            Beat::Pinned if repaired => (self.kept.repaired, self.memory.holds_another) = (None, true),
+            Beat::Pinned | Beat::Refused => {}
+        }
+    }
+}
+
+fn is_ours(name: Name, environment: &Environment) -> bool {
+    matches!(name, Name::Ip(addr) if environment.has(addr))
+}
+
+fn parameters(lots: &Lots) -> AdvertiseParameters {
+    let host = lots.placeholder.then(|| advertise_host("None", api_urls(lots.api)).ok()).flatten();
+    AdvertiseParameters { host, ..Parameters::default().advertise }
+}
+
+fn api_urls(api: Api) -> &'static [ApiUrl] {
+    static URLS: LazyLock<[Vec<ApiUrl>; 3]> = LazyLock::new(|| {
+        let parse = |text: &str| ApiUrl::parse(text).unwrap();
+        let p = "http://192.0.2.1:6385";
+        [vec![parse(p)], vec![parse(p), parse("http://192.0.2.2:6385")], vec![parse("http://ironic:6385")]]
+    });
+    &URLS[api as usize]
+}
+
+/// The addresses of the name, after this round of DNS.
+fn settled(dns: Dns, known: [bool; 3]) -> [bool; 3] {
+    const FAMILIES: [Endpoint; 2] = [Endpoint::P, Endpoint::S];
+    once!((Dns, [bool; 3]) => [bool; 3], (dns, known), {
+        let mut known = FAMILIES.map(|to| if known[to as usize] { vec![to.ip()] } else { Vec::new() });
+        let ask = |to: Endpoint, fails| {
+            if dns == fails { Err(Lack::Unknown("SERVFAIL".to_owned())) } else { Ok(vec![to.ip()]) }
+        };
+        let answers = [ask(Endpoint::P, Dns::NoA), ask(Endpoint::S, Dns::NoAaaa)];
+        let all = settle("ironic", answers, &mut known).unwrap_or_default();
+        Endpoint::ALL.map(|to| all.contains(&to.ip()))
+    })
+}
+
+fn destination(to: Endpoint, environment: &Environment) -> Destination {
+    let candidates = match environment.source(to) {
+        None => Err(RouteFailure::Kernel(Errno::NETUNREACH)),
+        Some(source) => Ok(vec![Candidate {
+            source: source.ip(),
+            chosen_by_kernel: true,
+            by_interface: false,
+            address: Some(address(source)),
+            beside: vec![address(source)],
+            route: Ok(Route {
+                source: Some(source.ip()),
+                device: Some(index(source.nic())),
+                table: Some(254),
+            }),
+            link: Some(link(source, environment)),
+        }]),
+    };
+    Destination { ip: to.ip(), candidates }
+}
+
+fn address(addr: Addr) -> Address {
+    Address {
+        ip: addr.ip(),
+        device: index(addr.nic()),
+        link_scope: false,
+        tentative: false,
+        dad_failed: false,
+        deprecated: false,
+        temporary: false,
+    }
+}
+
+fn link(addr: Addr, environment: &Environment) -> Link {
+    Link {
+        index: index(addr.nic()),
+        name: format!("eth{}", addr.nic()),
+        up: true,
+        carrier: environment.carrier[addr.nic()],
+        mac: None,
+        permanent_mac: None,
+        kind: None,
+        parent: None,
+    }
+}
+
+/// lo has the first one.
+fn index(nic: usize) -> u32 {
+    if nic == 0 { 2 } else { 3 }
+}
