@@ -1,4 +1,4 @@
-//! Whether an ironic-python-agent is on this machine, or is going to be: a lookup of ours would take its token, and it
+//! Whether an ironic-python-agent is on this machine, or is going to be: its own lookup would take its token, and it
 //! would hang for good.
 
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::{Agent, AgentPhase};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What to do where an IPA is here.
-const ADVICE: &str = "a lookup of ours would take its token and hang it: use mode observe or configure, disable or mask its \
+const ADVICE: &str = "our lookup would take its token and hang it: use mode observe or configure, disable or mask its \
                       unit, or hand the token out and give --agent.beside-ipa";
 
-/// Whether the operator wants us beside an IPA: its token has to be handed out, so that no lookup of ours can take it.
+/// Whether the operator wants us beside an IPA: its token has to be handed out, so that no own lookup can take it.
 pub fn works_beside_ipa(parameters: &Parameters) -> bool {
     parameters.agent.beside_ipa && parameters.ironic.agent_token.is_some()
 }

@@ -1,4 +1,4 @@
-//! Mode agent beside an ironic-python-agent: it acts as observe, since a lookup of ours would take the token. Promise 5.
+//! Mode agent beside an ironic-python-agent: it acts as observe, since its own lookup would take the token. Promise 5.
 
 use std::time::Duration;
 

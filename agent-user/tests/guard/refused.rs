@@ -1,4 +1,4 @@
-//! What Ironic refuses is said: in the log, in the state, in the readiness.
+//! What Ironic refuses is reported: in the log, in the state, in the readiness.
 
 use super::*;
 
