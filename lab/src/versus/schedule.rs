@@ -44,6 +44,10 @@ impl Schedule {
         {
             return Some("kill_in_flight");
         }
+        if beside == Beside::Guard && happens(|step| matches!(step, (When::Beat(_), Step::Daemon(Hit::Stop))))
+        {
+            return Some("repaired_gap");
+        }
         if happens(|step| matches!(step, (When::Ipa(_) | When::Asked(_), Step::OtherLease))) {
             return Some("lost_before_lookup");
         }
