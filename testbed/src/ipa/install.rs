@@ -11,8 +11,11 @@ pub const VERSION: &str = "13.0.0";
 /// headers are needed.
 pub const ONE_URL_VERSION: &str = "9.7.1";
 
+/// The oldest of the versions of one URL that a test by name runs.
+pub const OLDER_ONE_URL_VERSION: &str = "9.4.3";
+
 const NAME: &str = "ironic-python-agent";
-static PACKAGES: [Package; 2] = [
+static PACKAGES: [Package; 3] = [
     Package {
         name: NAME,
         version: VERSION,
@@ -24,6 +27,12 @@ static PACKAGES: [Package; 2] = [
         version: ONE_URL_VERSION,
         besides: &["setuptools"], // It imports pkg_resources, which new environments lack.
         constraints: include_str!("constraints-9.7.1.txt"),
+    },
+    Package {
+        name: NAME,
+        version: OLDER_ONE_URL_VERSION,
+        besides: &["setuptools"],
+        constraints: include_str!("constraints-9.4.3.txt"),
     },
 ];
 
@@ -63,7 +72,7 @@ mod tests {
     #[test]
     fn an_unknown_version_is_named_with_those_that_are_known() {
         let error = install("1.5.2", &mut |_| {}).unwrap_err().to_string();
-        for version in ["1.5.2", VERSION, ONE_URL_VERSION] {
+        for version in ["1.5.2", VERSION, ONE_URL_VERSION, OLDER_ONE_URL_VERSION] {
             assert!(error.contains(version), "{error}");
         }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 use testbed::cache;
 use testbed::daemon::Daemon;
-use testbed::ipa::{IpaOptions, RealIpa};
+use testbed::ipa::{self, IpaOptions, RealIpa};
 use testbed::ironic::{self, Options, RealIronic};
 use testbed::site::*;
 
@@ -117,7 +117,13 @@ impl Lab {
     }
 
     pub fn ipa(&self) -> RealIpa {
+        self.ipa_of(ipa::VERSION)
+    }
+
+    /// One of the versions that the testbed installs.
+    pub fn ipa_of(&self, version: &str) -> RealIpa {
         let mut options = IpaOptions::new(&self.site.node, self.site.directory.path());
+        options.version = version.to_owned();
         options.cmdline = self.cmdline();
         options.hosts = Some(self.setup.hosts.to_owned());
         options.resolv_conf = Some(String::new());

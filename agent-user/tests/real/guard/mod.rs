@@ -4,5 +4,6 @@
 mod dual_stack;
 mod fail_open;
 mod lab;
+mod old;
 mod pass_through;
 mod seed;
