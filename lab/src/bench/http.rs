@@ -1,4 +1,4 @@
-//! One request on a connection of its own, timed from connect to the last byte.
+//! Timed requests, on connections of their own and on kept ones.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,32 +10,60 @@ pub struct Answer {
     pub body_length: usize,
 }
 
-/// Sends the request and reads its answer, which must begin with `status`. Call it inside the namespace.
-///
-/// # Errors
-/// No connection, another status, or an answer without an end.
-pub fn exchange(address: &str, request: &str, status: &str) -> io::Result<Answer> {
-    let started = Instant::now();
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(request.as_bytes())?;
-    let (mut bytes, mut piece) = (Vec::new(), [0; 65536]);
-    loop {
-        let count = stream.read(&mut piece)?;
-        bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
-        if let Some(body_length) = whole(&bytes) {
-            let took = started.elapsed();
-            let wanted = format!("HTTP/1.1 {status} ");
-            if bytes.starts_with(wanted.as_bytes()) {
-                return Ok(Answer { took, body_length });
+/// A connection, for one request after the other.
+pub struct Connection(TcpStream);
+
+impl Connection {
+    /// Connects. Call it inside the namespace.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn open(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+
+    /// Sends the request and reads its answer, which must begin with `status`.
+    ///
+    /// # Errors
+    /// Another status, or an answer without an end.
+    pub fn ask(&mut self, request: &str, status: &str) -> io::Result<Answer> {
+        let started = Instant::now();
+        self.0.write_all(request.as_bytes())?;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 65536]);
+        loop {
+            let count = self.0.read(&mut piece)?;
+            bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            if let Some(body_length) = whole(&bytes) {
+                let took = started.elapsed();
+                let wanted = format!("HTTP/1.1 {status} ");
+                if bytes.starts_with(wanted.as_bytes()) {
+                    return Ok(Answer { took, body_length });
+                }
+                return Err(io::Error::other(String::from_utf8_lossy(&bytes).into_owned()));
             }
-            return Err(io::Error::other(String::from_utf8_lossy(&bytes).into_owned()));
-        }
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
     }
+}
+
+/// One request in a connection of its own, timed from connect to the last byte. Call it inside the namespace.
+///
+/// # Errors
+/// As [`Connection::open`] and [`Connection::ask`].
+pub fn exchange(address: &str, request: &str, status: &str) -> io::Result<Answer> {
+    let started = Instant::now();
+    let body_length = Connection::open(address)?.ask(request, status)?.body_length;
+    Ok(Answer { took: started.elapsed(), body_length })
+}
+
+/// The same request for a connection that is kept.
+pub fn keep(request: &str) -> String {
+    request.replace("Connection: close", "Connection: keep-alive")
 }
 
 /// The length of the body, where all of it is there.

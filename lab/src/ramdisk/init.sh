@@ -9,10 +9,12 @@ word() { for word in $(cat /proc/cmdline); do case $word in "$1"=*) echo "${word
 
 mkdir -p /etc/ironic-python-agent.d # As in every ramdisk with IPA.
 ip link set lo up
+insert() { while read -r module; do insmod "/modules/$module"; done <"/modules/$1"; }
+[ "$(word test.mode)" = guard ] && insert diag # The other modes do without.
 initramfs-ipa-sidecar start --mode="$(word test.mode)" --web.listen-address=0.0.0.0:10099 --log.level=debug
 
 sleep 1
-while read -r module; do insmod "/modules/$module"; done </modules/order
+insert order
 httpd -p 9999 -h /tmp # Where IPA would listen.
 sleep 1
 for nic in /sys/class/net/eth*; do

@@ -8,6 +8,7 @@ mod dib;
 mod guest;
 mod media;
 mod network;
+mod seed;
 mod systemd_root;
 
 use std::time::Instant;
