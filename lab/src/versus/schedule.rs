@@ -36,22 +36,27 @@ impl Schedule {
         self
     }
 
-    /// The exception of docs/promises.md under which a node may end worse here than bare.
-    pub fn exception(&self, beside: Beside) -> Option<&'static str> {
+    /// The exception of docs/promises.md under which a node may end worse here than bare. Where the guard repairs, a lost
+    /// address is none.
+    pub fn exception(&self, beside: Beside, setting: Setting) -> Option<&'static str> {
         let happens = |exception: fn(&(When, Step)) -> bool| self.steps.iter().any(exception);
+        let lost_before_lookup =
+            happens(|step| matches!(step, (When::Ipa(_) | When::Asked(_), Step::OtherLease)));
+        let lost_before_heartbeat = happens(|step| matches!(step, (When::Lookup(_), Step::OtherLease)));
         if beside == Beside::Guard
             && happens(|step| matches!(step, (When::Asked(_), Step::Daemon(Hit::Kill | Hit::Stop))))
         {
             return Some("kill_in_flight");
         }
-        if beside == Beside::Guard && happens(|step| matches!(step, (When::Beat(_), Step::Daemon(Hit::Stop))))
-        {
-            return Some("repaired_gap");
+        if beside == Beside::Guard && setting.callback_is_http() {
+            let stopped = happens(|step| matches!(step, (When::Beat(_), Step::Daemon(Hit::Stop))));
+            let repaired = lost_before_lookup || lost_before_heartbeat;
+            return (stopped && repaired).then_some("repaired_gap");
         }
-        if happens(|step| matches!(step, (When::Ipa(_) | When::Asked(_), Step::OtherLease))) {
+        if lost_before_lookup {
             return Some("lost_before_lookup");
         }
-        happens(|step| matches!(step, (When::Lookup(_), Step::OtherLease))).then_some("lost_before_heartbeat")
+        lost_before_heartbeat.then_some("lost_before_heartbeat")
     }
 
     /// Whether something happens after the first heartbeat: then a second one has to follow.
@@ -236,10 +241,34 @@ pub const SETTINGS: [Setting; 4] = [
 ];
 
 impl Setting {
+    /// The callback URL is http, and so is the API: then the guard can repair it.
+    pub fn callback_is_http(self) -> bool {
+        !self.https && !self.auto_tls
+    }
+
     /// A short name for lines and files.
     pub fn name(self) -> String {
         let word = |on, word| if on { word } else { "" };
         let scheme = if self.https { "https" } else { "http" };
         format!("{scheme}{}{}", word(self.require_tls, "+require"), word(self.auto_tls, "+auto"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_guard_repairs_is_no_exception_for_it() {
+        let lost = Schedule::calm("lost").then(When::Ipa(0.0), Step::OtherLease);
+        let [tls, .., plain, _] = SETTINGS;
+        assert!(plain.callback_is_http() && !tls.callback_is_http());
+        assert_eq!(lost.exception(Beside::Guard, plain), None);
+        assert_eq!(lost.exception(Beside::Guard, tls), Some("lost_before_lookup"));
+        assert_eq!(lost.exception(Beside::Configure, plain), Some("lost_before_lookup"));
+        let gap = lost.then(When::Beat(0.2), Step::Daemon(Hit::Stop));
+        assert_eq!(gap.exception(Beside::Guard, plain), Some("repaired_gap"));
+        let stopped = Schedule::calm("stopped").then(When::Beat(0.2), Step::Daemon(Hit::Stop));
+        assert_eq!(stopped.exception(Beside::Guard, tls), None);
     }
 }

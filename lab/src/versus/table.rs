@@ -53,7 +53,7 @@ impl Row {
         let ours = self.runs.iter().filter(|runs| runs.beside != Beside::Nothing);
         ours.filter_map(move |runs| {
             let (bare, beside) = (bare?, runs.beside);
-            let excepted = self.schedule.exception(beside).is_some();
+            let excepted = self.schedule.exception(beside, self.setting).is_some();
             let verdict = match compare(&bare.outcomes, &runs.outcomes) {
                 Verdict::Worse if excepted => Verdict::Excepted,
                 Verdict::Worse => Verdict::Worse,
@@ -77,7 +77,7 @@ impl Row {
             format!("| {} | {scheme} | {} | {} |", self.schedule.name, on(require_tls), on(auto_tls));
         for runs in &self.runs {
             let verdict = self.verdicts().find(|(beside, _)| *beside == runs.beside);
-            let exception = self.schedule.exception(runs.beside);
+            let exception = self.schedule.exception(runs.beside, self.setting);
             line.push_str(&runs.cell(verdict.map(|(_, verdict)| verdict), exception));
         }
         line
