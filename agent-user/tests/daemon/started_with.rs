@@ -1,11 +1,16 @@
 //! Modes that write the drop-in: with which address IPA has started is known, and outlives the daemon.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
+
+/// The kernel rounds the start of a process down to a tick of 10 ms. One that began in the tick of the write may have
+/// begun before it.
+const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
 
 /// What is kept, as it lies on disk.
 fn kept(site: &Site) -> Value {
@@ -16,6 +21,7 @@ fn kept(site: &Site) -> Value {
 fn configure(site: &Site, directory: &Path) -> Daemon {
     let daemon = site.configure(directory);
     wait_drop_in(&daemon, FIRST, SOON);
+    std::thread::sleep(MORE_THAN_A_TICK);
     daemon
 }
 
@@ -77,7 +83,7 @@ fn an_ipa_that_began_before_the_write_is_not_known() {
     let directory = Directory::new("before");
     let ipa = IpaProcess::start(&site.node);
     let _answers = FakeIpa::start(&site.node, "[::]:9999");
-    std::thread::sleep(std::time::Duration::from_millis(50)); // More than a clock tick.
+    std::thread::sleep(MORE_THAN_A_TICK);
     let daemon = configure(&site, directory.path());
     let token_spent = || kept(&site)["token_spent"]["pid"] == ipa.pid();
     wait_until(&daemon, "it answers", LATER, token_spent);
