@@ -68,5 +68,5 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
-    pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, is_open, settle};
+    pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, settle};
 }

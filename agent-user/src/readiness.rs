@@ -8,6 +8,10 @@ use crate::view::View;
 /// A sentence for people: `Ok` where the daemon is ready.
 pub type Readiness = Result<String, String>;
 
+/// Where Ironic answers from none of several sources.
+const UNDECIDED: &str = "no drop-in: the routes to Ironic have different sources, and Ironic answers from none of them; an IPA \
+                         that starts now takes its address itself";
+
 /// Whether the duty can be done at this moment.
 pub fn readiness(view: &View) -> Readiness {
     let duty = &view.duty;
@@ -45,6 +49,7 @@ fn dropin(view: &View) -> Readiness {
     match (dropin.state, &dropin.address) {
         (DropinPhase::Written, Some(address)) => Ok(format!("the drop-in says {}", address.bare())),
         (DropinPhase::Failed, _) => Err(dropin.error.clone().unwrap_or_default()),
+        _ if view.published.decision.is_undecided() => Err(UNDECIDED.to_owned()),
         _ => Err(format!("no drop-in: {}", no_address(view, "not written yet"))),
     }
 }

@@ -11,6 +11,7 @@ mod order;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod undecided;
 
 pub use decide::{Decision, Family, Origin, decide};
 pub use explanation::Explanation;

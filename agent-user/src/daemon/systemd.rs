@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{interval, sleep};
 
-use crate::ipa::keeper::DropinPhase;
+use crate::ipa::keeper::{DropinPhase, DropinState};
 use crate::notify;
 use crate::params::Mode;
 use crate::view::Sources;
+use crate::watch::Published;
 
 /// How often systemd hears that READY takes longer, and how long that holds.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
@@ -20,15 +21,9 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
         let mut current = decisions.clone();
-        let mut written = pin!(async move {
+        let mut done = pin!(async move {
             loop {
-                let is_written = {
-                    let (published, dropin) = (current.borrow_and_update(), dropin.borrow_and_update());
-                    dropin.state == DropinPhase::Written
-                        && dropin.address == published.decision.address
-                        && !published.awaits_reach
-                };
-                if is_written {
+                if is_done(&current.borrow_and_update(), &dropin.borrow_and_update()) {
                     return;
                 }
                 tokio::select! {
@@ -43,7 +38,12 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
         loop {
             tokio::select! {
                 biased;
-                () = &mut written => break,
+                () = &mut done => {
+                    if status.borrow().decision.is_undecided() {
+                        tracing::warn!("Ironic answers from none of several sources: IPA starts without a drop-in");
+                    }
+                    break;
+                }
                 () = &mut late => {
                     tracing::error!(?wait, "no drop-in in time: IPA starts as if we were not there");
                     break;
@@ -61,4 +61,14 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     while status.changed().await.is_ok() {
         notify::status(&status.borrow_and_update().decision.to_string());
     }
+}
+
+/// The drop-in is as the decision wants it: on disk with the address, or absent where Ironic answers from none of several.
+fn is_done(published: &Published, dropin: &DropinState) -> bool {
+    let as_wanted = match dropin.state {
+        DropinPhase::Written => true,
+        DropinPhase::Absent => published.decision.is_undecided(),
+        DropinPhase::Off | DropinPhase::Failed => false,
+    };
+    as_wanted && dropin.generation == published.generation && !published.awaits_reach
 }

@@ -27,7 +27,7 @@ labels! {
     pub enum DropinPhase {
         /// This mode writes none.
         Off = "off",
-        /// None is written, for want of an address.
+        /// None is written: there is no address, or it is undecided.
         Absent = "absent",
         /// It is on disk.
         Written = "written",
@@ -45,18 +45,21 @@ pub struct DropinState {
     pub address: Option<Host>,
     /// Why it is not on disk as it should be.
     pub error: Option<String>,
+    /// The decision that it follows.
+    #[serde(skip)]
+    pub generation: u64,
 }
 
 impl DropinState {
     /// Nothing is on disk.
     pub fn without(state: DropinPhase) -> Self {
-        Self { state, address: None, error: None }
+        Self { state, address: None, error: None, generation: 0 }
     }
 
-    /// On disk, with this address; none, for want of one.
+    /// On disk, with this address; without one there is none.
     pub fn of(address: Option<Host>) -> Self {
         let state = if address.is_some() { DropinPhase::Written } else { DropinPhase::Absent };
-        Self { state, address, error: None }
+        Self { address, ..Self::without(state) }
     }
 
     fn failed(error: String) -> Self {
@@ -64,7 +67,8 @@ impl DropinState {
     }
 }
 
-/// Writes it whenever the address changes; without an address there is none, as if we were absent.
+/// Writes it whenever the address changes. Without an address, or where it is undecided, there is none, as if we were
+/// absent.
 pub async fn keep(
     directory: PathBuf,
     mut decisions: watch::Receiver<Arc<Published>>,
@@ -77,6 +81,7 @@ pub async fn keep(
         let mut failed = false;
         if published.generation > 0 {
             let outcome = write(&directory, &published.decision, &metrics, &kept);
+            let outcome = DropinState { generation: published.generation, ..outcome };
             failed = outcome.state == DropinPhase::Failed;
             let error = outcome.error.clone();
             let changed = state.send_if_modified(|before| {
@@ -96,7 +101,7 @@ pub async fn keep(
 }
 
 fn write(directory: &Path, decision: &Decision, metrics: &Metrics, kept: &Kept) -> DropinState {
-    let address = decision.address.clone();
+    let address = decision.address.clone().filter(|_| !decision.is_undecided());
     let outcome = match &address {
         Some(address) => dropin::write(directory, &dropin::content(address)),
         None => dropin::remove(directory),

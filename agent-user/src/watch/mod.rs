@@ -17,7 +17,7 @@ pub use dns::{Lack, Resolver, settle};
 pub use files::{EtcWatch, Touched};
 pub use names::Names;
 pub use publish::Published;
-pub use reach::{Reach, is_open};
+pub use reach::Reach;
 
 use fib::{Kernel, RtnlError};
 use publish::{Publisher, Round};

@@ -1,7 +1,6 @@
 //! Reached beats routed: where the API's addresses would be reached from different sources, bare TCP connects show which
 //! of them Ironic answers. Not a byte is sent.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::advertise::{Decision, Origin};
+use crate::advertise::Decision;
 use crate::params::Mode;
 
 use super::Published;
@@ -64,7 +63,7 @@ impl Reach {
 
     /// Whether a decision waits for the first round of connects.
     pub(super) fn is_awaited(&self, decision: &Decision) -> bool {
-        self.connects && self.state.borrow().round == 0 && is_open(decision)
+        self.connects && self.state.borrow().round == 0 && decision.is_open()
     }
 
     /// Ironic has answered a request of our own on this connection. The first one counts until its address is lost.
@@ -97,7 +96,7 @@ impl Reach {
         loop {
             let published = Arc::clone(&decisions.borrow_and_update());
             self.forget_a_lost_address(&published);
-            let open = self.state.borrow().reached.is_none() && is_open(&published.decision);
+            let open = self.state.borrow().reached.is_none() && published.decision.is_open();
             if open && Instant::now() >= next {
                 next = Instant::now() + PACE;
                 let reached = connect(&published.decision).await;
@@ -132,15 +131,6 @@ impl Reach {
             lost
         });
     }
-}
-
-/// Whether connects could change the choice: the sources differ, and nothing that goes before has decided.
-pub fn is_open(decision: &Decision) -> bool {
-    let candidates = decision.trace.iter().flat_map(|target| &target.resolved);
-    let sources: HashSet<_> =
-        candidates.filter(|candidate| candidate.accepted).filter_map(|candidate| candidate.source).collect();
-    sources.len() > 1
-        && !matches!(decision.origin, Some(Origin::Operator | Origin::Pinned | Origin::Committed))
 }
 
 /// Connects to every address at once. The first in the operator's order, and then in the decision's, that answers within
@@ -201,7 +191,7 @@ mod tests {
     use callback_url::Host;
 
     use super::*;
-    use crate::advertise::{CandidateTrace, Refusal, TargetTrace};
+    use crate::advertise::{CandidateTrace, Origin, Refusal, TargetTrace};
 
     fn candidate(ip: &str, source: &str, accepted: bool) -> CandidateTrace {
         CandidateTrace {
@@ -223,22 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn only_different_sources_are_worth_a_connect() {
+    fn a_decision_waits_for_the_first_round_only() {
         let url = ApiUrl::parse("http://127.0.0.1:6385").unwrap();
-        let one = candidate("10.0.0.1", "10.0.0.2", true);
-        let same = candidate("10.0.0.9", "10.0.0.2", true);
-        let other = candidate("10.1.0.1", "10.1.0.2", true);
-        let refused = candidate("10.1.0.1", "10.1.0.2", false);
-        let open = |resolved| is_open(&decision(&url, resolved));
-        assert!(open(vec![one.clone(), other.clone()]));
-        assert!(!open(vec![one.clone(), same]));
-        assert!(!open(vec![one.clone(), refused]));
-        let differing = decision(&url, vec![one, other]);
-        for origin in Origin::ALL {
-            let before = [Origin::Operator, Origin::Pinned, Origin::Committed].contains(&origin);
-            let decision = Decision { origin: Some(origin), ..differing.clone() };
-            assert_eq!(is_open(&decision), !before, "{origin:?}");
-        }
+        let candidates =
+            vec![candidate("10.0.0.1", "10.0.0.2", true), candidate("10.1.0.1", "10.1.0.2", true)];
+        let differing = decision(&url, candidates);
         let reach = Reach::new(Mode::Configure);
         assert!(reach.is_awaited(&differing));
         reach.send(None);

@@ -197,6 +197,26 @@ fn systemd_hears_ready_only_after_the_first_round_of_connects() {
     assert_eq!(advertise_host(&fs::read_to_string(directory.join(DROP_IN)).unwrap()), FIRST, "{text}");
 }
 
+/// Two ways to Ironic, and it answers by neither: IPA starts as without us, and the address comes with the first answer.
+#[test]
+fn before_ironic_answers_by_one_of_two_ways_there_is_no_drop_in() {
+    root_test!();
+    let site = two_ways();
+    let systemd = Systemd::new("undecided");
+    let directory = systemd.directory.path();
+    systemd.directory.write(DROP_IN, "[DEFAULT]\nadvertise_host = 192.0.2.99\n");
+    let daemon = systemd.daemon(&site, "", &[CONFIGURE, &urls(SILENT), &config_dir(directory)]);
+    let (ready, text) = systemd.until("READY=1", SOON);
+    assert!(ready, "{text}\n{}", daemon.log());
+    assert!(!directory.join(DROP_IN).exists());
+    wait_ready(&daemon, 503, "Ironic answers from none of them");
+    let _ironic = site.ironic(node_with_mac());
+    let written = |state: &serde_json::Value| state["dropin"]["address"] == FIRST;
+    daemon.wait_state("the next round of connects", Duration::from_secs(45), written).unwrap();
+    assert_eq!(advertise_host(&fs::read_to_string(directory.join(DROP_IN)).unwrap()), FIRST);
+    wait_ready(&daemon, 200, "the drop-in says 10.77.0.5");
+}
+
 #[test]
 fn systemd_waits_no_longer_than_it_was_told() {
     root_test!();

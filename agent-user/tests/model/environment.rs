@@ -138,7 +138,7 @@ pub struct Lots {
     pub only: Option<&'static [Event]>,
     /// The daemon may be killed or stopped while a lookup is with Ironic.
     pub kill_in_flight: bool,
-    /// IPA may start with an address whose network leads nowhere, written before anything of Ironic answered.
+    /// IPA may start with the only address that is known, before anything of Ironic answered, though it leads nowhere.
     pub blind_start: bool,
     /// The address that IPA started with may be lost before its lookup was answered.
     pub lost_before_lookup: bool,

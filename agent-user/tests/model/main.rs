@@ -179,7 +179,7 @@ impl Pair {
         }
     }
 
-    /// The drop-in has an address whose network leads nowhere, and was written before anything of Ironic answered.
+    /// The drop-in has an address whose network leads nowhere: it was the only one, and nothing of Ironic answered yet.
     fn would_start_blind(&self, state: &State) -> bool {
         let Some(sidecar) = state.us.sidecar else { return false };
         let leads_nowhere = |addr| sidecar.dropin == Some(Name::Ip(addr));

@@ -11,7 +11,7 @@ use fib::{Address, Errno, Link, Route};
 use ipa_sidecar::inside::{
     AdvertiseParameters, Answered, Candidate, Committed, Contents, Destination, DropinWrite, Facts,
     HeartbeatAction, HeartbeatFacts, IpaId, IpaState, Lack, Parameters, Pinned, RouteFailure, StartedWith,
-    Target, advertise_host, decide, heartbeat, is_open, settle, started_with,
+    Target, advertise_host, decide, heartbeat, settle, started_with,
 };
 
 use super::environment::{Addr, Api, Dns, Endpoint, Environment, Lots, Mode};
@@ -97,6 +97,8 @@ struct Decided {
     name: Option<Name>,
     /// Connects could change it.
     open: bool,
+    /// No drop-in.
+    undecided: bool,
     /// Where they go.
     order: [Option<Endpoint>; 3],
 }
@@ -169,13 +171,15 @@ impl Sidecar {
         self.resolve(environment, lots);
         self.commit(ipa);
         self.connect(environment, lots);
-        self.memory.decided = self.decide(environment, lots).name;
+        let found = self.decide(environment, lots);
+        self.memory.decided = found.name;
         for addr in Addr::ALL {
             let given = self.dropin == Some(Name::Ip(addr));
             self.memory.were[addr as usize] |= environment.has(addr) || given;
         }
-        if self.dropin != self.memory.decided {
-            self.dropin = self.memory.decided;
+        let wanted = found.name.filter(|_| !found.undecided);
+        if self.dropin != wanted {
+            self.dropin = wanted;
             self.kept.rewritten = ipa.phase != Phase::Off;
             self.foreign |= self.dropin.is_some_and(|name| !is_ours(name, environment));
         }
@@ -203,7 +207,7 @@ impl Sidecar {
         started_with(&contents, &state).map(|known| Name::of(&known.address))
     }
 
-    /// Connects without a byte, where the product's own `is_open` wants them; in the order of the decision.
+    /// Connects without a byte, where the decision is open; in the order of the decision.
     fn connect(&mut self, environment: &Environment, lots: &Lots) {
         if self.memory.answered.is_some_and(|addr| !environment.has(addr)) {
             self.memory.answered = None;
@@ -256,7 +260,8 @@ impl Sidecar {
         for (place, ip) in order.iter_mut().zip(addresses) {
             *place = Endpoint::ALL.into_iter().find(|to| to.ip() == ip);
         }
-        Decided { name: decision.address.as_ref().map(Name::of), open: is_open(&decision), order }
+        let name = decision.address.as_ref().map(Name::of);
+        Decided { name, open: decision.is_open(), undecided: decision.is_undecided(), order }
     }
 
     fn facts(&self, environment: &Environment, lots: &Lots) -> Facts {

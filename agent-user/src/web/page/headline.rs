@@ -74,7 +74,10 @@ fn is_starting(view: &View) -> bool {
     let agent = &view.agent;
     match view.acting() {
         Mode::Observe => false,
-        Mode::Configure | Mode::Guard => has_address && view.dropin.state == DropinPhase::Absent,
+        Mode::Configure | Mode::Guard => {
+            let undecided = published.decision.is_undecided() && !published.awaits_reach;
+            has_address && view.dropin.state == DropinPhase::Absent && !undecided
+        }
         Mode::Agent => has_address && agent.last_failure.is_none() && agent.last_accepted.is_none(),
     }
 }
