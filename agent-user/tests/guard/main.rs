@@ -9,6 +9,8 @@ mod bytes;
 mod ends;
 #[cfg(feature = "ebpf")]
 mod heartbeat;
+#[cfg(feature = "ebpf")]
+mod hung;
 mod off;
 #[cfg(feature = "ebpf")]
 mod raw;
