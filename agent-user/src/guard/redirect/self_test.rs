@@ -15,6 +15,10 @@ use super::arrays::Arrays;
 const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Loopback addresses at which the guard does not listen: a connect that is not redirected fails at once.
 const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+/// Without an entry for the address family in the kernel's table sock_diag answers ENOENT, as where there is no such socket
+/// (net/core/sock_diag.c and net/ipv4/inet_diag.c).
+const NO_DIAG: &str = "sock_diag does not show our own connection, and the guard would not know where one was to go; are \
+                       the kernel's modules inet_diag and tcp_diag there?";
 
 /// Runs it; afterwards our own connects are left alone, and nothing is redirected.
 pub fn run(arrays: &Arrays, listener: &TcpListener, address: SocketAddr) -> Result<(), String> {
@@ -28,7 +32,7 @@ pub fn run(arrays: &Arrays, listener: &TcpListener, address: SocketAddr) -> Resu
             break;
         }
     }
-    outcome.map_err(|why| format!("a connect of our own was not redirected: {why}"))
+    outcome.map_err(|why| format!("the redirect's self-test failed: {why}"))
 }
 
 fn one(
@@ -64,9 +68,12 @@ fn one(
     arrays.set(place::PROCESS, process);
     let client_address = getsockname(&client).ok().and_then(|any| SocketAddr::try_from(any).ok());
     let client_address = client_address.ok_or("its own address is not known")?;
-    let found = socket_cookie(client_address, address).map_err(|error| error.to_string())?;
-    if found != Some(cookie) || arrays.original(cookie) != Some(dialled) {
-        return Err(format!("what it dialled, {dialled}, cannot be found again"));
+    let found = socket_cookie(client_address, address).map_err(|error| format!("{NO_DIAG} ({error})"))?;
+    if found != Some(cookie) {
+        return Err(NO_DIAG.to_owned());
+    }
+    if arrays.original(cookie) != Some(dialled) {
+        return Err(format!("the program did not keep what it dialled, {dialled}"));
     }
     take(listener, client_address)
 }
