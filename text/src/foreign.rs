@@ -4,6 +4,8 @@ use crate::{MASK, Secret};
 
 /// The most characters of an answer or an error that are shown.
 const ANSWER: usize = 300;
+/// The most bytes of an answer or an error that are looked at. Masks make a text shorter.
+const LOOKED_AT: usize = 8 << 10;
 /// The most characters of a name or a value that are shown.
 const VALUE: usize = 120;
 
@@ -34,13 +36,31 @@ pub fn redact(text: &str) -> String {
 }
 
 /// An answer or an error of others for people: `secret` (where one was sent along) and every `agent_token` masked, control
-/// and direction characters escaped, cut after 300 characters.
+/// and direction characters escaped, cut after 300 characters. However long the text is, only its first 8 KiB are looked at.
 pub fn foreign_text(text: &str, secret: Option<&Secret>) -> String {
+    let secret = secret.map(Secret::expose).filter(|secret| !secret.is_empty());
+    let head = head(text, secret.map_or(0, str::len));
     let masked = match secret {
-        Some(secret) if !secret.expose().is_empty() => redact(&text.replace(secret.expose(), MASK)),
-        _ => redact(text),
+        Some(secret) => redact(&head.replace(secret, MASK)),
+        None => redact(head),
     };
-    cut(masked.trim(), ANSWER)
+    let mut shown = cut(masked.trim(), ANSWER);
+    if head.len() < text.len() && !shown.ends_with("...") {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The beginning of a long text. It ends `margin` bytes early: half a secret would not be recognised.
+fn head(text: &str, margin: usize) -> &str {
+    if text.len() <= LOOKED_AT {
+        return text;
+    }
+    let mut end = LOOKED_AT.saturating_sub(margin);
+    while !text.is_char_boundary(end) {
+        end -= 1; // 0 is a boundary.
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 /// A name or a value of others as it may stand in a message: control and direction characters escaped, cut after 120
@@ -66,8 +86,8 @@ fn cut(text: &str, most: usize) -> String {
 
 /// Splits behind the next `agent_token` of any case.
 fn split_at_name(text: &str) -> Option<(&str, &str)> {
-    // Lower-casing ASCII keeps every byte where it is.
-    let at = text.to_ascii_lowercase().find(NAME)?;
+    let is_name = |window: &[u8]| window.eq_ignore_ascii_case(NAME.as_bytes());
+    let at = text.as_bytes().windows(NAME.len()).position(is_name)?;
     text.split_at_checked(at + NAME.len())
 }
 
@@ -127,6 +147,9 @@ mod tests {
         assert_eq!(printable("a\u{1b}[31m\n'x\""), "a\\u{1b}[31m\\n'x\"");
         assert_eq!(printable(&"y".repeat(5000)), format!("{}...", "y".repeat(VALUE)));
         let secret = Secret::new("s3cret".to_owned());
+        // Half a secret at the end of what is looked at would show.
+        let masked = format!("agent_token={} ", "x".repeat(LOOKED_AT - 16));
+        assert_eq!(foreign_text(&format!("{masked}s3cret"), Some(&secret)), "agent_token=******...");
         assert_eq!(foreign_text("echo s3cret", Some(&secret)), "echo ******");
         assert_eq!(foreign_text("echo", Some(&Secret::new(String::new()))), "echo");
     }

@@ -1,35 +1,54 @@
 //! Ironic's error answers: a JSON document whose `error_message` is a string that holds JSON again
 //! (ironic/api/middleware/parsable_error.py), or the same as an object, or whatever a proxy sends instead.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use text::{Secret, foreign_text};
 
 use super::error::{IronicError, Peer, Refusal};
 use super::http::Reply;
+use super::json;
+
+/// What is read of an error: Ironic's own text is `faultstring`, the others come from its web framework (406) or a proxy.
+#[derive(Deserialize)]
+struct Fault<'a> {
+    #[serde(borrow)]
+    error_message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    faultstring: Option<&'a RawValue>,
+    #[serde(borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+}
+
+impl Fault<'_> {
+    fn text(&self) -> Option<String> {
+        [self.faultstring, self.description, self.message, self.title]
+            .into_iter()
+            .filter_map(|part| json::text(part?))
+            .find(|text| !text.trim().is_empty())
+            .map(Cow::into_owned)
+    }
+}
 
 /// The text for people in an error body; the body itself where it is not Ironic's; `None` for an empty one.
 pub fn error_text(body: &[u8]) -> Option<String> {
-    let text = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(mut outer)) => match outer.remove("error_message") {
-            Some(Value::String(inner)) => match serde_json::from_str::<Value>(&inner) {
-                Ok(Value::Object(inner)) => fault_text(&inner),
-                _ => Some(inner),
+    let text = serde_json::from_slice::<Fault>(body).ok().and_then(|outer| match outer.error_message {
+        None => outer.text(),
+        Some(part) => match json::text(part) {
+            Some(inner) => match serde_json::from_str::<Fault>(&inner) {
+                Ok(fault) => fault.text(),
+                Err(_) => Some(inner.into_owned()),
             },
-            Some(Value::Object(inner)) => fault_text(&inner),
-            _ => fault_text(&outer),
+            None => json::read::<Fault>(part).map_or_else(|| outer.text(), |fault| fault.text()),
         },
-        _ => None,
-    };
+    });
     text.or_else(|| Some(String::from_utf8_lossy(body).into_owned())).filter(|text| !text.trim().is_empty())
-}
-
-/// `faultstring` is Ironic's own, the others come from its web framework (406) or a proxy.
-fn fault_text(fault: &Map<String, Value>) -> Option<String> {
-    ["faultstring", "description", "message", "title"]
-        .iter()
-        .filter_map(|key| fault.get(*key)?.as_str())
-        .find(|text| !text.trim().is_empty())
-        .map(str::to_owned)
 }
 
 /// What a status means; `text` is Ironic's error text.

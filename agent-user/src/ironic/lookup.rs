@@ -1,11 +1,14 @@
 //! The lookup: which node are we, how often does Ironic want to hear from us, and the token.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use text::{MASK, Secret, foreign_text};
 
 use super::error::IronicError;
+use super::json;
 use super::results::LookupResult;
 
 /// Bounds of `config.heartbeat_timeout` in seconds; what lies outside is moved to the bound, since a refused answer
@@ -65,39 +68,31 @@ impl LookupReply {
     /// # Errors
     /// What is wrong with it. The text quotes no value but the UUID: the body may hold the token.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let mut document: Value = serde_json::from_slice(body).map_err(|e| {
-            format!("the lookup is no JSON document (line {}, column {})", e.line(), e.column())
+        let document: Document = serde_json::from_slice(body).map_err(|e| {
+            format!("the lookup is no JSON object (line {}, column {})", e.line(), e.column())
         })?;
-        let node = document.get("node").ok_or("the lookup has no node")?;
-        let uuid = node.get("uuid").and_then(Value::as_str).ok_or("the lookup has no node.uuid")?;
-        if !is_uuid(uuid) {
-            return Err(format!("node.uuid is {:?}, which is no UUID", foreign_text(uuid, None)));
+        let node: Node = document.node.and_then(json::read).ok_or("the lookup has no node")?;
+        let uuid: Cow<str> = node.uuid.and_then(json::text).ok_or("the lookup has no node.uuid")?;
+        if !is_uuid(&uuid) {
+            return Err(format!("node.uuid is {:?}, which is no UUID", foreign_text(&uuid, None)));
         }
-        let uuid = uuid.to_owned();
-        let agent_url = node
-            .get("driver_internal_info")
-            .and_then(|info| info.get("agent_url"))
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let info: Option<Info> = node.driver_internal_info.and_then(json::read);
+        let agent_url = info.and_then(|info| info.agent_url).and_then(json::text).map(Cow::into_owned);
         // Before API 1.22 grew a config object the timeout stood at the top; IPA still reads it there.
-        let timeout = match document.get("config") {
-            Some(config) => config.get("heartbeat_timeout"),
-            None => document.get("heartbeat_timeout"),
-        };
+        let config: Config = document.config.and_then(json::read).unwrap_or_default();
+        let timeout =
+            if document.config.is_some() { config.heartbeat_timeout } else { document.heartbeat_timeout };
         let heartbeat_timeout = timeout
-            .and_then(Value::as_f64)
+            .and_then(json::read::<f64>)
             .filter(|seconds| seconds.is_finite())
             .map(|seconds| Duration::from_secs_f64(seconds.clamp(TIMEOUT_SECONDS.0, TIMEOUT_SECONDS.1)))
             .ok_or("config.heartbeat_timeout is no number of seconds")?;
-        let agent_token_required =
-            document.pointer("/config/agent_token_required") == Some(&Value::Bool(true));
-        let token = match document.pointer_mut("/config/agent_token").map(Value::take) {
-            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
-            _ => None,
-        };
+        let agent_token_required = config.agent_token_required.and_then(json::read) == Some(true);
+        let token = config.agent_token.and_then(json::read::<String>).map(Secret::new);
+        let token = token.filter(|token| !token.expose().is_empty());
         let token_masked = token.as_ref().is_some_and(|token| token.expose() == MASK);
         Ok(Self {
-            uuid,
+            uuid: uuid.into_owned(),
             heartbeat_timeout,
             agent_token: token.filter(|_| !token_masked),
             token_masked,
@@ -105,6 +100,41 @@ impl LookupReply {
             agent_url,
         })
     }
+}
+
+/// What is read of the body; the rest is passed over.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    node: Option<&'a RawValue>,
+    #[serde(borrow)]
+    config: Option<&'a RawValue>,
+    #[serde(borrow)]
+    heartbeat_timeout: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(borrow)]
+    uuid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    driver_internal_info: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Info<'a> {
+    #[serde(borrow)]
+    agent_url: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Config<'a> {
+    #[serde(borrow)]
+    heartbeat_timeout: Option<&'a RawValue>,
+    #[serde(borrow)]
+    agent_token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    agent_token_required: Option<&'a RawValue>,
 }
 
 /// Whether a text is a UUID in its canonical form (RFC 9562, 4).
@@ -132,7 +162,7 @@ fn query_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -186,7 +216,7 @@ mod tests {
                 "heartbeat_timeout",
             ),
             (json!({"node": {"uuid": UUID}, "config": "S3CRET"}).to_string(), "heartbeat_timeout"),
-            ("[]".to_owned(), "no node"),
+            ("[]".to_owned(), "no JSON object"),
         ] {
             let problem = LookupReply::parse(body.as_bytes()).unwrap_err();
             assert!(problem.contains(word), "{body}: {problem}");

@@ -15,6 +15,7 @@ pub mod error;
 pub mod fault;
 pub mod heartbeat;
 mod http;
+mod json;
 pub mod lookup;
 pub mod results;
 pub mod schedule;

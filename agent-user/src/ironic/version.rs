@@ -1,8 +1,10 @@
 //! Which API version to speak: what the server offers, never less than protects the token.
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use text::foreign_text;
 
+use super::json;
 use crate::params::ApiVersion;
 
 const fn v1(minor: u16) -> ApiVersion {
@@ -41,17 +43,29 @@ pub fn for_heartbeat(offered: ApiVersion) -> ApiVersion {
 /// # Errors
 /// What is wrong with the document, in words.
 pub fn parse_root(body: &[u8]) -> Result<ApiVersion, String> {
-    let document: Value =
-        serde_json::from_slice(body).map_err(|error| format!("GET / is no JSON document: {error}"))?;
-    let text = document
-        .get("default_version")
-        .and_then(|version| version.get("version"))
-        .and_then(Value::as_str)
+    let document: Root =
+        serde_json::from_slice(body).map_err(|error| format!("GET / is no JSON object: {error}"))?;
+    let version: Option<Version> = document.default_version.and_then(json::read);
+    let text = version
+        .and_then(|version| version.version)
+        .and_then(json::text)
         .ok_or("GET / has no default_version.version: is this the URL of the bare metal API?")?;
-    parse_version(text).ok_or_else(|| {
-        let shown = foreign_text(text, None);
+    parse_version(&text).ok_or_else(|| {
+        let shown = foreign_text(&text, None);
         format!("default_version.version is {shown:?} where a version like 1.62 is expected")
     })
+}
+
+#[derive(Deserialize)]
+struct Root<'a> {
+    #[serde(borrow)]
+    default_version: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Version<'a> {
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
 }
 
 fn parse_version(text: &str) -> Option<ApiVersion> {

@@ -96,7 +96,7 @@ fn deep_json_is_an_invalid_response() {
         stand_in.push_fault(Path::Lookup, Fault::Status(200, opening.repeat(50_000)));
         let error = lookup(&stand_in).unwrap_err();
         assert_eq!(error.lookup_result(), L::InvalidResponse, "{opening}");
-        assert!(error.to_string().contains("no JSON document"), "{error}");
+        assert!(error.to_string().contains("no JSON object"), "{error}");
         // As an error's text, in the outer and in the inner document.
         let inner = serde_json::Value::from(opening.repeat(50_000));
         for body in [opening.repeat(50_000), format!(r#"{{"error_message": {inner}}}"#)] {
