@@ -31,6 +31,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// The URL, fit to be shown.
+    pub fn shown(&self) -> Option<String> {
+        self.url.as_deref().map(|url| foreign_text(url, None))
+    }
+
     /// Whether Ironic holds this URL.
     pub fn is(&self, url: &str) -> bool {
         self.url.as_ref().is_some_and(|held| same_to_ironic(held, url))
@@ -134,7 +139,11 @@ impl Pin {
         if !judgement.reasons.is_empty() {
             let words: Vec<_> = judgement.reasons.iter().map(|reason| reason.words()).collect();
             let reasons = words.join("; ");
-            tracing::error!(url = ?recorded, reasons, "Ironic holds a bad callback URL of this node");
+            tracing::error!(
+                url = foreign_text(recorded, None),
+                reasons,
+                "Ironic holds a bad callback URL of this node"
+            );
             self.exchanges.bad_url(recorded, UrlSource::Ironic, UrlAction::None, &judgement.reasons);
         }
     }
@@ -171,7 +180,12 @@ impl Pin {
     }
 
     fn log_another(&self, recorded: &str, accepted: &str) {
-        tracing::error!(?recorded, accepted, "Ironic has recorded another callback URL than it accepted");
+        let (shown, accepted) = (foreign_text(recorded, None), foreign_text(accepted, None));
+        tracing::error!(
+            recorded = shown,
+            accepted,
+            "Ironic has recorded another callback URL than it accepted"
+        );
         let mut reasons = judge(recorded, &Context::default()).reasons;
         if reasons.is_empty() {
             reasons.push(Reason::PinnedStale);
@@ -190,6 +204,14 @@ mod tests {
     fn pin() -> Pin {
         let metrics = Metrics::new().unwrap();
         Pin::new(Exchanges::new(metrics.clone()), metrics)
+    }
+
+    #[test]
+    fn a_long_url_is_shown_in_part() {
+        let url = format!("http://192.0.2.1:9999/{}", "x".repeat(900_000));
+        let held = Held { url: Some(url.clone()), ..Held::default() };
+        assert!(held.is(&url));
+        assert!(held.shown().unwrap().len() < 400);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct State<'a> {
     acting_mode: Mode,
     ready: bool,
     ready_reason: &'a str,
-    pinned_url: Option<&'a str>,
+    pinned_url: Option<String>,
     stale: Option<&'a str>,
     agent: &'a AgentState,
     guard: &'a GuardState,
@@ -63,7 +63,7 @@ impl<'a> State<'a> {
             ready_reason: match ready {
                 Ok(words) | Err(words) => words,
             },
-            pinned_url: view.held.url.as_deref(),
+            pinned_url: view.held.shown(),
             stale: view.held.stale.as_deref(),
             agent: &view.agent,
             guard: &view.guard,

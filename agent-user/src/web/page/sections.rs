@@ -15,7 +15,7 @@ use crate::view::View;
 /// What is asked first.
 pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
     let decision = &view.published.decision;
-    let url = |url: &Option<String>, none: &str| url.clone().unwrap_or_else(|| none.to_owned());
+    let url = |url: Option<String>, none: &str| url.unwrap_or_else(|| none.to_owned());
     let heartbeat = match view.exchanges.heartbeats.last() {
         Some(last) => format!("{}, {}", last.result.as_str(), ago(last.at.elapsed())),
         None => "none seen".to_owned(),
@@ -34,8 +34,8 @@ pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
     exporter::facts(
         html,
         &[
-            ("Callback URL", url(&decision.callback_url, "none")),
-            ("Ironic holds", url(&view.held.url, "nothing that we know of")),
+            ("Callback URL", url(decision.callback_url.clone(), "none")),
+            ("Ironic holds", url(view.held.shown(), "nothing that we know of")),
             ("Last heartbeat", heartbeat),
             ("Called back", called),
             ("Mode", mode),
