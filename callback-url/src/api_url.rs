@@ -1,7 +1,7 @@
 //! The URL of the Ironic API, as the operator or the conductor wrote it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 use serde::de::Error as _;
@@ -120,9 +120,23 @@ pub enum ApiUrlError {
     /// Not an absolute URL at all.
     #[error("not a URL like http://192.0.2.1:6385")]
     Unparseable,
+    /// Nothing stands before the host.
+    #[error("the scheme is missing; give the whole URL, like http://192.0.2.1:6385")]
+    SchemeMissing,
     /// Another scheme than http and https.
     #[error("the scheme must be http or https")]
     Scheme,
+    /// IPv6 without brackets: which colon is the port's?
+    #[error("an IPv6 address must stand in brackets, like http://[2001:db8::1]:6385")]
+    Unbracketed,
+    /// No client can connect to such an address.
+    #[error("the host is no address of a server: it is unspecified, multicast or broadcast")]
+    NoServer,
+    /// A port, or more of the address, stands behind a slash.
+    #[error(
+        "the path must not have a colon; the port stands right behind the host, like http://192.0.2.1:6385/prefix"
+    )]
+    Path,
     /// The host is no address and no DNS name.
     #[error("the host must be an IPv4 address, an IPv6 address in brackets or a DNS name")]
     Host,
@@ -164,7 +178,10 @@ impl ApiUrl {
         if text.contains('#') {
             return Err(ApiUrlError::Query);
         }
-        let uri: Uri = text.parse().map_err(|_| ApiUrlError::Unparseable)?;
+        if !text.is_empty() && !text.contains("://") {
+            return Err(ApiUrlError::SchemeMissing);
+        }
+        let uri: Uri = text.parse().map_err(|_| unparseable(text))?;
         let scheme = match uri.scheme_str() {
             Some(s) if s.eq_ignore_ascii_case("http") => Scheme::Http,
             Some(s) if s.eq_ignore_ascii_case("https") => Scheme::Https,
@@ -178,7 +195,16 @@ impl ApiUrl {
         if uri.query().is_some() {
             return Err(ApiUrlError::Query);
         }
-        let host = Host::parse(authority.host()).ok_or(ApiUrlError::Host)?;
+        if is_unbracketed(authority.as_str()) {
+            return Err(ApiUrlError::Unbracketed);
+        }
+        let host = match Host::parse(authority.host()).ok_or(ApiUrlError::Host)? {
+            // Mapped (RFC 4291, 2.5.5.2), it is reached over IPv4.
+            Host::Ip(ip) => {
+                Host::Ip(Some(ip.to_canonical()).filter(is_a_servers).ok_or(ApiUrlError::NoServer)?)
+            }
+            name => name,
+        };
         let port = match authority.as_str().get(authority.host().len()..) {
             None | Some("") => scheme.default_port(),
             Some(rest) => rest
@@ -187,6 +213,9 @@ impl ApiUrl {
                 .filter(|port| *port != 0)
                 .ok_or(ApiUrlError::Port)?,
         };
+        if uri.path().contains(':') {
+            return Err(ApiUrlError::Path);
+        }
         let mut prefix = uri.path().trim_end_matches('/');
         // Also where it stands twice: else the URL would mean another one when it is read again.
         while let Some(shorter) = prefix.strip_suffix("/v1") {
@@ -208,6 +237,23 @@ impl ApiUrl {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// What is wrong with a text that is no URI.
+fn unparseable(text: &str) -> ApiUrlError {
+    let behind = text.split_once("://").map_or("", |(_, behind)| behind);
+    let authority = behind.split(['/', '?']).next().unwrap_or_default();
+    if is_unbracketed(authority) { ApiUrlError::Unbracketed } else { ApiUrlError::Unparseable }
+}
+
+/// More colons than the one before a port.
+fn is_unbracketed(authority: &str) -> bool {
+    !authority.starts_with('[') && !authority.contains('@') && authority.matches(':').count() > 1
+}
+
+fn is_a_servers(ip: &IpAddr) -> bool {
+    let broadcast = *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 impl fmt::Display for ApiUrl {
@@ -235,6 +281,8 @@ mod tests {
             ("https://[fd00::1]:13385/v1", "https://[fd00::1]:13385"),
             ("http://ironic", "http://ironic"),
             ("http://ironic/v1//v1/", "http://ironic"),
+            ("http://[::ffff:10.0.0.1]:6385", "http://10.0.0.1:6385"),
+            ("http://ironic_api:6385", "http://ironic_api:6385"),
         ] {
             assert_eq!(ApiUrl::parse(text).map(|url| url.to_string()), Ok(shown.to_owned()), "{text}");
         }
@@ -247,7 +295,17 @@ mod tests {
         for (text, error) in [
             ("mdns", ApiUrlError::Mdns),
             ("", ApiUrlError::Unparseable),
-            ("172.25.134.35:6385", ApiUrlError::Unparseable),
+            ("172.25.134.35:6385", ApiUrlError::SchemeMissing),
+            ("ironic.example.com/baremetal", ApiUrlError::SchemeMissing),
+            ("http://fd00::1:6385", ApiUrlError::Unbracketed),
+            ("http://fd00::1", ApiUrlError::Unbracketed),
+            ("http://[fd00::1", ApiUrlError::Unparseable),
+            ("https://172.22.0.3/24:6385", ApiUrlError::Path),
+            ("http://0.0.0.0:6385", ApiUrlError::NoServer),
+            ("http://[::]:6385", ApiUrlError::NoServer),
+            ("http://[::ffff:0.0.0.0]:6385", ApiUrlError::NoServer),
+            ("http://224.0.0.1", ApiUrlError::NoServer),
+            ("http://255.255.255.255", ApiUrlError::NoServer),
             ("ftp://h", ApiUrlError::Scheme),
             ("http://u:p@h", ApiUrlError::UserInfo),
             ("http://h:0", ApiUrlError::Port),
