@@ -240,7 +240,7 @@ impl Families {
             agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
             netlink_messages: make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?,
             netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because our buffer was full; each is answered by asking again.")?,
-            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages that could not be read; each is answered by asking again.")?,
+            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message is answered by asking again, a part is left out.")?,
             netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
@@ -337,6 +337,7 @@ impl Families {
 
     /// Counts questions to the kernel.
     pub fn netlink_asked(&self, asked: &Asked) {
+        self.netlink_decode_errors.inc_by(asked.unreadable);
         for (subject, answered, failed) in asked.counts() {
             self.netlink_queries.with_label_values(&[subject.as_str(), result(true)]).inc_by(answered);
             self.netlink_queries.with_label_values(&[subject.as_str(), result(false)]).inc_by(failed);

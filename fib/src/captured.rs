@@ -4,15 +4,14 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::NetlinkDeserializable;
-use netlink_packet_route::RouteNetlinkMessage;
 
-use crate::kernel::{as_link, read_address, read_route};
 use crate::listeners::Listener;
+use crate::message::Damage;
 use crate::monitor::Heard;
 use crate::question::{Answer, Extent};
 use crate::socket::Received;
 use crate::standing::Standing;
-use crate::{Address, ChangeKind, Errno, Link, Route, RtnlError};
+use crate::{Address, ChangeKind, Errno, Link, Route, RtnlError, read};
 
 /// What a captured answer to a question holds.
 fn answer<M: NetlinkDeserializable, T>(
@@ -25,23 +24,16 @@ fn answer<M: NetlinkDeserializable, T>(
 }
 
 fn route(bytes: &[u8]) -> Result<Route, RtnlError> {
-    let found = answer(bytes, Extent::One, |message| match message {
-        RouteNetlinkMessage::NewRoute(route) => Some(route),
-        _ => None,
-    });
-    read_route(found?.pop().unwrap())
+    answer(bytes, Extent::One, |message| read::route(&message, &Damage::default()))?.pop().unwrap()
 }
 
 fn addresses(bytes: &[u8]) -> Vec<Address> {
-    let found = answer(bytes, Extent::Dump, |message| match message {
-        RouteNetlinkMessage::NewAddress(address) => read_address(&address),
-        _ => None,
-    });
-    found.unwrap()
+    answer(bytes, Extent::Dump, |message| read::address(&message, &Damage::default())).unwrap()
 }
 
 fn link(bytes: &[u8]) -> Result<Link, RtnlError> {
-    answer(bytes, Extent::One, as_link).map(|mut links| links.pop().unwrap())
+    let found = answer(bytes, Extent::One, |message| read::link(&message, &Damage::default()));
+    found.map(|mut links| links.pop().unwrap())
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -88,7 +80,7 @@ fn addresses_with_their_flags() {
 fn links() {
     // ip link set n0 address 52:54:00:aa:00:01; ip link set n0 up; ip link set n1 up
     let up = link(include_bytes!("../captures/link-up.bin")).unwrap();
-    assert_eq!((up.name.as_str(), up.kind.as_deref()), ("n0", Some("veth")));
+    assert_eq!((up.name.as_slice(), up.kind.as_deref()), (&b"n0"[..], Some("veth")));
     assert_eq!((up.up, up.carrier), (true, true));
     assert_eq!(up.mac, Some([0x52, 0x54, 0, 0xaa, 0, 1]));
     // ip link set n1 down
@@ -97,6 +89,48 @@ fn links() {
     // RTM_GETLINK for index 77
     let missing = link(include_bytes!("../captures/link-missing.bin")).unwrap_err();
     assert_eq!(missing.errno(), Some(Errno::NODEV));
+}
+
+/// In each captured answer each attribute is damaged in turn: the others are read as before, and the damage is counted.
+#[test]
+fn a_damaged_attribute_loses_only_itself() {
+    /// `nlmsghdr` and the head of the message.
+    const LINK: usize = 16 + 16;
+    const ADDRESS: usize = 16 + 8;
+    let lengths = |bytes: &[u8], head: usize| {
+        let mut at = head;
+        std::iter::from_fn(move || {
+            let length = usize::from(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().unwrap()));
+            let found = (at, length);
+            at += length.next_multiple_of(4);
+            Some(found)
+        })
+        .collect::<Vec<_>>()
+    };
+    let bytes = include_bytes!("../captures/link-up.bin");
+    let sound = link(bytes).unwrap();
+    for (at, length) in lengths(bytes, LINK) {
+        let mut damaged = bytes.to_vec();
+        damaged[at + 4..at + length].fill(0xff);
+        let read = link(&damaged).unwrap();
+        assert_eq!((read.index, read.up, read.carrier), (sound.index, true, true), "at {at}");
+        let same = [read.name == sound.name, read.mac == sound.mac, read.kind == sound.kind];
+        assert!(same.iter().filter(|same| !**same).count() <= 1, "at {at}: {read:?}");
+        assert!(read.shown().is_ascii());
+    }
+    let bytes = include_bytes!("../captures/addresses-inet.bin");
+    let length = u32::from_ne_bytes(bytes[..4].try_into().unwrap()) as usize;
+    let (first, rest) = bytes.split_at(length);
+    let sound = addresses(bytes);
+    for (at, length) in lengths(first, ADDRESS) {
+        let mut damaged = first.to_vec();
+        damaged[at + 4..at + length].fill(0xff);
+        damaged.extend(rest);
+        let read = addresses(&damaged);
+        assert_eq!(read.last(), sound.last(), "at {at}");
+        // A label (3) is of no use here.
+        assert!(damaged[at + 2] != 3 || read == sound, "at {at}");
+    }
 }
 
 /// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.

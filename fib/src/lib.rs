@@ -13,18 +13,21 @@ mod errno;
 mod frames;
 mod kernel;
 mod listeners;
+mod message;
 mod monitor;
 mod question;
+mod read;
 mod socket;
 mod standing;
 
 pub use connections::{Connection, connections};
 pub use cookie::socket_cookie;
 pub use errno::{ERRNO_NAMES, Errno};
-pub use kernel::{Address, Asked, Kernel, Link, Route, RouteQuestion, Subject};
+pub use kernel::{Asked, Kernel, RouteQuestion, Subject};
 pub use listeners::listens;
 pub use monitor::{ChangeKind, Heard, Monitor};
 pub use question::Seen;
+pub use read::{Address, Link, Route};
 pub use socket::NetlinkSocket;
 pub use standing::{Standing, Traffic, end_connection, standing};
 

@@ -70,14 +70,15 @@ impl QuestionSocket {
     ///
     /// # Errors
     /// `Refused` carries the kernel's error number; `Interrupted` where no try gave a consistent dump.
-    pub fn ask<M, T>(
+    pub fn ask<Q, M, T>(
         &mut self,
-        question: M,
+        question: Q,
         extent: Extent,
         pick: impl Fn(M) -> Option<T>,
     ) -> Result<Vec<T>, RtnlError>
     where
-        M: NetlinkSerializable + NetlinkDeserializable,
+        Q: NetlinkSerializable,
+        M: NetlinkDeserializable,
     {
         let seen = self.see(question, extent, pick)?;
         if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
@@ -87,14 +88,15 @@ impl QuestionSocket {
     ///
     /// # Errors
     /// `Refused` carries the kernel's error number.
-    pub fn see<M, T>(
+    pub fn see<Q, M, T>(
         &mut self,
-        question: M,
+        question: Q,
         extent: Extent,
         pick: impl Fn(M) -> Option<T>,
     ) -> Result<Seen<T>, RtnlError>
     where
-        M: NetlinkSerializable + NetlinkDeserializable,
+        Q: NetlinkSerializable,
+        M: NetlinkDeserializable,
     {
         let mut header = NetlinkHeader::default();
         header.flags = extent.flags();
@@ -225,7 +227,8 @@ mod tests {
         let mut message = RouteMessage::default();
         message.header.address_family = AddressFamily::Inet6;
         message.header.flags = RouteFlags::LookupTable; // IPv6 refuses it.
-        let answer = socket.ask(RouteNetlinkMessage::GetRoute(message), Extent::One, Some);
+        let question = RouteNetlinkMessage::GetRoute(message);
+        let answer = socket.ask(question, Extent::One, Some::<RouteNetlinkMessage>);
         match answer {
             Err(RtnlError::Malformed(text)) => assert!(text.contains("flags"), "{text}"),
             other => panic!("{other:?}"),

@@ -104,7 +104,7 @@ pub fn standing(peers: &[SocketAddr]) -> Result<Vec<Standing>, RtnlError> {
 pub fn end_connection(connection: &Standing) -> Result<bool, RtnlError> {
     let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
     let order = SockDiagDestroy::new(request(connection.family, connection.id.clone()));
-    match socket.ask(order, Extent::Nothing, |_| None::<()>) {
+    match socket.ask(order, Extent::Nothing, |_: SockDiagMessage| None::<()>) {
         Ok(_) => Ok(true),
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
         Err(error) => Err(error),

@@ -124,7 +124,7 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
         return Some((Refusal::DeviceDown, "the outgoing device is gone".to_owned()));
     };
     let name = link.shown();
-    if let Some(wanted) = interface.filter(|wanted| *wanted != link.name) {
+    if let Some(wanted) = interface.filter(|wanted| !link.is_named(wanted)) {
         return Some((Refusal::WrongDevice, format!("the route leaves by {name}, and {wanted} is wanted")));
     }
     if !link.up {

@@ -36,7 +36,8 @@ fn address(text: &str) -> Address {
 fn link(name: &str) -> Link {
     Link {
         index: 2,
-        name: name.to_owned(),
+        name: name.into(),
+        alternative_names: Vec::new(),
         up: true,
         carrier: true,
         mac: None,

@@ -1,6 +1,8 @@
 //! The MAC addresses that a lookup names: IPA's choice of NICs (ironic_python_agent, `hardware.py`,
 //! `list_network_interfaces`), from netlink.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use fib::{Kernel, Link, RtnlError};
@@ -10,16 +12,17 @@ use fib::{Kernel, Link, RtnlError};
 /// # Errors
 /// Where the links cannot be asked for.
 pub fn macs(kernel: &mut Kernel) -> Result<Vec<String>, RtnlError> {
-    Ok(select(&kernel.links()?, |name| Path::new("/sys/class/net").join(name).join("device").exists()))
+    let has_device =
+        |name: &[u8]| Path::new("/sys/class/net").join(OsStr::from_bytes(name)).join("device").exists();
+    Ok(select(&kernel.links()?, has_device))
 }
 
 /// Devices with a bus device behind them, bonds, and names that end in `.<digits>` as VLANs do.
-fn select(links: &[Link], has_device: impl Fn(&str) -> bool) -> Vec<String> {
+fn select(links: &[Link], has_device: impl Fn(&[u8]) -> bool) -> Vec<String> {
     let is_nic = |link: &&Link| {
-        let vlan_name = link
-            .name
-            .rsplit_once('.')
-            .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+        let mut parts = link.name.rsplit(|byte| *byte == b'.');
+        let id = parts.next().unwrap_or_default();
+        let vlan_name = parts.next().is_some() && !id.is_empty() && id.iter().all(u8::is_ascii_digit);
         link.parent.is_some() || link.kind.as_deref() == Some("bond") || vlan_name || has_device(&link.name)
     };
     let mac = |link: &Link| link.permanent_mac.filter(|mac| *mac != [0; 6]).or(link.mac);
@@ -45,7 +48,8 @@ mod tests {
     fn link(name: &str, mac: [u8; 6]) -> Link {
         Link {
             index: 1,
-            name: name.to_owned(),
+            name: name.into(),
+            alternative_names: Vec::new(),
             up: true,
             carrier: true,
             mac: Some(mac),
@@ -73,7 +77,7 @@ mod tests {
             Link { parent: Some("x".to_owned()), ..link("virt", [0xfa, 0x16, 0x3e, 0, 0, 1]) },
             nic,
         ];
-        let macs = select(&links, |name| name == "usb0");
+        let macs = select(&links, |name| name == b"usb0");
         assert_eq!(
             macs,
             ["52:54:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:05"]

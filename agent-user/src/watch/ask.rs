@@ -1,6 +1,6 @@
 //! Asks the kernel everything that the decision depends on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
 use callback_url::{ApiUrl, Host, Local, address_class};
 use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
@@ -137,8 +137,13 @@ impl Asking<'_> {
             })?),
         };
         let device_index = device.as_ref().map(|link| link.index);
-        let question = RouteQuestion { destination: ip, port, source: None, device: device_index };
-        let route = self.kernel.route(&question);
+        let mut question = RouteQuestion { destination: ip, port, source: None, device: device_index };
+        let mut route = self.kernel.route(&question);
+        let without_route = matches!(route, Err(RtnlError::Refused(Errno::NETUNREACH)));
+        if let Some(source) = source_first(ip, port).filter(|_| without_route && device.is_none()) {
+            question.source = Some(source);
+            route = self.kernel.route(&question).map(|route| Route { source: Some(source), ..route });
+        }
         match (route, device) {
             // Asked for a device, IPv4 assumes an unrouted destination on its link; no table had a route then.
             (Ok(Route { table: None | Some(0), .. }), Some(link)) if ip.is_ipv4() => {
@@ -236,6 +241,15 @@ impl Asking<'_> {
             link: Some(link),
         }])
     }
+}
+
+/// Where no route is for every source, an IPv6 connect chooses its source first and asks again with it: so a default route
+/// for one prefix only (`from PREFIX`) is found (`ip6_dst_lookup_tail`, net/ipv6/ip6_output.c). A UDP socket is asked, which
+/// sends nothing.
+fn source_first(ip: IpAddr, port: u16) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok().filter(|_| ip.is_ipv6())?;
+    socket.connect((ip, port)).ok()?;
+    socket.local_addr().ok().map(|local| local.ip()).filter(|source| !source.is_unspecified())
 }
 
 fn lasting(address: &&Address) -> bool {

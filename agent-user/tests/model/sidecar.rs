@@ -442,7 +442,8 @@ fn address(addr: Addr) -> Address {
 fn link(addr: Addr, environment: &Environment) -> Link {
     Link {
         index: index(addr.nic()),
-        name: format!("eth{}", addr.nic()),
+        name: format!("eth{}", addr.nic()).into(),
+        alternative_names: Vec::new(),
         up: true,
         carrier: environment.carrier[addr.nic()],
         mac: None,

@@ -1,8 +1,11 @@
 //! Devices that come, go and are renamed; addresses whose time is over.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use testbed::netns::Netns;
 use testbed::root_test;
 
@@ -33,6 +36,40 @@ fn a_renamed_device() {
     let info =
         "advertise_address_info{address=\"10.0.0.2\",device=\"enp2s0\",family=\"inet\",origin=\"route\"}";
     assert_eq!(daemon.metric(info).unwrap(), Some(1.0));
+}
+
+/// Any bytes may stand in a name, an alternative name, an alias and an address's label.
+#[test]
+fn names_of_no_known_encoding_hide_nothing() {
+    root_test!();
+    let netns = addressed();
+    let ip = |words: &[&[u8]]| {
+        let words = words.iter().map(|word| OsStr::from_bytes(word));
+        let output = netns.command("ip").args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    ip(&[b"link", b"set", b"dev", b"n0", b"alias", b"M\xfcnchen"]);
+    ip(&[b"link", b"property", b"add", b"dev", b"n0", b"altname", b"ens\xff"]);
+    ip(&[b"addr", b"add", b"10.0.0.7/24", b"dev", b"n0", b"label", b"n0:\xff"]);
+    let daemon = start_at(&netns, &ON_LINK, Some("10.0.0.2"));
+    ip(&[b"link", b"set", b"n0", b"down"]);
+    ip(&[b"link", b"set", b"n0", b"name", b"\xff0"]);
+    ip(&[b"link", b"set", b"\xff0", b"up"]);
+    let is_there = |state: &Value| state["device"] == "\\xff0" && state["address"] == "10.0.0.2";
+    daemon.wait_state("the new name", SOON, is_there).unwrap();
+    assert_eq!(daemon.metric("netlink_decode_errors_total").unwrap(), Some(0.0));
+}
+
+#[test]
+fn the_wanted_device_may_be_named_by_an_alternative_name() {
+    root_test!();
+    let netns = addressed();
+    for name in ["enp2s0", "enx525400aa0001-of-sixteen-and-more"] {
+        netns.ip(&format!("link property add dev n0 altname {name}")).unwrap();
+        let flags = [ON_LINK[0], ON_LINK[1], "--advertise.interface", name];
+        let daemon = start_at(&netns, &flags, Some("10.0.0.2"));
+        assert_eq!(daemon.state().unwrap()["device"], "n0");
+    }
 }
 
 #[test]

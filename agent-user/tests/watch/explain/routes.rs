@@ -4,7 +4,8 @@ use testbed::netns::Netns;
 use testbed::root_test;
 
 use crate::machine::{
-    Explained, add_nic, addressed, assert_address, explain, explain_api, ip_says, prepared, unprivileged, url,
+    Explained, add_nic, addressed, assert_address, assert_refused, explain, explain_api, ip_says, prepared,
+    two_nics, unprivileged, url,
 };
 
 /// `explain` and `ip route get` must agree about each API; gives how many were asked.
@@ -165,4 +166,20 @@ fn an_ipv4_mapped_url_is_its_ipv4() {
     let explained = explain_api(&netns, "::ffff:10.1.0.9");
     assert_address(&explained, "10.1.0.2", Some("m0"));
     assert_eq!(explained.text("family"), Some("inet"));
+}
+
+/// A connect to a broadcast address fails with ENETUNREACH, though there is a route.
+#[test]
+fn a_broadcast_address_of_a_network_is_no_destination() {
+    root_test!();
+    assert_refused(&explain_api(&addressed(), "10.0.0.255"), "no_route");
+}
+
+/// `from PREFIX`: no route is for every source, and a connect chooses its source first.
+#[test]
+fn a_default_route_for_one_source_prefix_is_found() {
+    root_test!();
+    let netns = prepared(two_nics(), "addr add fd00::2/64 dev n0 nodad");
+    netns.ip("-6 route add default from fd00::/64 via fd00::1 dev n0").unwrap();
+    assert_address(&explain_api(&netns, "2001:db8::1"), "fd00::2", Some("n0"));
 }
