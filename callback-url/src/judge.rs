@@ -168,7 +168,7 @@ fn find_reasons(url: &str, context: &Context) -> Vec<Reason> {
         Ok(host) => Some(host),
         Err(reason) => {
             found.extend(reason);
-            None
+            zoned(&pieces).filter(|_| reason == Some(Reason::ZoneId))
         }
     };
     if let Some(host) = host {
@@ -206,7 +206,8 @@ fn unbracketed(pieces: &Pieces<'_>) -> Option<Ipv6Addr> {
     if pieces.host.starts_with('[') || !pieces.host.contains(':') {
         return None;
     }
-    let without_zone = |text: &str| text.split('%').next().unwrap_or_default().parse().ok();
+    let ends = |c: char| c == '%' || c.is_whitespace();
+    let without_zone = |text: &str| text.split(ends).next().unwrap_or_default().parse().ok();
     let whole = || format!("{}:{}", pieces.host, pieces.port.unwrap_or_default()).parse().ok();
     without_zone(pieces.host).or_else(whole)
 }
@@ -215,7 +216,13 @@ fn unbracketed(pieces: &Pieces<'_>) -> Option<Ipv6Addr> {
 fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
     let text = pieces.host;
     if let Some(ip) = unbracketed(pieces) {
-        return if text.contains('%') { Err(Some(Reason::ZoneId)) } else { Ok(Host::Ip(ip.into())) };
+        if text.contains(char::is_whitespace) {
+            return Err(None); // The blanks tell.
+        }
+        let Some((_, zone)) = text.split_once('%') else { return Ok(Host::Ip(ip.into())) };
+        // The seed's ` uid 0` behind an IPv6 address is no zone: blanks are none of its characters (RFC 6874).
+        let is_text = percent_decode(&format!("%{zone}")).is_some_and(|text| text.starts_with([' ', '%']));
+        return Err(Some(if is_text { Reason::PercentEncodedHost } else { Reason::ZoneId }));
     }
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match inside.split_once('%') {
@@ -246,6 +253,12 @@ fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
     }
     let already_told = text.chars().any(|c| c.is_whitespace() || c.is_control());
     Err((!already_told).then_some(Reason::Unparseable))
+}
+
+/// The address before a zone: that has a class of its own.
+fn zoned(pieces: &Pieces<'_>) -> Option<Host> {
+    let inside = pieces.host.strip_prefix('[').unwrap_or(pieces.host);
+    inside.split('%').next()?.parse::<Ipv6Addr>().ok().map(|ip| Host::Ip(ip.into()))
 }
 
 /// What `inet_aton` and WHATWG parsers would take for an IPv4 address, or try to: nothing but labels of digits, the
@@ -327,7 +340,11 @@ fn suggest(url: &str, context: &Context) -> Option<String> {
     };
     // `http://10.0.0.1 uid 0:9999` and the same percent-encoded, once or twice.
     let decoded = percent_decode(&percent_decode(pieces.host)?)?;
-    let mut host = decoded.split_whitespace().next().and_then(Host::parse)?;
+    let mut words = decoded.split_whitespace();
+    let mut host = words.next().and_then(Host::parse)?;
+    if words.next().is_some() && matches!(host, Host::Name(_)) {
+        return None; // An address is one by itself; which word is a name, nobody knows.
+    }
     if let Some(local @ Local { decided: Some(decided), .. }) = &context.local
         && contradiction(&host, local).is_some()
     {
