@@ -68,6 +68,11 @@ impl LookupReply {
         let mut document: Value = serde_json::from_slice(body).map_err(|e| {
             format!("the lookup is no JSON document (line {}, column {})", e.line(), e.column())
         })?;
+        // Before anything else is refused: it is wiped then, too.
+        let token = match document.pointer_mut("/config/agent_token").map(Value::take) {
+            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
+            _ => None,
+        };
         let node = document.get("node").ok_or("the lookup has no node")?;
         let uuid = node.get("uuid").and_then(Value::as_str).ok_or("the lookup has no node.uuid")?;
         if !is_uuid(uuid) {
@@ -91,10 +96,6 @@ impl LookupReply {
             .ok_or("config.heartbeat_timeout is no number of seconds")?;
         let agent_token_required =
             document.pointer("/config/agent_token_required") == Some(&Value::Bool(true));
-        let token = match document.pointer_mut("/config/agent_token").map(Value::take) {
-            Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
-            _ => None,
-        };
         let token_masked = token.as_ref().is_some_and(|token| token.expose() == MASK);
         Ok(Self {
             uuid,

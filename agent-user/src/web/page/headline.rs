@@ -94,6 +94,7 @@ mod tests {
     use crate::probes::ProbesState;
     use crate::readiness::readiness;
     use crate::recent::Moment;
+    use crate::sight::SightState;
     use crate::view::Duty;
     use crate::watch::Published;
     use callback_url::Host;
@@ -129,6 +130,7 @@ mod tests {
             dropin: DropinState::of(None),
             ipa: IpaState::default(),
             guard: GuardState::default(),
+            sight: SightState::default(),
             agent: AgentState::default(),
             probes: ProbesState::default(),
         };
