@@ -23,17 +23,22 @@ labels! {
     pub enum SeenBy {
         /// The guard, between IPA and Ironic.
         Guard = "guard",
+        /// Sight, with nothing in its way.
+        Sight = "sight",
         /// We ourselves, who made it.
         Own = "self",
+        /// Sight, and it was not IPA's for this node: another user, another network namespace, another node.
+        Foreign = "foreign",
     }
 }
 
 impl SeenBy {
-    /// Who sent the request.
-    fn sender(self) -> Sender {
+    /// Who sent the request, where it counts for this node.
+    fn sender(self) -> Option<Sender> {
         match self {
-            Self::Guard => Sender::Ipa,
-            Self::Own => Sender::Sidecar,
+            Self::Guard | Self::Sight => Some(Sender::Ipa),
+            Self::Own => Some(Sender::Sidecar),
+            Self::Foreign => None,
         }
     }
 }
@@ -47,6 +52,8 @@ pub struct HeartbeatSeen {
     /// The URL in it, fit to be shown.
     pub callback_url: String,
     pub result: HeartbeatResult,
+    /// Who saw it.
+    pub seen_by: SeenBy,
 }
 
 /// One bad callback URL.
@@ -84,6 +91,7 @@ pub struct Exchanges {
 impl Exchanges {
     /// Nothing was seen yet.
     pub fn new(metrics: Metrics) -> Self {
+        metrics.begin_exchanges_seen(&SeenBy::NAMES);
         Self { seen: watch::Sender::default(), metrics }
     }
 
@@ -94,32 +102,47 @@ impl Exchanges {
 
     /// Records a lookup.
     pub fn lookup(&self, seen_by: SeenBy, result: LookupResult, duration: Duration) {
-        self.metrics.lookup(seen_by.sender(), result, duration);
-        self.seen.send_modify(|seen| *seen.lookups.entry((seen_by.sender(), result)).or_default() += 1);
         tracing::debug!(seen_by = seen_by.as_str(), result = result.as_str(), ?duration, "lookup");
+        self.metrics.exchange_seen(seen_by.as_str());
+        let Some(sender) = seen_by.sender() else { return };
+        self.metrics.lookup(sender, result, duration);
+        self.seen.send_modify(|seen| *seen.lookups.entry((sender, result)).or_default() += 1);
     }
 
     /// Records a heartbeat with this URL.
     pub fn heartbeat(&self, seen_by: SeenBy, url: &str, result: HeartbeatResult, duration: Duration) {
         let accepted = result == HeartbeatResult::Accepted;
-        let event = HeartbeatSeen { at: Moment::now(), callback_url: foreign_text(url, None), result };
+        let callback_url = foreign_text(url, None);
         tracing::debug!(
             seen_by = seen_by.as_str(),
-            url = event.callback_url,
+            url = callback_url,
             result = result.as_str(),
             ?duration,
             "heartbeat"
         );
+        self.metrics.exchange_seen(seen_by.as_str());
+        let Some(sender) = seen_by.sender() else { return };
+        let event = HeartbeatSeen { at: Moment::now(), callback_url, result, seen_by };
         let mut first = false;
         self.seen.send_modify(|seen| {
             first = accepted && !seen.accepted;
             seen.accepted |= accepted;
             seen.heartbeats.push(event);
         });
-        self.metrics.heartbeat(seen_by.sender(), result, duration);
+        self.metrics.heartbeat(sender, result, duration);
         if accepted {
             self.metrics.heartbeat_accepted(first);
         }
+    }
+
+    /// Records what is neither a lookup nor a heartbeat.
+    pub fn other(&self, seen_by: SeenBy) {
+        self.metrics.exchange_seen(seen_by.as_str());
+    }
+
+    /// Records the heartbeat timeout that a lookup of IPA's got.
+    pub fn heartbeat_timeout(&self, timeout: Duration) {
+        self.metrics.show_heartbeat_timeout(timeout);
     }
 
     /// Records a bad callback URL.

@@ -10,6 +10,7 @@ mod commands;
 mod daemon;
 mod exchange;
 mod guard;
+mod http1;
 mod ipa;
 mod ironic;
 mod kept;
@@ -25,6 +26,8 @@ mod private_mount;
 mod probes;
 mod readiness;
 mod recent;
+mod registrar;
+mod sight;
 mod system;
 mod view;
 mod watch;
@@ -42,8 +45,7 @@ pub mod inside {
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
-    pub use crate::guard::split::{Heartbeat as SplitHeartbeat, Splitter, Step};
-    pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
+    pub use crate::http1::{Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, Splitter, Step, classify};
     pub use crate::ipa::commitment::started_with;
     pub use crate::ipa::dropin::content;
     pub use crate::ipa::status::IpaState;
@@ -68,5 +70,9 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
+    pub use crate::sight::chunk::{Chunk, Direction, FlowId, Seen as SightSeen, Source as SightSource, Who};
+    pub use crate::sight::flow::Event as SightEvent;
+    pub use crate::sight::flows::Flows;
+    pub use crate::sight::parse::Exchange;
     pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, settle};
 }

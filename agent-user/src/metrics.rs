@@ -110,6 +110,7 @@ pub struct Families {
     heartbeat_last_accepted: Gauge,
     heartbeat_first_accepted: Gauge,
     heartbeat_interval: Gauge,
+    exchanges_seen: IntCounterVec,
     bad_agent_url: IntCounterVec,
     bad_agent_url_reasons: IntCounterVec,
     agent_url_warnings: IntCounterVec,
@@ -233,6 +234,7 @@ impl Families {
             heartbeat_last_accepted: make.gauge("heartbeat_last_accepted_timestamp_seconds", "When Ironic last accepted a heartbeat, as Unix time; 0 before the first.")?,
             heartbeat_first_accepted: make.gauge("heartbeat_first_accepted_uptime_seconds", "From the kernel's start (CLOCK_BOOTTIME) to the first heartbeat that Ironic accepted; 0 before it.")?,
             heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
+            exchanges_seen: make.counters("exchanges_seen_total", "Exchanges with Ironic, by who saw them; foreign ones are not of IPA's for this node.", &["seen_by"])?,
             bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
             bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
             agent_url_warnings: make.counters("agent_url_warnings_total", "What is doubtful about callback URLs that may be right; nothing is changed for it.", &["warning"])?,
@@ -342,6 +344,18 @@ impl Families {
             self.netlink_queries.with_label_values(&[subject.as_str(), result(true)]).inc_by(answered);
             self.netlink_queries.with_label_values(&[subject.as_str(), result(false)]).inc_by(failed);
         }
+    }
+
+    /// Begins to count who saw exchanges.
+    pub fn begin_exchanges_seen(&self, names: &[&str]) {
+        for name in names {
+            self.exchanges_seen.with_label_values(&[name]);
+        }
+    }
+
+    /// Counts an exchange with Ironic.
+    pub fn exchange_seen(&self, seen_by: &str) {
+        self.exchanges_seen.with_label_values(&[seen_by]).inc();
     }
 
     /// Counts a lookup.

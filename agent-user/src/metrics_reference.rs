@@ -7,6 +7,7 @@ use fib::{ChangeKind, Subject};
 use prometheus::proto::MetricType;
 
 use crate::advertise::{Family, Origin, Refusal};
+use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
@@ -111,6 +112,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "warning") => all(&Warning::NAMES),
         (_, "origin") => all(&Origin::NAMES),
         (_, "mode") => all(&Mode::NAMES),
+        (_, "seen_by") => all(&SeenBy::NAMES),
         (_, "sender") => all(&Sender::NAMES),
         (_, "trigger") => all(&Trigger::NAMES),
         (_, "source") => all(&UrlSource::NAMES),

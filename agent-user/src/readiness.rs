@@ -21,7 +21,7 @@ pub fn readiness(view: &View) -> Readiness {
         return match duty.mode {
             // The guard is one duty of two, and nobody is worse off without it.
             Mode::Configure if view.published.generation > 0 => {
-                dropin(view).map(|ready| format!("{ready}; {words}"))
+                configure(view).map(|ready| format!("{ready}; {words}"))
             }
             _ => Err(words),
         };
@@ -32,7 +32,7 @@ pub fn readiness(view: &View) -> Readiness {
             None => "watching".to_owned(),
             Some(problem) => format!("watching; {problem}"),
         }),
-        Mode::Configure => dropin(view),
+        Mode::Configure => configure(view),
         Mode::Guard => guard(view),
         Mode::Agent => agent(view),
     }
@@ -54,13 +54,24 @@ fn dropin(view: &View) -> Readiness {
     }
 }
 
+fn configure(view: &View) -> Readiness {
+    let dropin = dropin(view)?;
+    without([&view.held.stale, &view.sight.refused], dropin)
+}
+
+/// Ready where there is none of these troubles.
+fn without<const N: usize>(troubles: [&Option<String>; N], ready: String) -> Readiness {
+    match troubles.into_iter().flatten().next() {
+        Some(trouble) => Err(trouble.clone()),
+        None => Ok(ready),
+    }
+}
+
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    let troubles = [&view.held.stale, &guard.refused, &guard.paused, &guard.passed_by];
-    if let Some(trouble) = troubles.into_iter().flatten().next() {
-        return Err(trouble.clone());
-    }
+    let troubles = [&view.held.stale, &guard.refused, &view.sight.refused, &guard.paused, &guard.passed_by];
+    let dropin = without(troubles, dropin)?;
     let Some(address) = guard.listening else {
         return Err("the guard does not listen yet".to_owned());
     };

@@ -13,6 +13,7 @@ use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::pin::Held;
 use crate::probes::ProbesState;
+use crate::sight::SightState;
 use crate::watch::Published;
 
 /// What the daemon is to do, and what keeps it from it. It stays the same for the whole run.
@@ -41,6 +42,7 @@ pub struct Sources {
     pub dropin: watch::Receiver<DropinState>,
     pub ipa: watch::Receiver<IpaState>,
     pub guard: watch::Receiver<GuardState>,
+    pub sight: watch::Receiver<SightState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
 }
@@ -58,6 +60,7 @@ pub struct View {
     pub dropin: DropinState,
     pub ipa: IpaState,
     pub guard: GuardState,
+    pub sight: SightState,
     pub agent: AgentState,
     pub probes: ProbesState,
 }
@@ -80,6 +83,7 @@ impl Sources {
             dropin: self.dropin.borrow().clone(),
             ipa: self.ipa.borrow().clone(),
             guard: self.guard.borrow().clone(),
+            sight: self.sight.borrow().clone(),
             agent: self.agent.borrow().clone(),
             probes: self.probes.borrow().clone(),
         }

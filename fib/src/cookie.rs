@@ -1,22 +1,51 @@
-//! The cookie of a TCP socket by its two ends, asked over sock_diag (`include/uapi/linux/inet_diag.h`); needs no privilege.
+//! The cookie and the owner of a TCP socket by its two ends, asked over sock_diag (`include/uapi/linux/inet_diag.h`); needs no privilege.
 
 use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
 use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::question::{Extent, QuestionSocket};
 use crate::{Errno, RtnlError};
 
+/// Whose a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user that made it.
+    pub uid: u32,
+    /// Its inode number: what stands in the links of `/proc/PID/fd`.
+    pub inode: u32,
+}
+
 /// The cookie of the socket of this network namespace whose own end is `local`: what `SO_COOKIE` and the BPF helper
-/// `bpf_get_socket_cookie` give too. An IPv6 socket that uses mapped addresses is found by the IPv4 ones. The kernel looks
-/// one socket up, it does not go through all of them. `None` where there is no such socket.
+/// `bpf_get_socket_cookie` give too. `None` where there is no such socket.
 ///
 /// # Errors
 /// Where the kernel has no sock_diag.
 pub fn socket_cookie(local: SocketAddr, peer: SocketAddr) -> Result<Option<u64>, RtnlError> {
+    // `sock_diag_save_cookie` writes the lower half first, each in the machine's order.
+    Ok(found(local, peer)?.map(|header| {
+        let [a, b, c, d, e, f, g, h] = header.socket_id.cookie;
+        u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
+    }))
+}
+
+/// Whose the socket of this network namespace is whose own end is `local`. `None` where there is no such socket, or no
+/// process has it any more: then the kernel gives user 0 and inode 0 (`sock_i_uid`, net/core/sock.c;
+/// `inet_twsk_diag_fill`, net/ipv4/inet_diag.c).
+///
+/// # Errors
+/// Where the kernel has no sock_diag.
+pub fn socket_owner(local: SocketAddr, peer: SocketAddr) -> Result<Option<Owner>, RtnlError> {
+    let owner = found(local, peer)?.map(|header| Owner { uid: header.uid, inode: header.inode });
+    Ok(owner.filter(|owner| owner.inode != 0))
+}
+
+/// An IPv6 socket that uses mapped addresses is found by the IPv4 ones. The kernel looks one socket up, it does not go
+/// through all of them.
+fn found(local: SocketAddr, peer: SocketAddr) -> Result<Option<InetResponseHeader>, RtnlError> {
     let (local_ip, peer_ip) = (local.ip().to_canonical(), peer.ip().to_canonical());
     let (family, mut socket_id) = match local_ip {
         IpAddr::V4(_) => (AF_INET, SocketId::new_v4()),
@@ -34,26 +63,24 @@ pub fn socket_cookie(local: SocketAddr, peer: SocketAddr) -> Result<Option<u64>,
     });
     let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
     let answer = socket.ask(request, Extent::One, |message| match message {
-        InetResponse(response) => Some(response.header.socket_id),
+        InetResponse(response) => Some(response.header),
         _ => None,
     });
-    let found = match answer {
-        Ok(found) => found,
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error),
+    let is_it = |header: &InetResponseHeader| {
+        (header.socket_id.source_port, header.socket_id.destination_port) == (local.port(), peer.port())
     };
-    let is_it = |id: &&SocketId| (id.source_port, id.destination_port) == (local.port(), peer.port());
-    // `sock_diag_save_cookie` writes the lower half first, each in the machine's order.
-    Ok(found.iter().find(is_it).map(|id| {
-        let [a, b, c, d, e, f, g, h] = id.cookie;
-        u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
-    }))
+    match answer {
+        Ok(found) => Ok(found.into_iter().find(is_it)),
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
 
     use rustix::net::sockopt::socket_cookie as own_cookie;
 
@@ -70,6 +97,21 @@ mod tests {
             assert_eq!(other, Some(own_cookie(&server).unwrap()));
             assert_eq!(socket_cookie(client_address, SocketAddr::new(ip, 1)).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_socket_has_an_owner_as_long_as_a_process_has_it() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let server_address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(server_address).unwrap();
+        let (_server, client_address) = listener.accept().unwrap();
+        let owner = socket_owner(client_address, server_address).unwrap().unwrap();
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", client.as_raw_fd())).unwrap();
+        assert_eq!(link.to_str().unwrap(), format!("socket:[{}]", owner.inode));
+        assert_eq!(owner.uid, rustix::process::geteuid().as_raw());
+        drop(client); // Its peer has not closed: the kernel keeps it, and it is nobody's.
+        assert!(socket_cookie(client_address, server_address).unwrap().is_some());
+        assert_eq!(socket_owner(client_address, server_address).unwrap(), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod socket;
 mod standing;
 
 pub use connections::{Connection, connections};
-pub use cookie::socket_cookie;
+pub use cookie::{Owner, socket_cookie, socket_owner};
 pub use errno::{ERRNO_NAMES, Errno};
 pub use kernel::{Asked, Kernel, RouteQuestion, Subject};
 pub use listeners::listens;

@@ -6,6 +6,7 @@ mod heartbeat;
 mod kernel;
 mod parameters;
 mod replies;
+mod sight;
 mod split;
 mod web;
 
@@ -14,6 +15,7 @@ pub use heartbeat::heartbeat;
 pub use kernel::{netlink, probe_btf, probe_event, probe_format};
 pub use parameters::{cmdline, ipa_config, superblock};
 pub use replies::{ironic_error, ironic_lookup};
+pub use sight::sight;
 pub use split::split;
 pub use web::web_config;
 
@@ -21,7 +23,7 @@ pub use web::web_config;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("agent_url", agent_url),
     ("cmdline", cmdline),
     ("heartbeat", heartbeat),
@@ -32,6 +34,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("probe_btf", probe_btf),
     ("probe_event", probe_event),
     ("probe_format", probe_format),
+    ("sight", sight),
     ("split", split),
     ("superblock", superblock),
     ("web_config", web_config),

@@ -5,7 +5,7 @@ mod labels;
 mod secret;
 
 pub use foreign::{foreign_text, inert, printable, redact};
-pub use secret::{MASK, Secret};
+pub use secret::{MASK, Secret, SecretBytes};
 
 /// What the expansion of [`labels!`] needs.
 #[doc(hidden)]

@@ -32,6 +32,8 @@ use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
+use crate::registrar::Registrar;
+use crate::sight::{Sight, SightState};
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
@@ -102,6 +104,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
+    let sight = Sight::open(mode, &parameters);
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
@@ -120,6 +123,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         dropin: own.dropin.subscribe(),
         ipa: own.ipa.subscribe(),
         guard: own.guard.subscribe(),
+        sight: own.sight.subscribe(),
         agent: own.agent.subscribe(),
         probes: own.probes.subscribe(),
     };
@@ -140,21 +144,25 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    let in_use = probes.report().any() || guard.is_some();
+    let in_use = probes.report().any() || guard.is_some() || sight.any();
     probes.start(names.subscribe(), &metrics, own.probes.clone(), &mut tasks);
-    let surroundings = Surroundings {
+    let registrar = Registrar {
         decisions: sources.decisions.clone(),
-        targets: names.subscribe(),
-        dropin: sources.dropin.clone(),
+        operator_host: parameters.advertise.host.is_some(),
         pin: pin.clone(),
         exchanges,
+    };
+    let surroundings = Surroundings {
+        registrar: registrar.clone(),
+        targets: names.subscribe(),
+        dropin: sources.dropin.clone(),
         kept: own.kept.clone(),
     };
     own.guard.send_modify(|state| state.off = guard_off);
     let surroundings = (surroundings, reach.clone(), metrics.clone());
     let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
     if in_use {
-        // Everything is open that wants a privilege: the probes, the redirect, the listeners, the watch.
+        // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
         match privileges::drop_all() {
             Ok(()) => tracing::debug!("all capabilities are dropped"),
             Err(error) => tracing::error!(%error, "running on with privileges"),
@@ -172,6 +180,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
+    sight.start(names.subscribe(), registrar, &metrics, own.sight.clone(), &mut tasks);
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
@@ -243,6 +252,7 @@ struct Own {
     dropin: watch::Sender<DropinState>,
     ipa: watch::Sender<IpaState>,
     guard: watch::Sender<GuardState>,
+    sight: watch::Sender<SightState>,
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
     /// What outlives the daemon.
@@ -256,6 +266,7 @@ impl Own {
             dropin: watch::Sender::new(DropinState::without(dropin)),
             ipa: watch::Sender::default(),
             guard: watch::Sender::default(),
+            sight: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
             kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
@@ -276,7 +287,7 @@ fn start_mode(
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
-    let decisions = surroundings.decisions.clone();
+    let decisions = surroundings.registrar.decisions.clone();
     let guard = match (mode, client, guard) {
         (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {
@@ -285,7 +296,7 @@ fn start_mode(
             return Ok(None);
         }
         (Mode::Agent, Some(client), _) => {
-            let Surroundings { decisions, pin, exchanges, .. } = surroundings;
+            let Registrar { decisions, pin, exchanges, .. } = surroundings.registrar;
             let recorders = (pin, exchanges, metrics);
             let agent = Agent::new(client, parameters, (decisions, reach), recorders, own.agent.clone())?;
             tasks.spawn(agent.run());

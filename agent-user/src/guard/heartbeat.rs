@@ -6,16 +6,15 @@ use text::foreign_text;
 use tokio::time::Instant;
 
 use crate::exchange::SeenBy;
+use crate::http1::{Answer, Heartbeat, HeartbeatBody, Kind};
 use crate::ironic::{HeartbeatResult, LookupResult, Refusal, fault};
 use crate::kept::Repaired;
 use crate::kernel_thread;
-use crate::metrics::{UrlAction, UrlSource};
-use crate::pin::FORGET;
+use crate::metrics::UrlAction;
+use crate::registrar::{Beat, Became};
 
 use super::Guard;
-use super::body::{HeartbeatBody, Kind};
 use super::policy::{HeartbeatAction, HeartbeatFacts, heartbeat, still_ours};
-use super::split::{Answer, Heartbeat};
 
 /// What was sent, as its answer needs it.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ impl Sent {
             Kind::Heartbeat(_, node_uuid) => {
                 What::Heartbeat { node_uuid: node_uuid.clone(), url: String::new(), repaired: None }
             }
-            Kind::Other => What::Other,
+            Kind::Inspection | Kind::Other => What::Other,
         };
         Self { what, ..Self::default() }
     }
@@ -72,11 +71,11 @@ impl Guard {
         let (action, judgement) = self.decide(&read.url, &seen.node_uuid).await;
         let (body, url) = match action {
             HeartbeatAction::Pass => {
-                self.log_bad(&read.url, UrlAction::Forwarded, &judgement);
+                self.registrar.note(&read.url, UrlAction::Forwarded, &judgement);
                 (None, read.url.clone())
             }
             HeartbeatAction::Repair(url) => {
-                self.log_bad(&read.url, UrlAction::Repaired, &judgement);
+                self.registrar.note(&read.url, UrlAction::Repaired, &judgement);
                 (Some(read.with_url(&url)), url)
             }
         };
@@ -86,7 +85,7 @@ impl Guard {
     }
 
     async fn decide(&self, url: &str, node_uuid: &str) -> (HeartbeatAction, Judgement) {
-        let published = std::sync::Arc::clone(&self.surroundings.decisions.borrow());
+        let published = std::sync::Arc::clone(&self.registrar.decisions.borrow());
         let (were_ours, holds_another) = {
             let memory = self.memory();
             (memory.were_ours.clone(), memory.holds_another)
@@ -95,7 +94,7 @@ impl Guard {
         let repaired = kept.filter(|kept| kept.node_uuid == node_uuid).map(|kept| kept.url);
         let mut facts = HeartbeatFacts {
             decided: published.decision.address.as_ref(),
-            operator: self.operator_host,
+            operator: self.registrar.operator_host,
             port: self.port,
             local: published.known_local(),
             were_ours: &were_ours,
@@ -128,16 +127,6 @@ impl Guard {
         }
     }
 
-    fn log_bad(&self, url: &str, action: UrlAction, judgement: &Judgement) {
-        if judgement.reasons.is_empty() {
-            return;
-        }
-        let url = &foreign_text(url, None);
-        let reasons: Vec<_> = judgement.reasons.iter().map(|reason| reason.as_str()).collect();
-        tracing::warn!(url, action = action.as_str(), ?reasons, "IPA sent a bad callback URL");
-        self.exchanges().bad_url(url, UrlSource::Ipa, action, &judgement.reasons);
-    }
-
     /// Counts an answer, and remembers what it means.
     pub(super) fn answered(&self, answer: &Answer, sent: &Sent) {
         let text = fault::error_text(&answer.body).unwrap_or_default();
@@ -150,11 +139,12 @@ impl Guard {
                 self.event(format!("lookup: {}", result.as_str()));
             }
             What::Heartbeat { node_uuid, url, repaired } => {
-                let result = refusal.map_or(HeartbeatResult::Accepted, Refusal::heartbeat_result);
-                self.exchanges().heartbeat(SeenBy::Guard, url, result, sent.began.elapsed());
-                match refusal {
-                    None => self.accepted(node_uuid, url, repaired.as_deref()),
-                    Some(refusal) => self.refused(refusal, answer.status, &text, url, repaired.is_some()),
+                let (status, duration) = (answer.status, sent.began.elapsed());
+                let beat = Beat { seen_by: SeenBy::Guard, url, status, refusal, text: &text, duration };
+                match self.registrar.heartbeat(&beat) {
+                    Became::Accepted { news } => self.accepted(node_uuid, url, repaired.as_deref(), news),
+                    Became::Refused { refusal, words } => self.refused(refusal, words, repaired.is_some()),
+                    Became::Later => {}
                 }
             }
         }
@@ -174,13 +164,13 @@ impl Guard {
         }
     }
 
-    fn accepted(&self, node_uuid: &str, url: &str, repaired: Option<&str>) {
+    fn accepted(&self, node_uuid: &str, url: &str, repaired: Option<&str>, news: bool) {
         self.show(|state| &mut state.refused, None);
         if url.is_empty() {
             return; // It passed unread.
         }
         self.memory().holds_another = false;
-        if self.pin().accepted(url) {
+        if news {
             self.event(format!("Ironic accepted {}, and holds it from now on", foreign_text(url, None)));
         }
         let kept = self.surroundings.kept.read().repaired;
@@ -189,41 +179,20 @@ impl Guard {
                 node_uuid: node_uuid.to_owned(),
                 url: url.to_owned(),
                 instead_of: instead_of.to_owned(),
-                endpoints: self.memory().endpoints.clone(),
+                endpoints: self.memory().endpoints.as_slice().to_vec(),
             };
             self.surroundings.kept.update(|contents| contents.repaired = Some(repaired));
             self.depends_on_us(url);
         } else if kept.is_some_and(|kept| !callback_url::same_to_ironic(&kept.url, url)) {
             self.forget_repair("Ironic accepted another callback URL");
         }
-        self.pin().set_stale(self.lost_address());
     }
 
-    fn refused(&self, refusal: Refusal, status: u16, text: &str, url: &str, repaired: bool) {
-        if !matches!(status, 300..=400) {
-            return; // A lock, an outage: IPA comes again.
-        }
-        let said = match refusal {
-            Refusal::Redirect => "a redirect, which ironic-python-agent does not follow".to_owned(),
-            _ => foreign_text(text, None),
-        };
-        let words = format!("Ironic refused the heartbeat with status {status}: {said}");
-        let words = format!("{words}{}", refusal.advice());
-        tracing::error!(url = foreign_text(url, None), "{words}");
+    fn refused(&self, refusal: Refusal, words: String, repaired: bool) {
         self.show(|state| &mut state.refused, Some(words));
-        match refusal {
-            Refusal::PinnedUrl => {
-                if repaired {
-                    self.memory().holds_another = true;
-                    self.forget_repair("Ironic holds another callback URL");
-                }
-                self.pin().refused(url);
-            }
-            Refusal::PinnedCertificate => self.pin().set_stale(Some(format!(
-                "Ironic holds another certificate than the one with which ironic-python-agent serves now (was it \
-                 restarted?): {FORGET}"
-            ))),
-            _ => {}
+        if refusal == Refusal::PinnedUrl && repaired {
+            self.memory().holds_another = true;
+            self.forget_repair("Ironic holds another callback URL");
         }
     }
 
@@ -241,15 +210,6 @@ impl Guard {
         if self.show(|state| &mut state.depends, None) {
             self.event(format!("heartbeats are no longer repaired: {why}"));
         }
-    }
-
-    /// Ironic goes on accepting the URL of an address that this node has lost: nobody else would say so.
-    fn lost_address(&self) -> Option<String> {
-        let decided = self.surroundings.decisions.borrow().decision.address.clone()?;
-        let held = self.pin().held().url?;
-        let Some(Host::Ip(held_ip)) = callback_url::host(&held) else { return None };
-        let lost = !self.operator_host && decided != Host::Ip(held_ip);
-        lost.then(|| format!("Ironic holds {held}, and the address of this node is {decided} now: {FORGET}"))
     }
 }
 

@@ -1,10 +1,9 @@
 //! The guard: IPA's connections to Ironic pass through it, and a heartbeat that is certain to fail is repaired in passing.
 //!
 //! One connection's way: [`redirect`] brings it, `listener` takes it, `relay` carries it to the address that was dialled,
-//! [`split`] (pure) finds the requests in its bytes, [`policy`] (pure) says what to do with a heartbeat, `heartbeat` does
+//! [`crate::http1`] (pure) finds the requests in its bytes, [`policy`] (pure) says what to do with a heartbeat, `heartbeat` does
 //! it. Whatever fails here, new connections go to Ironic directly.
 
-mod body;
 mod heartbeat;
 mod listener;
 mod overdue;
@@ -12,11 +11,9 @@ mod pause;
 pub mod policy;
 pub mod redirect;
 mod relay;
-pub mod split;
 mod standing;
 mod state;
 
-pub use body::{Era, HeartbeatBody, Kind, classify};
 pub use standing::end_idle;
 pub use state::GuardState;
 
@@ -34,7 +31,8 @@ use crate::kept::Kept;
 use crate::params::{GuardParameters, Parameters, RedirectChoice};
 use crate::pin::Pin;
 use crate::probes::{Reason, Unavailable};
-use crate::watch::{Published, ResolvedTarget};
+use crate::registrar::Registrar;
+use crate::watch::{Endpoints, Published, ResolvedTarget};
 
 use overdue::Beats;
 use pause::Pause;
@@ -42,8 +40,6 @@ use redirect::Redirect;
 
 /// So many addresses that were ours are remembered; nobody has more.
 const ADDRESSES: usize = 1024;
-/// So many addresses of the API are redirected: older answers of DNS stay, the newest come first.
-const ENDPOINTS: usize = 32;
 
 /// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where somebody redirected IPA by
 /// hand: requests that are relayed there would come back without end.
@@ -89,7 +85,7 @@ pub struct Guard {
     redirect: Redirect,
     /// The advertised port.
     port: u16,
-    operator_host: bool,
+    registrar: Registrar,
     /// How long IPA waits for an answer.
     patience: Duration,
     surroundings: Surroundings,
@@ -103,12 +99,10 @@ pub struct Guard {
 /// What the guard hears of, and where it records.
 #[derive(Debug)]
 pub struct Surroundings {
-    pub decisions: watch::Receiver<Arc<Published>>,
+    /// What was decided, what Ironic holds, and where heartbeats are recorded.
+    pub registrar: Registrar,
     pub targets: watch::Receiver<Vec<ResolvedTarget>>,
     pub dropin: watch::Receiver<DropinState>,
-    /// What Ironic holds.
-    pub pin: Pin,
-    pub exchanges: Exchanges,
     /// What outlives the daemon.
     pub kept: Kept,
 }
@@ -120,7 +114,7 @@ struct Memory {
     were_ours: BTreeSet<IpAddr>,
     /// Ironic has refused a repaired URL, and has accepted none since.
     holds_another: bool,
-    endpoints: Vec<SocketAddr>,
+    endpoints: Endpoints,
     beats: Beats,
 }
 
@@ -135,7 +129,7 @@ impl Guard {
         let guard = Arc::new(Self {
             redirect,
             port: parameters.advertise.port,
-            operator_host: parameters.advertise.host.is_some(),
+            registrar: surroundings.registrar.clone(),
             patience: parameters.ironic.request_timeout,
             surroundings,
             memory: Mutex::default(),
@@ -159,15 +153,15 @@ impl Guard {
             if let Some(Host::Ip(ip)) = callback_url::host(&repaired.instead_of) {
                 self.memory().were_ours.insert(ip.to_canonical());
             }
-            self.memory().endpoints = standing::earlier(&repaired, api_urls);
-            self.surroundings.pin.accepted(&repaired.url);
+            self.memory().endpoints.learn(standing::earlier(&repaired, api_urls).into_iter());
+            self.registrar.pin.accepted(&repaired.url);
             self.depends_on_us(&repaired.url);
         }
     }
 
     /// Follows what the rest of the daemon publishes, until it ends.
     pub async fn follow(self: Arc<Self>) {
-        let mut decisions = self.surroundings.decisions.clone();
+        let mut decisions = self.registrar.decisions.clone();
         let mut targets = self.surroundings.targets.clone();
         let mut dropin = self.surroundings.dropin.clone();
         loop {
@@ -200,21 +194,13 @@ impl Guard {
     /// Redirects connects to the API's addresses. Those of earlier answers stay: DNS may give some of them at a time.
     fn redirect_to(&self, targets: &[ResolvedTarget]) {
         let own = self.state.borrow().listening;
-        let now = targets.iter().flat_map(|target| {
-            let addresses = target.addresses.iter().flatten();
-            addresses.map(|ip| SocketAddr::new(ip.to_canonical(), target.url.port))
-        });
         // A link-local address is one only with a device, which the programs are not told.
         let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let now = targets.iter().flat_map(ResolvedTarget::endpoints);
         let now = now.filter(|endpoint| Some(*endpoint) != own && !is_link_local(endpoint.ip()));
         let mut memory = self.memory();
-        let mut endpoints: Vec<_> = now.collect();
-        endpoints.extend(memory.endpoints.iter().copied());
-        let mut seen = BTreeSet::new();
-        endpoints.retain(|endpoint| seen.insert(*endpoint));
-        endpoints.truncate(ENDPOINTS);
-        self.redirect.set_endpoints(&endpoints);
-        memory.endpoints = endpoints;
+        memory.endpoints.learn(now);
+        self.redirect.set_endpoints(memory.endpoints.as_slice());
     }
 
     /// Ends the redirect at once; then waits until what is in flight has ended: a lookup after at most IPA's own time-out,
@@ -231,11 +217,11 @@ impl Guard {
     }
 
     fn pin(&self) -> &Pin {
-        &self.surroundings.pin
+        &self.registrar.pin
     }
 
     fn exchanges(&self) -> &Exchanges {
-        &self.surroundings.exchanges
+        &self.registrar.exchanges
     }
 
     /// A line for the log, the page and `/state`.

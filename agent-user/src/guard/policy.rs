@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 use callback_url::{Context, Host, Judgement, Local, Reason, Scheme, judge};
 
+use crate::registrar;
+
 /// With one of these the conductor cannot reach the node, wherever it is.
 const CERTAIN: [Reason; 16] = [
     Reason::Empty,
@@ -99,13 +101,8 @@ pub fn still_ours(repaired: &str, facts: &HeartbeatFacts<'_>) -> bool {
     }
 }
 
-/// Ironic does not require TLS of us here: where it does, it refuses an http URL before it pins it.
 fn context(facts: &HeartbeatFacts<'_>) -> Context {
-    let local = facts.local.filter(|_| !facts.operator).cloned();
-    Context {
-        local: local.map(|local| Local { decided: facts.decided.cloned(), ..local }),
-        ..Context::default()
-    }
+    registrar::context(facts.local, facts.decided, facts.operator)
 }
 
 /// The repair of a heartbeat before Ironic has accepted any.

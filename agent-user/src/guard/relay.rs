@@ -13,12 +13,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep};
 
+use crate::http1::{Answer, Answers, Asked, Kind, Splitter, Step};
 use crate::kernel_thread;
 
 use super::Guard;
-use super::body::Kind;
 use super::heartbeat::Sent;
-use super::split::{Answer, Answers, Asked, Splitter, Step};
 
 /// How long after the end began a connection may go on that has no lookup under way: less than the 2 s in which the daemon
 /// ends.

@@ -6,6 +6,7 @@
 mod ask;
 mod assigned;
 mod dns;
+mod endpoints;
 mod files;
 mod names;
 mod publish;
@@ -14,6 +15,7 @@ mod subscription;
 
 pub use ask::{Asked, Question, ResolvedTarget, ask};
 pub use dns::{Lack, Resolver, settle};
+pub use endpoints::Endpoints;
 pub use files::{EtcWatch, Touched};
 pub use names::Names;
 pub use publish::Published;

@@ -12,6 +12,7 @@ use crate::params::Mode;
 use crate::probes::ProbesState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
+use crate::sight::SightState;
 use crate::view::View;
 
 /// The whole object: that of `explain --json`, and what the daemon adds.
@@ -31,6 +32,7 @@ pub struct State<'a> {
     stale: Option<&'a str>,
     agent: &'a AgentState,
     guard: &'a GuardState,
+    sight: &'a SightState,
     dropin: &'a DropinState,
     ipa: &'a IpaState,
     probes: &'a ProbesState,
@@ -67,6 +69,7 @@ impl<'a> State<'a> {
             stale: view.held.stale.as_deref(),
             agent: &view.agent,
             guard: &view.guard,
+            sight: &view.sight,
             dropin: &view.dropin,
             ipa: &view.ipa,
             probes: &view.probes,

@@ -37,7 +37,7 @@ fn no_subprocess_is_started() {
 }
 
 /// Everything that somebody can read of a daemon.
-fn readable(daemon: &Daemon) -> String {
+pub fn readable(daemon: &Daemon) -> String {
     let mut all = daemon.log();
     for page in ["/", "/state", "/metrics", "/-/ready"] {
         all.push_str(&daemon.get(page).unwrap().text());
@@ -49,7 +49,8 @@ fn readable(daemon: &Daemon) -> String {
     all
 }
 
-fn assert_hidden(token: &str, text: &str) {
+/// Demands that neither half of the token stands in this text.
+pub fn assert_hidden(token: &str, text: &str) {
     assert!(token.len() > 20);
     // Half of it would be too much as well.
     for part in [&token[..token.len() / 2], &token[token.len() / 2..]] {

@@ -10,6 +10,7 @@ mod earlier;
 mod execve;
 mod listener;
 mod reach;
+mod sight;
 mod started_with;
 
 use testbed::daemon::Daemon;

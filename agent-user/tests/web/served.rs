@@ -73,9 +73,10 @@ fn after_everything_happened_metrics_state_and_page_are_as_documented() {
     }
     drop(daemon);
     let guarded = state_of_a_guard(&site);
-    let off = site.guard(&["--guard.redirect=off"]);
-    let off = off.wait_state("no guard", SOON, |state| state["guard"]["off"].is_object()).unwrap();
-    assert_is_documented(&[state, guarded, off]);
+    let off_daemon = site.guard(&["--guard.redirect=off"]);
+    let off = off_daemon.wait_state("no guard", SOON, |state| state["guard"]["off"].is_object()).unwrap();
+    drop(off_daemon);
+    assert_is_documented(&[state, guarded, off, state_of_sight(&site)]);
 }
 
 /// A guard that has seen a lookup and a process of IPA's.
@@ -94,6 +95,18 @@ fn state_of_a_guard(site: &Site) -> Value {
             state["guard"]["events"][0]["what"].is_string() && (seen || !sees_connects(state))
         })
         .unwrap()
+}
+
+/// A daemon that has seen an exchange of IPA's, and one about another node.
+fn state_of_sight(site: &Site) -> Value {
+    let daemon = site.daemon(&[API_FLAG]);
+    daemon.wait_state("sight", SOON, |state| state["sight"]["http"]["attached"] == true).unwrap();
+    let ipa = Kept::connect(&site.node, API.parse().unwrap());
+    ipa.ask("GET", &format!("/v1/lookup?addresses={MAC}"), None);
+    let body = serde_json::json!({"callback_url": FIRST_URL});
+    ipa.ask("POST", "/v1/heartbeat/22222222-2222-4222-8222-222222222222", Some(&body));
+    let both = |state: &Value| ["exchanges", "foreign"].iter().all(|list| !state["sight"][list][0].is_null());
+    daemon.wait_state("both kinds of exchanges", SOON, both).unwrap()
 }
 
 /// Whether failed connects are seen: not by every binary, and not on every kernel.

@@ -1,5 +1,6 @@
 //! What the tests look at and wait for.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -140,6 +141,25 @@ pub fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How often the bytes stand in the writable memory of a process.
+pub fn copies_in_memory(process: u32, wanted: &[u8]) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let mut memory = std::fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    let mut found = 0;
+    for line in
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw")))
+    {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        memory.seek(SeekFrom::Start(from)).unwrap();
+        if memory.read_exact(&mut bytes).is_ok() {
+            found += bytes.windows(wanted.len()).filter(|window| *window == wanted).count();
+        }
+    }
+    found
 }
 
 /// The requests that reached Ironic on this path, or below it where it ends in a slash.

@@ -6,6 +6,7 @@ mod directory;
 mod dns;
 mod fake_ipa;
 mod guard;
+mod kept;
 mod look;
 
 use std::net::TcpListener;
@@ -18,6 +19,7 @@ pub use directory::{Directory, config_dir, names};
 pub use dns::{NameServer, Says};
 pub use fake_ipa::{FakeIpa, IpaProcess};
 pub use guard::{GUARD, events, fault, taken, token, wait_redirect};
+pub use kept::Kept;
 pub use look::*;
 
 use serde_json::json;

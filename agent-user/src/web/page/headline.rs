@@ -97,6 +97,7 @@ mod tests {
     use crate::probes::ProbesState;
     use crate::readiness::readiness;
     use crate::recent::Moment;
+    use crate::sight::SightState;
     use crate::view::Duty;
     use crate::watch::Published;
     use callback_url::Host;
@@ -132,6 +133,7 @@ mod tests {
             dropin: DropinState::of(None),
             ipa: IpaState::default(),
             guard: GuardState::default(),
+            sight: SightState::default(),
             agent: AgentState::default(),
             probes: ProbesState::default(),
         };

@@ -120,6 +120,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
             warning(html, failure)?;
         }
     }
+    sight(html, view)?;
     let seen = &view.exchanges;
     if seen.lookups.is_empty() {
         paragraph(html, "No lookup seen.")?;
@@ -141,6 +142,29 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
         cells: [ago(beat.at.elapsed()), beat.result.as_str().to_owned(), beat.callback_url.clone()],
     });
     table(html, ["When", "Result", "Callback URL"], beats)
+}
+
+/// Whether IPA's exchanges are seen where the guard does not pass them on.
+fn sight(html: &mut String, view: &View) -> fmt::Result {
+    let sight = &view.sight;
+    if view.acting() == Mode::Agent {
+        return Ok(());
+    }
+    match (sight.http.attached, &sight.http.detail) {
+        (true, _) => {
+            paragraph(html, "What passes between ironic-python-agent and Ironic over http is seen.")?
+        }
+        (false, Some(detail)) => paragraph(html, format!("Over http nothing is seen: {detail}."))?,
+        (false, None) => {}
+    }
+    if sight.lost + sight.given_up > 0 {
+        let (lost, given_up) = (sight.lost, sight.given_up);
+        paragraph(html, format!("{lost} pieces were lost, {given_up} exchanges were seen in part only."))?;
+    }
+    match &sight.refused {
+        Some(refused) => warning(html, refused),
+        None => Ok(()),
+    }
 }
 
 /// What the guard did, and the bad URLs of whoever sent them.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::guard::body::HeartbeatBody;
+use crate::http1::HeartbeatBody;
 
 const NODE: &str = "1be26c0b-03f2-4d2e-ae87-c02d7f33c123";
 const BAD: &str = "http://172.25.134.128%20uid%200:9999";
@@ -59,7 +59,7 @@ fn a_bad_heartbeat_is_repaired_between_requests_that_pass() {
         .concat()
     };
     let heartbeat = || Kind::Heartbeat(Era::Current, NODE.to_owned());
-    let kinds = vec![Kind::Lookup, Kind::Other, heartbeat(), heartbeat(), Kind::Other, heartbeat()];
+    let kinds = vec![Kind::Lookup, Kind::Inspection, heartbeat(), heartbeat(), Kind::Other, heartbeat()];
     let (bad, good) = (stream(BAD), stream(GOOD));
     for size in 1..bad.len() {
         let (out, asked) = split(bad.as_bytes(), || size);

@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
+use text::SecretBytes;
+
+use super::body::Kind;
 use super::head::{Framing, HEAD_BYTES, end, fields, status};
 use super::skip::{Skip, Skipped};
-use super::{Asked, Kind};
+use super::split::Asked;
 
 /// So much of a refusal is looked at.
-const BODY_BYTES: usize = 64 * 1024;
+const REFUSAL_BYTES: usize = 64 * 1024;
+/// The largest answer to a lookup that is read: that of a large node has some 100 KiB.
+const LOOKUP_BYTES: usize = 128 * 1024;
 
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,33 +21,43 @@ pub struct Answer {
     pub asked: Asked,
     /// The HTTP status.
     pub status: u16,
-    /// The body, where a heartbeat is not answered with 2xx.
-    pub body: Vec<u8>,
+    /// The body, where a heartbeat is not answered with 2xx; where answers are read, that of a lookup too. It is empty
+    /// where it is compressed.
+    pub body: SecretBytes,
+    /// The body was too large, and its end is missing.
+    pub cut: bool,
 }
 
 /// Follows the answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answers {
     /// Requests without an answer, the oldest first.
     asked: VecDeque<Asked>,
     state: State,
+    /// A lookup's answer is read.
+    reads: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    Head(Vec<u8>),
-    /// A body; of a refused heartbeat, the answer so far.
+    Head(SecretBytes),
+    /// A body; of one that is wanted, the answer so far.
     Body(Skip, Option<Answer>),
     Raw,
 }
 
-impl Default for Answers {
+impl Default for State {
     fn default() -> Self {
-        Self { asked: VecDeque::new(), state: State::Head(Vec::new()) }
+        Self::Head(SecretBytes::default())
     }
 }
 
 impl Answers {
+    /// Reads what a lookup is answered, too.
+    pub fn reading() -> Self {
+        Self { reads: true, ..Self::default() }
+    }
+
     /// A request goes on.
     pub fn expect(&mut self, asked: Asked) {
         self.asked.push_back(asked);
@@ -58,6 +73,25 @@ impl Answers {
         self.asked.is_empty() && matches!(&self.state, State::Head(head) if head.is_empty())
     }
 
+    /// Whether an answer has begun that nobody asked for.
+    pub fn is_unasked(&self) -> bool {
+        self.asked.is_empty() && matches!(&self.state, State::Head(head) if !head.is_empty())
+    }
+
+    /// Whether nothing is told apart any more.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.state, State::Raw)
+    }
+
+    /// How many bytes it holds.
+    pub fn held(&self) -> usize {
+        match &self.state {
+            State::Head(head) => head.len(),
+            State::Body(_, wanted) => wanted.as_ref().map_or(0, |answer| answer.body.len()),
+            State::Raw => 0,
+        }
+    }
+
     /// Takes a piece of the answers, and gives those that are known now.
     pub fn take(&mut self, mut piece: &[u8]) -> Vec<Answer> {
         let mut known = Vec::new();
@@ -67,31 +101,30 @@ impl Answers {
                 State::Head(head) => {
                     let before = head.len();
                     head.extend_from_slice(piece);
-                    let Some(end) = end(head, before) else {
-                        if head.len() > HEAD_BYTES {
-                            self.state = State::Raw;
-                        }
+                    let end = end(head, before);
+                    head.truncate(end.unwrap_or(head.len()));
+                    if head.len() > HEAD_BYTES {
+                        self.state = State::Raw;
                         break;
-                    };
-                    head.truncate(end);
+                    }
+                    let Some(end) = end else { break };
                     piece = piece.get(end - before..).unwrap_or_default();
                     let head = std::mem::take(head);
                     known.extend(self.begin(&head));
                 }
-                State::Body(skip, refused) => {
-                    let skipped = skip.take(piece);
+                State::Body(skip, wanted) => {
+                    let skipped = skip.read(piece, |data| {
+                        if let Some(answer) = wanted.as_mut() {
+                            answer.add(data);
+                        }
+                    });
                     let length = match skipped {
                         Skipped::Ended(length) => length,
                         Skipped::All | Skipped::Lost => piece.len(),
                     };
-                    let (body, rest) = piece.split_at(length.min(piece.len()));
-                    if let Some(answer) = refused {
-                        let room = BODY_BYTES.saturating_sub(answer.body.len()).min(body.len());
-                        answer.body.extend_from_slice(body.get(..room).unwrap_or_default());
-                    }
-                    piece = rest;
+                    piece = piece.get(length..).unwrap_or_default();
                     if skipped != Skipped::All {
-                        known.extend(refused.take());
+                        known.extend(wanted.take());
                         self.end();
                         if skipped == Skipped::Lost {
                             self.state = State::Raw;
@@ -106,9 +139,9 @@ impl Answers {
     /// The connection ends: gives an answer that ended with it, and the requests that got none.
     pub fn finish(&mut self) -> (Option<Answer>, Vec<Asked>) {
         let last = match std::mem::replace(&mut self.state, State::Raw) {
-            State::Body(_, refused) => {
+            State::Body(_, wanted) => {
                 self.asked.pop_front();
-                refused
+                wanted
             }
             State::Head(_) | State::Raw => None,
         };
@@ -125,7 +158,7 @@ impl Answers {
             return None;
         }
         if status < 200 {
-            self.state = State::Head(Vec::new());
+            self.state = State::default();
             return None;
         }
         let framing = match fields.framing() {
@@ -133,30 +166,44 @@ impl Answers {
             Some(framing) => framing,
             None => Framing::UntilClose,
         };
-        let is_refusal = matches!(asked.kind, Kind::Heartbeat(..)) && status >= 300;
-        let answer = Answer { asked, status, body: Vec::new() };
+        let is_wanted = match asked.kind {
+            _ if fields.encoded => false,
+            Kind::Heartbeat(..) => status >= 300,
+            Kind::Lookup => self.reads && status == 200,
+            Kind::Inspection | Kind::Other => false,
+        };
+        let answer = Answer { asked, status, body: SecretBytes::default(), cut: false };
         if framing == Framing::Length(0) {
             self.end();
             return Some(answer);
         }
-        let (now, later) = if is_refusal { (None, Some(answer)) } else { (Some(answer), None) };
+        let (now, later) = if is_wanted { (None, Some(answer)) } else { (Some(answer), None) };
         self.state = State::Body(Skip::new(framing), later);
         now
     }
 
     fn end(&mut self) {
         self.asked.pop_front();
-        self.state = State::Head(Vec::new());
+        self.state = State::default();
+    }
+}
+
+impl Answer {
+    fn add(&mut self, data: &[u8]) {
+        let most = if self.asked.kind == Kind::Lookup { LOOKUP_BYTES } else { REFUSAL_BYTES };
+        let room = most.saturating_sub(self.body.len()).min(data.len());
+        self.cut |= room < data.len();
+        self.body.extend_from_slice(data.get(..room).unwrap_or_default());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::body::Era;
+    use crate::http1::Era;
 
     fn asked(kind: Kind) -> Asked {
-        Asked { kind, bodiless: false, upgrade: false }
+        Asked { kind, bodiless: false, upgrade: false, expects: false }
     }
 
     #[test]
@@ -173,7 +220,7 @@ mod tests {
             let mut known: Vec<_> = bytes.chunks(size).flat_map(|piece| answers.take(piece)).collect();
             let (last, unanswered) = answers.finish();
             known.extend(last);
-            let seen: Vec<_> = known.iter().map(|answer| (answer.status, answer.body.as_slice())).collect();
+            let seen: Vec<_> = known.iter().map(|answer| (answer.status, &*answer.body)).collect();
             let expected = [(200, &b""[..]), (400, b"why?"), (202, b""), (301, b"there")];
             assert_eq!(seen, expected, "in pieces of {size}");
             assert_eq!(unanswered, [asked(Kind::Other)]);

@@ -1,8 +1,9 @@
-//! What passes the guard: lookups and heartbeats by their paths, and the callback URL inside a heartbeat's body.
+//! What IPA asks of Ironic: lookups and heartbeats by their paths, and the callback URL inside a heartbeat's body.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
+use text::{MASK, labels};
 
 /// What a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,22 @@ pub enum Kind {
     Lookup,
     /// `/v1/heartbeat/UUID`, or the vendor_passthru of the first IPA releases.
     Heartbeat(Era, String),
+    /// `/v1/continue_inspection`: what an inspection has found.
+    Inspection,
     /// Anything else.
     Other,
+}
+
+labels! {
+    /// What stands for the agent token.
+    pub enum TokenSeen {
+        /// No token.
+        None = "none",
+        /// Stars in its place.
+        Masked = "masked",
+        /// A token.
+        Real = "real",
+    }
 }
 
 /// The two ways in which IPA has spoken to Ironic.
@@ -45,6 +60,7 @@ pub fn classify(method: &str, target: &str) -> Kind {
         ("POST", [node, "heartbeat", "v1", ..]) if is_word(node) => {
             Kind::Heartbeat(Era::Current, node.to_owned())
         }
+        ("POST", ["continue_inspection", "v1", ..]) => Kind::Inspection,
         ("POST", ["lookup", "vendor_passthru", driver, "drivers", "v1"]) if is_word(driver) => Kind::Lookup,
         ("POST", ["heartbeat", "vendor_passthru", node, "nodes", "v1"]) if is_word(node) => {
             Kind::Heartbeat(Era::VendorPassthru, node.to_owned())
@@ -67,6 +83,8 @@ pub struct HeartbeatBody<'a> {
     url_at: std::ops::Range<usize>,
     /// The callback URL.
     pub url: String,
+    /// What it has as its token.
+    pub token: TokenSeen,
 }
 
 impl<'a> HeartbeatBody<'a> {
@@ -80,7 +98,13 @@ impl<'a> HeartbeatBody<'a> {
         if bytes.get(url_at.clone())? != raw.as_bytes() {
             return None;
         }
-        Some(Self { bytes, url_at, url: serde_json::from_str(raw).ok()? })
+        let token = fields.get("agent_token").map_or("null", |raw| raw.get());
+        let token = match token.trim_matches('"') {
+            "null" | "" => TokenSeen::None,
+            MASK => TokenSeen::Masked,
+            _ => TokenSeen::Real,
+        };
+        Some(Self { bytes, url_at, url: serde_json::from_str(raw).ok()?, token })
     }
 
     /// The same body with another URL; every other byte stays.
@@ -111,6 +135,7 @@ mod tests {
                 post(&format!("/v1/nodes/{uuid}/vendor_passthru/heartbeat")),
                 heartbeat(Era::VendorPassthru)
             );
+            assert_eq!(post("/v1/continue_inspection?node_uuid=x"), Kind::Inspection);
             for other in ["/", "/v1", "/v1/nodes", "/v1/heartbeat/", "/v1/heartbeat/..", "/v1/heartbeat/a/b"]
             {
                 assert_eq!((get(other), post(other)), (Kind::Other, Kind::Other), "{other}");
@@ -123,11 +148,17 @@ mod tests {
     fn only_the_url_changes() {
         let body = br#"{ "agent_version":"13.0.0",  "callback_url" : "http://10.0.0.1 uid 0:9999", "agent_token": "t\u0041", "x": [1.50, {"callback_url": "no"}]}"#;
         let read = HeartbeatBody::read(body, Era::Current).unwrap();
-        assert_eq!(read.url, "http://10.0.0.1 uid 0:9999");
+        assert_eq!((read.url.as_str(), read.token), ("http://10.0.0.1 uid 0:9999", TokenSeen::Real));
         let repaired = String::from_utf8(read.with_url("http://10.0.0.1:9999")).unwrap();
         let expected = std::str::from_utf8(body).unwrap().replace("10.0.0.1 uid 0", "10.0.0.1");
         assert_eq!(repaired, expected);
         assert!(HeartbeatBody::read(body, Era::VendorPassthru).is_none());
+        for (token, expected) in
+            [("null", TokenSeen::None), ("\"\"", TokenSeen::None), ("\"******\"", TokenSeen::Masked)]
+        {
+            let body = format!(r#"{{"callback_url": "x", "agent_token": {token}}}"#);
+            assert_eq!(HeartbeatBody::read(body.as_bytes(), Era::Current).unwrap().token, expected);
+        }
         for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff"] {
             assert!(HeartbeatBody::read(other, Era::Current).is_none());
         }

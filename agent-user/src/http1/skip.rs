@@ -55,20 +55,29 @@ impl Skip {
 
     /// Takes the next piece.
     pub fn take(&mut self, piece: &[u8]) -> Skipped {
+        self.read(piece, |_| {})
+    }
+
+    /// Takes the next piece, and gives what it holds of the body: without the frames of chunks.
+    pub fn read(&mut self, piece: &[u8], mut data: impl FnMut(&[u8])) -> Skipped {
         match &mut self.left {
-            Left::UntilClose => Skipped::All,
+            Left::UntilClose => {
+                data(piece);
+                Skipped::All
+            }
             Left::Bytes(left) => {
                 let taken = usize::try_from(*left).map_or(piece.len(), |left| left.min(piece.len()));
                 *left -= taken as u64;
+                data(piece.get(..taken).unwrap_or_default());
                 if *left == 0 { Skipped::Ended(taken) } else { Skipped::All }
             }
-            Left::Chunked(chunk) => chunk.take(piece),
+            Left::Chunked(chunk) => chunk.read(piece, data),
         }
     }
 }
 
 impl Chunk {
-    fn take(&mut self, piece: &[u8]) -> Skipped {
+    fn read(&mut self, piece: &[u8], mut data: impl FnMut(&[u8])) -> Skipped {
         let mut place = 0;
         while let Some(byte) = piece.get(place).copied() {
             let next = match self {
@@ -76,6 +85,7 @@ impl Chunk {
                     let rest = piece.len() - place;
                     let taken = usize::try_from(*left).map_or(rest, |left| left.min(rest));
                     *left -= taken as u64;
+                    data(piece.get(place..place + taken).unwrap_or_default());
                     place += taken;
                     if *left == 0 {
                         *self = Self::DataEnd(2);
@@ -133,11 +143,13 @@ mod tests {
     fn a_chunked_body_ends_behind_its_trailers() {
         let body = b"4;x=1\r\nWiki\r\n0A \r\n0123456789\r\n0\r\nA: b\r\n\r\n";
         for split in 0..body.len() {
-            let mut skip = Skip::new(Framing::Chunked);
+            let (mut skip, mut data) = (Skip::new(Framing::Chunked), Vec::new());
             let (first, rest) = body.split_at(split);
-            assert_eq!(skip.take(first), Skipped::All);
+            assert_eq!(skip.read(first, |piece| data.extend_from_slice(piece)), Skipped::All);
             let behind = [rest, b"GET"].concat();
-            assert_eq!(skip.take(&behind), Skipped::Ended(rest.len()), "split at {split}");
+            let ended = skip.read(&behind, |piece| data.extend_from_slice(piece));
+            assert_eq!(ended, Skipped::Ended(rest.len()), "split at {split}");
+            assert_eq!(data, b"Wiki0123456789");
         }
         for broken in [&b"x\r\n"[..], b"1\n", b"1\r\nab\r\n", b"\r\n", b"0\r\nA\n"] {
             assert_eq!(Skip::new(Framing::Chunked).take(broken), Skipped::Lost, "{broken:?}");

@@ -24,8 +24,10 @@ pub struct Fields {
     chunked: bool,
     /// The connection becomes another protocol.
     pub upgrade: bool,
-    /// Something stands between the bytes and their meaning: the sender awaits a 100, or the body is compressed.
-    pub veiled: bool,
+    /// The body waits until the server has answered 100 (RFC 9110, section 10.1.1).
+    pub expects: bool,
+    /// The body is compressed.
+    pub encoded: bool,
 }
 
 impl Fields {
@@ -104,8 +106,10 @@ pub fn fields(head: &[u8]) -> Option<Fields> {
             fields.chunked = true;
         } else if is("upgrade") {
             fields.upgrade = true;
-        } else if is("expect") || is("content-encoding") {
-            fields.veiled = true;
+        } else if is("expect") {
+            fields.expects = true;
+        } else if is("content-encoding") {
+            fields.encoded = true;
         }
     }
     let is_ambiguous = fields.chunked && fields.length.is_some();

@@ -1,0 +1,75 @@
+//! Sight: IPA's exchanges with Ironic are seen, with nothing in its way.
+//!
+//! A piece's way: a source ([`http`]) gives it as a [`chunk`], [`flow`] (pure) finds requests and answers in the pieces of
+//! one connection, [`parse`] (pure) makes one exchange of both, [`tracker`] says whose it is and has it recorded.
+
+pub mod chunk;
+pub mod flow;
+pub mod flows;
+mod http;
+pub mod parse;
+mod state;
+mod tracker;
+
+pub use state::{SightState, SourceState};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::metrics::Metrics;
+use crate::params::{Mode, Parameters};
+use crate::probes::{Reason, Unavailable};
+use crate::registrar::Registrar;
+use crate::watch::ResolvedTarget;
+
+use tracker::Tracker;
+
+/// So many pieces wait for the tracker; a piece has at most 64 KiB.
+const PIECES: usize = 64;
+
+/// What looks, until it is started.
+#[derive(Debug)]
+pub struct Sight {
+    http: Result<http::Capture, Unavailable>,
+}
+
+impl Sight {
+    /// Opens what the mode needs; call it before the privileges are dropped.
+    pub fn open(mode: Mode, parameters: &Parameters) -> Self {
+        let http = match mode {
+            Mode::Agent => {
+                Err(Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself"))
+            }
+            Mode::Observe | Mode::Configure | Mode::Guard => http::open(parameters),
+        };
+        Self { http }
+    }
+
+    /// Whether anything is open.
+    pub fn any(&self) -> bool {
+        self.http.is_ok()
+    }
+
+    /// Starts it; call it once the privileges are dropped. What is seen appears in `state`.
+    pub fn start(
+        self,
+        targets: watch::Receiver<Vec<ResolvedTarget>>,
+        registrar: Registrar,
+        metrics: &Metrics,
+        state: watch::Sender<SightState>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let capture = match self.http {
+            Ok(capture) => capture,
+            Err(why) => {
+                tracing::info!("exchanges with Ironic over http are not seen: {why}");
+                state.send_modify(|state| state.http = SourceState::off(&why));
+                return;
+            }
+        };
+        let (sender, seen) = mpsc::channel(PIECES);
+        let reader = http::Reader::new(capture, targets.clone(), sender, metrics.clone(), state.clone());
+        tasks.spawn(reader.run());
+        tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state).run(seen));
+    }
+}

@@ -1,0 +1,124 @@
+//! What sight shows of itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use text::foreign_text;
+
+use super::chunk::Source;
+use super::parse::{Exchange, Request};
+use crate::exchange::SeenBy;
+use crate::http1::TokenSeen;
+use crate::probes::{Reason, Unavailable};
+use crate::recent::{Moment, Recent};
+
+/// Sight, as the page and `/state` show it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SightState {
+    /// At the network, unencrypted.
+    pub http: SourceState,
+    /// At libssl's functions.
+    pub tls: SourceState,
+    /// Pieces and events that were lost.
+    pub lost: u64,
+    /// Exchanges that were seen in part, and whose end will not be known.
+    pub given_up: u64,
+    /// Lookups that have begun, whoever asked.
+    pub lookups_begun: u64,
+    /// This node, by a lookup of IPA's or an accepted heartbeat.
+    pub node_uuid: Option<String>,
+    /// Why Ironic refused IPA's last heartbeat.
+    pub refused: Option<String>,
+    /// The last exchanges of IPA's, oldest first.
+    pub exchanges: Recent<ExchangeSeen>,
+    /// The last that were not of IPA's for this node, oldest first.
+    pub foreign: Recent<ExchangeSeen>,
+}
+
+impl SightState {
+    /// What a source shows.
+    pub fn source(&mut self, source: Source) -> &mut SourceState {
+        match source {
+            Source::Http => &mut self.http,
+            Source::Tls => &mut self.tls,
+        }
+    }
+}
+
+/// Where sight looks.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SourceState {
+    /// Whether it does.
+    pub attached: bool,
+    /// Why not, as a label.
+    pub reason: Option<Reason>,
+    /// The same in words.
+    pub detail: Option<String>,
+    /// Since when it does.
+    #[serde(rename = "since_seconds_ago")]
+    pub since: Option<Moment>,
+}
+
+impl SourceState {
+    /// It looks from now on.
+    pub fn on() -> Self {
+        Self { attached: true, since: Some(Moment::now()), ..Self::default() }
+    }
+
+    /// It does not look, for this reason.
+    pub fn off(why: &Unavailable) -> Self {
+        Self { reason: Some(why.reason), detail: Some(why.detail.clone()), ..Self::default() }
+    }
+}
+
+/// One exchange.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExchangeSeen {
+    /// When it ended.
+    #[serde(rename = "seconds_ago")]
+    pub at: Moment,
+    /// What was asked.
+    pub request: Request,
+    /// The HTTP status; `None` where there was no answer.
+    pub status: Option<u16>,
+    /// The node that it names.
+    pub node_uuid: Option<String>,
+    /// The callback URL in it, fit to be shown.
+    pub callback_url: Option<String>,
+    /// What stood for the token in it.
+    pub token: Option<TokenSeen>,
+    #[serde(rename = "duration_seconds", serialize_with = "in_seconds")]
+    pub duration: Duration,
+    /// Where the connection led.
+    pub endpoint: Option<SocketAddr>,
+    /// The process, where it is known.
+    pub pid: Option<u32>,
+    /// The user, where it is known.
+    pub uid: Option<u32>,
+    /// Whose it is.
+    pub seen_by: SeenBy,
+}
+
+impl ExchangeSeen {
+    /// An exchange that has just ended.
+    pub fn of(exchange: &Exchange, seen_by: SeenBy) -> Self {
+        Self {
+            at: Moment::now(),
+            request: exchange.request,
+            status: exchange.status,
+            node_uuid: exchange.node_uuid.as_deref().map(|uuid| foreign_text(uuid, None)),
+            callback_url: exchange.agent_url.as_deref().map(|url| foreign_text(url, None)),
+            token: exchange.token,
+            duration: exchange.duration,
+            endpoint: exchange.remote,
+            pid: exchange.who.pid,
+            uid: exchange.who.uid,
+            seen_by,
+        }
+    }
+}
+
+fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
