@@ -25,6 +25,7 @@ mod private_mount;
 mod probes;
 mod readiness;
 mod recent;
+mod sight;
 mod system;
 mod view;
 mod watch;
@@ -63,10 +64,15 @@ pub mod inside {
     };
     pub use crate::pin::Held;
     pub use crate::probes::ProbesState;
+    pub use crate::probes::Reason as ProbeReason;
     pub use crate::probes::btf::Btf;
     pub use crate::probes::callbacks::Callbacks;
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
+    pub use crate::sight::chunk::{Chunk, Direction, FlowId, Seen, Source as SightSource, Who};
+    #[cfg(feature = "ebpf")]
+    pub use crate::sight::tls::slots::Slots;
+    pub use crate::sight::tls::{Report as TlsReport, Tls};
     pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, is_open, settle};
 }
