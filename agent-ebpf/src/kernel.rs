@@ -4,6 +4,7 @@ use core::ptr;
 
 use agent_ebpf::{ABSENT, Offset};
 use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_get_current_task;
 use aya_ebpf::{EbpfContext, Global, programs::TracePointContext};
 
 /// IPPROTO_TCP (include/uapi/linux/in.h).
@@ -82,6 +83,19 @@ pub fn packet_namespace(packet: u64) -> Option<u32> {
         let device: u64 = member(packet, Offset::PacketDevice)?;
         member(device, Offset::DeviceNamespace)
     })
+}
+
+/// The inode number of the current task's network namespace, any; 0 where that cannot be told.
+#[inline(always)]
+pub fn task_namespace() -> u32 {
+    let inode = || {
+        // SAFETY: the helper has no arguments and always answers.
+        let task = unsafe { bpf_get_current_task() };
+        let namespaces: u64 = member(task, Offset::TaskNamespaces)?;
+        let network: u64 = member(namespaces, Offset::NetworkNamespace)?;
+        member(network, Offset::NamespaceInode)
+    };
+    inode().unwrap_or(0)
 }
 
 #[inline(always)]

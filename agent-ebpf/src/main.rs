@@ -1,5 +1,5 @@
-//! The BPF programs: one tracepoint each for the probes, and the guard's redirect. They decide as little as possible: what
-//! is a failed connect and whose, and which connect is redirected. All else is user space's.
+//! The BPF programs: one tracepoint each for the probes, the guard's redirect, and what sees into libssl. They decide as
+//! little as possible: what is a failed connect and whose, which connect is redirected, what looks like a request of IPA's. All else is user space's.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or is told to act as one.
@@ -17,6 +17,10 @@ mod error_report;
 mod send_reset;
 mod set_state;
 mod set_state_raw;
+mod tls_calls;
+mod tls_flows;
+mod tls_request;
+mod tls_slots;
 
 /// The licence that the helpers want.
 #[unsafe(link_section = "license")]

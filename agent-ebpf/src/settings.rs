@@ -97,9 +97,13 @@ pub enum Offset {
     PacketDevice,
     /// `struct net_device`, `nd_net`.
     DeviceNamespace,
+    /// `struct task_struct`, `nsproxy`.
+    TaskNamespaces,
+    /// `struct nsproxy`, `net_ns`.
+    NetworkNamespace,
 }
 
 impl Offset {
     /// How many there are.
-    pub const COUNT: usize = Self::DeviceNamespace as usize + 1;
+    pub const COUNT: usize = Self::NetworkNamespace as usize + 1;
 }

@@ -65,6 +65,7 @@ pub mod inside {
     };
     pub use crate::pin::Held;
     pub use crate::probes::ProbesState;
+    pub use crate::probes::Reason as ProbeReason;
     pub use crate::probes::btf::Btf;
     pub use crate::probes::callbacks::Callbacks;
     pub use crate::probes::format::field;
@@ -74,5 +75,8 @@ pub mod inside {
     pub use crate::sight::flow::Event as SightEvent;
     pub use crate::sight::flows::Flows;
     pub use crate::sight::parse::Exchange;
+    #[cfg(feature = "ebpf")]
+    pub use crate::sight::tls::slots::Slots;
+    pub use crate::sight::tls::{Report as TlsReport, Tls};
     pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, settle};
 }

@@ -47,6 +47,50 @@ pub fn give_back_memory() {
     let _ = unsafe { libc::malloc_trim(0) };
 }
 
+/// Whether a call is survived by a child of ours that may make no system call but the one to end itself (seccomp(2)).
+///
+/// # Errors
+/// Where there can be no such child.
+#[cfg(feature = "ebpf")]
+pub fn survives_without_system_calls(call: extern "C" fn(u64) -> u64) -> io::Result<bool> {
+    use rustix::process::{Pid, WaitOptions, waitpid};
+    let filter = |code: u32, if_not: u8, value: u32| libc::sock_filter {
+        code: u16::try_from(code).unwrap_or(0),
+        jt: 0,
+        jf: if_not,
+        k: value,
+    };
+    let end = u32::try_from(libc::SYS_exit_group).unwrap_or(0);
+    // The number of the call is the first member of `struct seccomp_data`.
+    let mut filters = [
+        filter(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        filter(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, end),
+        filter(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        filter(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_KILL_PROCESS),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: filters.as_mut_ptr() };
+    // SAFETY: the child has the one thread that is here; it makes three system calls, the second of them with a program that
+    // lives on its stack, and one call that needs none; it neither allocates nor returns.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let refused = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0;
+            if refused {
+                libc::_exit(2);
+            }
+            libc::_exit(i32::from(call(0) != 0));
+        }
+        child
+    };
+    let child = Pid::from_raw(child).filter(|_| child > 0).ok_or_else(io::Error::last_os_error)?;
+    let (_, status) = waitpid(Some(child), WaitOptions::empty())?.ok_or(io::ErrorKind::Other)?;
+    match status.exit_status() {
+        Some(2) => Err(io::Error::other("it can have no seccomp filter")),
+        ended => Ok(ended == Some(0)),
+    }
+}
+
 /// Memory that we share with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
 #[cfg(feature = "ebpf")]
 #[derive(Debug)]

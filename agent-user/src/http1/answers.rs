@@ -203,7 +203,7 @@ mod tests {
     use crate::http1::Era;
 
     fn asked(kind: Kind) -> Asked {
-        Asked { kind, bodiless: false, upgrade: false, expects: false }
+        Asked { kind, bodiless: false, upgrade: false, expects: false, host: None }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::ops::Range;
 /// The largest head that is followed.
 pub const HEAD_BYTES: usize = 64 * 1024;
 
+/// The longest name and port of a host.
+const HOST_BYTES: usize = 253 + 6;
+
 /// How the end of a message is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
@@ -28,6 +31,8 @@ pub struct Fields {
     pub expects: bool,
     /// The body is compressed.
     pub encoded: bool,
+    /// Whom it is for; none where two fields contradict each other.
+    pub host: Option<String>,
 }
 
 impl Fields {
@@ -80,7 +85,7 @@ pub fn status(head: &[u8]) -> Option<u16> {
 
 /// The fields; `None` where two readers could see different ends of the message.
 pub fn fields(head: &[u8]) -> Option<Fields> {
-    let mut fields = Fields::default();
+    let (mut fields, mut hosts) = (Fields::default(), false);
     for (start, line) in lines(head).skip(1) {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
@@ -104,6 +109,10 @@ pub fn fields(head: &[u8]) -> Option<Fields> {
                 return None;
             }
             fields.chunked = true;
+        } else if is("host") {
+            let host = std::str::from_utf8(trimmed).ok().filter(|host| host.len() <= HOST_BYTES);
+            fields.host = host.filter(|_| !hosts).map(str::to_owned);
+            hosts = true;
         } else if is("upgrade") {
             fields.upgrade = true;
         } else if is("expect") {

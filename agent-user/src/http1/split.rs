@@ -31,6 +31,8 @@ pub struct Asked {
     pub upgrade: bool,
     /// Its body waits for the server's leave (`Expect`).
     pub expects: bool,
+    /// Whom it is for, as its `Host` says.
+    pub host: Option<String>,
 }
 
 /// Where what goes on is put.
@@ -80,7 +82,7 @@ impl Heartbeat {
     /// What it asks.
     pub fn asked(&self) -> Asked {
         let kind = Kind::Heartbeat(self.era, self.node_uuid.clone());
-        Asked { kind, bodiless: false, upgrade: false, expects: false }
+        Asked { kind, bodiless: false, upgrade: false, expects: false, host: None }
     }
 }
 
@@ -301,7 +303,13 @@ impl Request {
         let (fields, kind) = (fields(head)?, classify(method, target));
         let upgrade = fields.upgrade || method == "CONNECT";
         Some(Self {
-            asked: Asked { kind, bodiless: method == "HEAD", upgrade, expects: fields.expects },
+            asked: Asked {
+                kind,
+                bodiless: method == "HEAD",
+                upgrade,
+                expects: fields.expects,
+                host: fields.host.clone(),
+            },
             framing: fields.framing(),
             length_at: fields.length_at(),
             encoded: fields.encoded,

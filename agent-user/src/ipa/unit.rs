@@ -27,6 +27,29 @@ fn installed_in(root: &Path) -> Option<&'static str> {
     UNITS.into_iter().find(|name| starts(&directories, name))
 }
 
+/// The programs that units of IPA's start, of every unit that there is.
+#[cfg(feature = "ebpf")]
+pub fn commands() -> Vec<PathBuf> {
+    commands_in(Path::new("/"))
+}
+
+#[cfg(feature = "ebpf")]
+fn commands_in(root: &Path) -> Vec<PathBuf> {
+    let files =
+        UNITS.into_iter().flat_map(|name| DIRECTORIES.map(|directory| root.join(directory).join(name)));
+    let contents = files.filter_map(|file| exporter::read_file(&file).ok());
+    let commands = contents.flat_map(|content| {
+        let content = String::from_utf8_lossy(&content).into_owned();
+        let values = content.lines().filter_map(|line| line.trim().strip_prefix("ExecStart="));
+        // Before the path may stand what systemd.service(5) calls special executable prefixes.
+        let programs = values.filter_map(|value| {
+            value.trim_start_matches(['@', '-', ':', '+', '!']).split_whitespace().next()
+        });
+        programs.filter(|program| program.starts_with('/')).map(PathBuf::from).collect::<Vec<_>>()
+    });
+    commands.collect()
+}
+
 /// As `systemctl is-enabled` decides: enabled by a link, or static, which has nothing to enable it by.
 fn starts(directories: &[PathBuf], name: &str) -> bool {
     let Some(file) = directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file))
@@ -97,6 +120,16 @@ mod tests {
         assert_eq!(installed_in(disabled.path()), Some("ironic-python-agent.service"));
         let fixed = root("unit-static", "etc/systemd/system/ironic-agent.service", STATIC);
         assert_eq!(installed_in(fixed.path()), Some("ironic-agent.service"));
+    }
+
+    #[test]
+    #[cfg(feature = "ebpf")]
+    fn the_programs_of_units_are_read() {
+        let name = "usr/lib/systemd/system/openstack-ironic-python-agent.service";
+        let content = "[Service]\nExecStartPre=/bin/x\nExecStart=-/usr/bin/ironic-python-agent --debug\nExecStart=relative\n";
+        let root = root("unit-commands", name, content);
+        assert_eq!(commands_in(root.path()), [PathBuf::from("/usr/bin/ironic-python-agent")]);
+        assert!(commands_in(Path::new("/nowhere")).is_empty());
     }
 
     #[test]

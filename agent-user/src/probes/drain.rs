@@ -98,15 +98,16 @@ fn ask_for_counters() {
     }
 }
 
-fn watched(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<AsyncFd<OwnedFd>> {
+/// Lets the runtime watch a ring buffer; `None` where it refuses, which is logged.
+pub fn watched(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<AsyncFd<OwnedFd>> {
     let watched = descriptor.try_clone_to_owned().and_then(system::watch);
     watched
         .inspect_err(|error| tracing::warn!(%error, "a ring buffer of the probes cannot be waited for"))
         .ok()
 }
 
-/// Waits for news. The readiness is cleared before the news are read, so none is missed.
-async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) {
+/// Waits for news, for as long as it takes where nothing can be watched. The readiness is cleared before the news are read, so none is missed.
+pub async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) {
     match descriptor {
         Some(descriptor) => {
             if let Ok(mut guard) = descriptor.readable().await {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use aya::maps::{MapData, MapError, MapType, RingBuf};
+use aya::maps::{Map, MapData, MapError, MapType, RingBuf};
 use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -17,7 +17,7 @@ use super::btf::Btf;
 use super::offsets::Offsets;
 use super::report::{Probe, Reason, Report, Unavailable};
 use super::tracefs;
-use crate::system;
+use crate::system::{self, SharedWords};
 
 /// The programs, as `agent-ebpf` has them; the object is put here by the build script.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
@@ -98,10 +98,7 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     let reset = read(Offsets::read_reset);
     let errors = read(Offsets::read_report);
     let members = read_btf(Path::new(BTF), &mut offsets);
-    let namespace = match (&members, std::fs::metadata("/proc/self/ns/net")) {
-        (Ok(()), Ok(file)) => u32::try_from(file.ino()).unwrap_or(0),
-        _ => 0,
-    };
+    let namespace = if members.is_ok() { own_namespace() } else { 0 };
 
     let mut ebpf = open(&offsets, namespace, port)?;
     let mut report = Report::default();
@@ -129,8 +126,24 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     let log = EbpfLogger::init_with_logger(&mut ebpf, ToTracing).ok();
     let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
     let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
+    close_maps(&mut ebpf);
     let attached = Attached { ebpf, events, log };
     Ok((attached, report))
+}
+
+/// Everything about structures that BTF tells, and the inode number of our network namespace.
+///
+/// # Errors
+/// Where there is no BTF, or it lacks a member.
+pub fn structures() -> Result<(Offsets, u32), Unavailable> {
+    let mut offsets = Offsets::new(Path::new(""));
+    read_btf(Path::new(BTF), &mut offsets)?;
+    Ok((offsets, own_namespace()))
+}
+
+/// The inode number of our network namespace; 0 where that is not known.
+fn own_namespace() -> u32 {
+    std::fs::metadata("/proc/self/ns/net").map_or(0, |file| u32::try_from(file.ino()).unwrap_or(0))
 }
 
 /// Before Linux 5.11 maps count as locked memory, of which even root has 64 KiB by default. Where the limit cannot be
@@ -141,7 +154,7 @@ pub fn lift_memory_limit() {
 }
 
 /// Whether this process may create the newest kind of map that is needed.
-fn may_use_bpf() -> Result<(), Unavailable> {
+pub fn may_use_bpf() -> Result<(), Unavailable> {
     match aya::sys::is_map_supported(MapType::RingBuf) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Unavailable::new(
@@ -197,6 +210,30 @@ where
         Unavailable::new(Reason::Error, words)
     })?;
     program.try_into().map_err(|error: ProgramError| classified(&error))
+}
+
+/// Maps the first words of an array of the object.
+///
+/// # Errors
+/// Where the object has no such array, or the kernel (before Linux 5.5) does not map it.
+pub fn map_array(ebpf: &mut Ebpf, name: &str, words: usize) -> Result<SharedWords, Unavailable> {
+    let Some(Map::Array(array)) = ebpf.take_map(name) else {
+        return Err(Unavailable::new(
+            Reason::Error,
+            format!("the object has no array {name}, which is a defect"),
+        ));
+    };
+    SharedWords::map(array.fd().as_fd(), words).map_err(|error| {
+        Unavailable::new(Reason::NoBpf, format!("the array {name} cannot be mapped: {error}"))
+    })
+}
+
+/// Closes the maps that nobody has taken. Programs that are loaded keep those that they use.
+pub fn close_maps(ebpf: &mut Ebpf) {
+    let names: Vec<_> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        drop(ebpf.take_map(&name));
+    }
 }
 
 /// Why a program could not be loaded; of what the verifier says, the last line.

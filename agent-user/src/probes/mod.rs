@@ -15,7 +15,7 @@ pub mod join;
 #[cfg(feature = "ebpf")]
 pub mod load;
 #[cfg(feature = "ebpf")]
-mod offsets;
+pub mod offsets;
 pub mod outcome;
 pub mod poll;
 pub mod privileges;

@@ -52,6 +52,8 @@ const MEMBERS: &[(Offset, &str, &[&str])] = &[
     (Offset::PacketData, "sk_buff", &["data"]),
     (Offset::PacketDevice, "sk_buff", &["dev"]),
     (Offset::DeviceNamespace, "net_device", &["nd_net"]),
+    (Offset::TaskNamespaces, "task_struct", &["nsproxy"]),
+    (Offset::NetworkNamespace, "nsproxy", &["net_ns"]),
 ];
 
 /// What the raw tracepoint reads where the tracepoint's record would tell it.

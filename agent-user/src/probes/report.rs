@@ -49,7 +49,7 @@ impl Probe {
 }
 
 labels! {
-    /// Why a probe, or the guard's redirect, is not attached: a label of `probe_unavailable_info`.
+    /// Why a probe, the guard's redirect, or sight is not attached: a label of `probe_unavailable_info`.
     pub enum Reason {
         /// `--probe.connect=off`.
         SwitchedOff = "switched_off",
@@ -75,6 +75,12 @@ labels! {
         Https = "https",
         /// It is attached, and a connect of ours did not go where it should.
         SelfTest = "self_test",
+        /// No libssl is found that IPA's interpreter may link.
+        NoLibssl = "no_libssl",
+        /// The libssl lacks a function that is probed.
+        NoFunction = "no_function",
+        /// A child of ours under a seccomp filter did not survive a return probe.
+        ReturnProbe = "return_probe",
         /// Anything else.
         Error = "error",
     }

@@ -1,71 +1,87 @@
-//! What the sources of sight give: plain text of connections, piece by piece.
+//! What both sources of sight hand on: plain text, piece by piece, of connections that they tell apart.
 
+use std::fmt;
 use std::net::SocketAddr;
 
+use text::labels;
 use zeroize::Zeroizing;
 
-/// Where a connection was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// At libssl's functions.
-    Tls,
-    /// At the network, unencrypted.
-    Http,
+labels! {
+    /// Where a connection is seen.
+    pub enum Source {
+        /// In libssl.
+        Tls = "tls",
+        /// On the wire.
+        Http = "http",
+    }
+}
+
+labels! {
+    /// Which way text goes.
+    pub enum Direction {
+        /// From this node.
+        Out = "out",
+        /// To it.
+        In = "in",
+    }
 }
 
 /// One connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlowId {
-    /// Where it was seen.
+    /// Where it is seen.
     pub source: Source,
-    /// Of the process and its SSL object, or of the two ends.
+    /// Its number there.
     pub id: u64,
 }
 
-/// Which way a piece goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client.
-    Out,
-    /// To the client.
-    In,
-}
-
-/// Whose connection it is.
+/// Who speaks on it, on this node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Who {
-    /// The process, where it is known.
+    /// The process, as the first pid namespace numbers it.
     pub pid: Option<u32>,
-    /// The user, where it is known.
+    /// Its real user id.
     pub uid: Option<u32>,
-    /// It is of this network namespace.
+    /// It is in the daemon's network namespace; false where that is not known.
     pub own_namespace: bool,
 }
 
 /// One piece of plain text of one connection.
-#[derive(Debug)]
 pub struct Chunk {
-    /// Of which connection.
+    /// The connection.
     pub flow: FlowId,
-    /// Which way it goes.
+    /// Which way.
     pub direction: Direction,
-    /// Whose it is.
+    /// Who.
     pub who: Who,
-    /// Where the connection leads, where it is known.
+    /// The other side, where the source knows it.
     pub remote: Option<SocketAddr>,
     /// Something of this connection is missing before it.
     pub lost_before: bool,
-    /// The piece. It may hold the token: it is wiped.
+    /// The text, which is wiped when it is dropped.
     pub bytes: Zeroizing<Vec<u8>>,
 }
 
-/// What a source gives.
+/// What a source has seen.
 #[derive(Debug)]
 pub enum Seen {
-    /// A piece.
+    /// Text.
     Chunk(Chunk),
     /// A connection has ended.
     End(FlowId),
-    /// So many events are lost, of unknown connections.
+    /// So much more was lost. Where its connection was known, the next chunk of that says so too.
     Lost(u64),
+}
+
+/// Without the text: the token may be in it.
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk")
+            .field("flow", &self.flow)
+            .field("direction", &self.direction)
+            .field("who", &self.who)
+            .field("lost_before", &self.lost_before)
+            .field("length", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }

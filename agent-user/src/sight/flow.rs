@@ -125,7 +125,7 @@ impl Flow {
                         (self.answers, self.deaf) = (Answers::reading(), false);
                     }
                     self.fresh = false;
-                    let pending = Pending::new(&asked.kind, self.who, self.remote, now);
+                    let pending = Pending::new(&asked, self.who, self.remote, now);
                     events.extend(Request::of(&asked.kind).map(Event::Began));
                     if self.pending.len() >= PENDING {
                         self.go_deaf();

@@ -1,7 +1,8 @@
 //! Sight: IPA's exchanges with Ironic are seen, with nothing in its way.
 //!
-//! A piece's way: a source ([`http`]) gives it as a [`chunk`], [`flow`] (pure) finds requests and answers in the pieces of
-//! one connection, [`parse`] (pure) makes one exchange of both, [`tracker`] says whose it is and has it recorded.
+//! A piece's way: a source ([`http`] on the wire, [`tls`] in libssl) gives it as a [`chunk`], [`flow`] (pure) finds requests
+//! and answers in the pieces of one connection, [`parse`] (pure) makes one exchange of both, [`tracker`] says whose it is and
+//! has it recorded.
 
 pub mod chunk;
 pub mod flow;
@@ -9,6 +10,7 @@ pub mod flows;
 mod http;
 pub mod parse;
 mod state;
+pub mod tls;
 mod tracker;
 
 pub use state::{SightState, SourceState};
@@ -22,6 +24,7 @@ use crate::probes::{Reason, Unavailable};
 use crate::registrar::Registrar;
 use crate::watch::ResolvedTarget;
 
+use tls::Tls;
 use tracker::Tracker;
 
 /// So many pieces wait for the tracker; a piece has at most 64 KiB.
@@ -31,23 +34,22 @@ const PIECES: usize = 64;
 #[derive(Debug)]
 pub struct Sight {
     http: Result<http::Capture, Unavailable>,
+    tls: (Tls, tls::Report),
 }
 
 impl Sight {
     /// Opens what the mode needs; call it before the privileges are dropped.
     pub fn open(mode: Mode, parameters: &Parameters) -> Self {
-        let http = match mode {
-            Mode::Agent => {
-                Err(Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself"))
-            }
-            Mode::Observe | Mode::Configure | Mode::Guard => http::open(parameters),
-        };
-        Self { http }
+        if mode == Mode::Agent {
+            let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
+            return Self { tls: Tls::without(&why), http: Err(why) };
+        }
+        Self { http: http::open(parameters), tls: Tls::attach(parameters) }
     }
 
     /// Whether anything is open.
     pub fn any(&self) -> bool {
-        self.http.is_ok()
+        self.http.is_ok() || self.tls.1.attached
     }
 
     /// Starts it; call it once the privileges are dropped. What is seen appears in `state`.
@@ -59,17 +61,24 @@ impl Sight {
         state: watch::Sender<SightState>,
         tasks: &mut JoinSet<()>,
     ) {
-        let capture = match self.http {
-            Ok(capture) => capture,
+        let any = self.any();
+        let (sender, seen) = mpsc::channel(PIECES);
+        let (tls, report) = self.tls;
+        state.send_modify(|state| state.tls = SourceState::of(report));
+        tls.start(sender.clone(), tasks);
+        match self.http {
+            Ok(capture) => {
+                let reader =
+                    http::Reader::new(capture, targets.clone(), sender, metrics.clone(), state.clone());
+                tasks.spawn(reader.run());
+            }
             Err(why) => {
                 tracing::info!("exchanges with Ironic over http are not seen: {why}");
                 state.send_modify(|state| state.http = SourceState::off(&why));
-                return;
             }
-        };
-        let (sender, seen) = mpsc::channel(PIECES);
-        let reader = http::Reader::new(capture, targets.clone(), sender, metrics.clone(), state.clone());
-        tasks.spawn(reader.run());
-        tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state).run(seen));
+        }
+        if any {
+            tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state).run(seen));
+        }
     }
 }

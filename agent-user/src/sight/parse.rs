@@ -6,7 +6,7 @@ use std::time::Duration;
 use text::{labels, redact};
 use tokio::time::Instant;
 
-use crate::http1::{Answer, Heartbeat, HeartbeatBody, Kind, TokenSeen};
+use crate::http1::{Answer, Asked, Heartbeat, HeartbeatBody, Kind, TokenSeen};
 use crate::ironic::{HeartbeatResult, LookupReply, LookupResult, Refusal, fault};
 
 use super::chunk::Who;
@@ -60,6 +60,8 @@ pub struct Exchange {
     pub who: Who,
     /// Where it led.
     pub remote: Option<SocketAddr>,
+    /// Whom the request was for, as its `Host` says.
+    pub host: Option<String>,
 }
 
 impl Exchange {
@@ -99,12 +101,12 @@ pub struct Pending {
 
 impl Pending {
     /// Its head has come.
-    pub fn new(kind: &Kind, who: Who, remote: Option<SocketAddr>, now: Instant) -> Self {
-        let node_uuid = match kind {
+    pub fn new(asked: &Asked, who: Who, remote: Option<SocketAddr>, now: Instant) -> Self {
+        let node_uuid = match &asked.kind {
             Kind::Heartbeat(_, node_uuid) => Some(node_uuid.clone()),
             _ => None,
         };
-        let exchange = Request::of(kind).map(|request| Exchange {
+        let exchange = Request::of(&asked.kind).map(|request| Exchange {
             request,
             node_uuid,
             agent_url: None,
@@ -116,6 +118,7 @@ impl Pending {
             duration: Duration::ZERO,
             who,
             remote,
+            host: asked.host.clone(),
         });
         Self { exchange, began: now }
     }

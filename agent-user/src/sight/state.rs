@@ -8,6 +8,7 @@ use text::foreign_text;
 
 use super::chunk::Source;
 use super::parse::{Exchange, Request};
+use super::tls;
 use crate::exchange::SeenBy;
 use crate::http1::TokenSeen;
 use crate::probes::{Reason, Unavailable};
@@ -64,6 +65,14 @@ impl SourceState {
     /// It looks from now on.
     pub fn on() -> Self {
         Self { attached: true, since: Some(Moment::now()), ..Self::default() }
+    }
+
+    /// Of the probes on libssl.
+    pub fn of(report: tls::Report) -> Self {
+        match report.missing {
+            Some(why) => Self::off(&why),
+            None => Self { detail: report.answers_missing.map(|why| why.detail), ..Self::on() },
+        }
     }
 
     /// It does not look, for this reason.

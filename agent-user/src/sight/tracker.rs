@@ -1,5 +1,6 @@
 //! Exchanges that were seen are recorded: as IPA's for this node, or as foreign ones.
 
+use callback_url::Scheme;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -145,9 +146,20 @@ impl Tracker {
         }
     }
 
+    /// libssl does not know where its bytes go: of what is seen there the `Host` counts.
     fn is_api(&mut self, exchange: &Exchange) -> bool {
-        self.endpoints.learn(self.targets.borrow_and_update().iter().flat_map(ResolvedTarget::endpoints));
-        exchange.remote.is_some_and(|remote| self.endpoints.contains(remote))
+        let targets = self.targets.borrow_and_update();
+        self.endpoints.learn(targets.iter().flat_map(ResolvedTarget::endpoints));
+        match (exchange.remote, &exchange.host) {
+            (Some(remote), _) => self.endpoints.contains(remote),
+            (None, Some(host)) => targets.iter().any(|target| {
+                let url = &target.url;
+                url.scheme == Scheme::Https
+                    && (host.eq_ignore_ascii_case(&url.authority())
+                        || host.eq_ignore_ascii_case(&format!("{}:{}", url.host, url.port)))
+            }),
+            (None, None) => false,
+        }
     }
 }
 

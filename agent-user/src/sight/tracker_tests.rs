@@ -66,6 +66,7 @@ fn exchange(request: Request, node: Option<&str>, status: u16, text: &str) -> Ex
         duration: Duration::from_millis(3),
         who: root(),
         remote: Some("10.77.0.1:6385".parse::<SocketAddr>().unwrap()),
+        host: None,
     }
 }
 

@@ -1,15 +1,14 @@
 //! The two arrays that we share with the programs (see `agent_ebpf::redirect`), as words.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent_ebpf::redirect::{ENDPOINTS, Endpoint, ORIGINAL_WORDS, ORIGINALS, SETTINGS_WORDS, Words, place};
 use aya::Ebpf;
-use aya::maps::Map;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::probes::{Reason, Unavailable};
+use crate::probes::Unavailable;
+use crate::probes::load::map_array;
 use crate::system::SharedWords;
 
 /// Words of one endpoint: address and port.
@@ -30,8 +29,8 @@ impl Arrays {
     pub fn of(ebpf: &mut Ebpf) -> Result<Self, Unavailable> {
         let originals = ORIGINAL_WORDS * ORIGINALS as usize;
         Ok(Self {
-            settings: map(ebpf, "REDIRECT", SETTINGS_WORDS)?,
-            originals: map(ebpf, "REDIRECTED", originals)?,
+            settings: map_array(ebpf, "REDIRECT", SETTINGS_WORDS)?,
+            originals: map_array(ebpf, "REDIRECTED", originals)?,
         })
     }
 
@@ -88,17 +87,5 @@ fn words(ip: IpAddr) -> Words {
     Words::of(match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),
-    })
-}
-
-fn map(ebpf: &mut Ebpf, name: &str, words: usize) -> Result<SharedWords, Unavailable> {
-    let Some(Map::Array(array)) = ebpf.take_map(name) else {
-        return Err(Unavailable::new(
-            Reason::Error,
-            format!("the object has no array {name}, which is a defect"),
-        ));
-    };
-    SharedWords::map(array.fd().as_fd(), words).map_err(|error| {
-        Unavailable::new(Reason::NoBpf, format!("the array {name} cannot be mapped: {error}"))
     })
 }

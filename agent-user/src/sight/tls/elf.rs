@@ -1,0 +1,69 @@
+//! The one thing that is read of a shared library: which others it needs, and where it looks for them (ld.so(8)).
+
+use std::path::Path;
+
+use object::Endianness;
+use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH};
+use object::read::elf::ElfFile64;
+
+/// No library or interpreter is longer; it is read as a whole.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// What the dynamic section says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// File names.
+    pub libraries: Vec<String>,
+    /// Directories, with `$ORIGIN` as it is.
+    pub directories: Vec<String>,
+}
+
+/// Reads it; `None` where the file is no ELF of 64 bits.
+pub fn needs(path: &Path) -> Option<Needs> {
+    if std::fs::metadata(path).ok()?.len() > LONGEST {
+        return None;
+    }
+    parse(&std::fs::read(path).ok()?)
+}
+
+fn parse(content: &[u8]) -> Option<Needs> {
+    let file = ElfFile64::<Endianness>::parse(content).ok()?;
+    let dynamic = file.elf_dynamic_table().ok()?;
+    let mut needs = Needs::default();
+    for entry in &dynamic {
+        let text = || Some(std::str::from_utf8(dynamic.string(entry).ok()?).ok()?.to_owned());
+        if entry.tag == i64::from(DT_NEEDED) {
+            needs.libraries.extend(text());
+        } else if entry.tag == i64::from(DT_RPATH) || entry.tag == i64::from(DT_RUNPATH) {
+            let text = text().unwrap_or_default();
+            needs.directories.extend(text.split(':').filter(|part| !part.is_empty()).map(str::to_owned));
+        }
+    }
+    Some(needs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn our_own_needs_are_read() {
+        let needs = needs(&std::env::current_exe().unwrap()).unwrap();
+        assert!(needs.libraries.iter().any(|name| name.starts_with("libc.")), "{needs:?}");
+        assert_eq!(super::needs(Path::new("/etc/passwd")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = parse(&bytes);
+            for (place, byte) in b"\x7fELF\x02\x01\x01".iter().enumerate() {
+                if let Some(first) = bytes.get_mut(place) {
+                    *first = *byte;
+                }
+            }
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Loading the programs and attaching them to files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aya::maps::{MapData, MapError, RingBuf};
+use aya::programs::ProgramError;
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeScope};
+use aya::{Ebpf, EbpfLoader};
+
+use super::report::Report;
+use super::return_probe;
+use super::slots::Slots;
+use crate::probes::load::{
+    OBJECT, classified, close_maps, lift_memory_limit, may_use_bpf, program, refused, structures,
+};
+use crate::probes::{Reason, Unavailable};
+use crate::system;
+
+/// A program and the function that it goes to.
+type Probe = (&'static str, &'static str);
+
+const PROGRAMS: [&str; 6] =
+    ["tls_write", "tls_write_ex", "tls_free", "tls_read", "tls_read_ex", "tls_read_return"];
+/// What is needed to see requests. The functions with `_ex` came with OpenSSL 1.1.1.
+const REQUESTS: [Probe; 3] =
+    [("tls_write", "SSL_write"), ("tls_write_ex", "SSL_write_ex"), ("tls_free", "SSL_free")];
+/// What is needed to see answers, the returns first: who has entered is waited for.
+const ANSWERS: [Probe; 4] = [
+    ("tls_read_return", "SSL_read"),
+    ("tls_read_return", "SSL_read_ex"),
+    ("tls_read", "SSL_read"),
+    ("tls_read_ex", "SSL_read_ex"),
+];
+
+/// What is attached. The kernel detaches it when its descriptors are closed, whatever our end.
+pub struct Attached {
+    /// Holds the links.
+    pub ebpf: Ebpf,
+    pub pieces: RingBuf<MapData>,
+    pub slots: Arc<Slots>,
+    /// The inode number of our network namespace; 0 where tasks' namespaces are not known.
+    pub namespace: u32,
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
+
+/// Loads the programs and attaches them to these files.
+///
+/// The work is done on a thread of its own, as that of the other probes.
+pub fn load(libraries: &[PathBuf]) -> (Option<Attached>, Report) {
+    if libraries.is_empty() {
+        let words = "no libssl is found that IPA's interpreter may link";
+        return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)));
+    }
+    let libraries = libraries.to_vec();
+    let loaded = std::thread::spawn(move || load_here(&libraries)).join();
+    system::give_back_memory();
+    match loaded {
+        Ok(Ok((attached, report))) => (Some(attached), report),
+        Ok(Err(unavailable)) => (None, Report::none(&unavailable)),
+        Err(_panic) => {
+            let words = "loading the probes on libssl panicked, which is a defect";
+            (None, Report::none(&Unavailable::new(Reason::Error, words)))
+        }
+    }
+}
+
+fn load_here(libraries: &[PathBuf]) -> Result<(Attached, Report), Unavailable> {
+    lift_memory_limit();
+    may_use_bpf()?;
+    let mut notes = Vec::new();
+    let structures = structures().map_err(|why| {
+        notes.push(format!("{why}: whether a process is in this network namespace is not known"));
+    });
+    let mut loader = EbpfLoader::new();
+    if let Ok((offsets, namespace)) = &structures {
+        loader.override_global("OFFSETS", offsets.values(), true);
+        loader.override_global("NETWORK_NAMESPACE", namespace, true);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|error| classified(&error))?;
+    for name in PROGRAMS {
+        uprobe(&mut ebpf, name)?.load().map_err(|error| refused(name, &error))?;
+    }
+    let pieces = ebpf.take_map("TLS_PIECES").ok_or(MapError::InvalidName { name: "TLS_PIECES".to_owned() });
+    let pieces = pieces.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
+    let slots = Arc::new(Slots::of(&mut ebpf)?);
+    close_maps(&mut ebpf);
+    let namespace = structures.map_or(0, |(_, namespace)| namespace);
+    let mut attached = Attached { ebpf, pieces, slots, namespace };
+
+    let survived = return_probe::survived(uprobe(&mut attached.ebpf, "tls_read_return")?);
+    let mut report = Report { attached: true, notes, ..Report::default() };
+    for library in libraries {
+        match attached.attach(library, survived.is_ok()) {
+            Ok(()) => report.libraries.push(library.clone()),
+            Err(why) => report.notes.push(format!("{}: {why}", library.display())),
+        }
+    }
+    if report.libraries.is_empty() {
+        let why = report.notes.pop().unwrap_or_default();
+        return Err(Unavailable::new(Reason::NoFunction, why));
+    }
+    report.answers = survived.is_ok();
+    report.answers_missing = survived.err();
+    Ok((attached, report))
+}
+
+impl Attached {
+    /// Ends all links; what is in the slots stays.
+    pub fn detach(&mut self) {
+        for name in PROGRAMS {
+            if let Ok(program) = uprobe(&mut self.ebpf, name) {
+                let _ = program.unload();
+            }
+        }
+    }
+
+    /// Attaches to one file more, with the privileges that this needs; all of it or nothing.
+    ///
+    /// # Errors
+    /// Where the file is no libssl, or the kernel refuses.
+    fn attach(&mut self, library: &Path, answers: bool) -> Result<(), Unavailable> {
+        let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
+        let mut links = Vec::new();
+        for (name, function) in wanted.iter().chain(&REQUESTS) {
+            let program = uprobe(&mut self.ebpf, name)?;
+            let location = UProbeAttachLocation::Symbol(function);
+            match program.attach(location, library, UProbeScope::AllProcesses) {
+                Ok(link) => links.push((name, link)),
+                Err(error) => {
+                    for (name, link) in links {
+                        let _ = uprobe(&mut self.ebpf, name)?.detach(link);
+                    }
+                    return Err(why(function, &error));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, Unavailable> {
+    program(ebpf, name)
+}
+
+fn why(function: &str, error: &ProgramError) -> Unavailable {
+    match error {
+        ProgramError::UProbeError(UProbeError::SymbolError { .. }) => {
+            Unavailable::new(Reason::NoFunction, format!("it has no function {function}"))
+        }
+        other => classified(other),
+    }
+}

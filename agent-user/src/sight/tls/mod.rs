@@ -1,0 +1,95 @@
+//! IPA's https exchanges in plain text: probes on libssl's functions, in whatever process calls them.
+//!
+//! A piece's way: the programs of `agent-ebpf` look at what a process writes, and copy what may be IPA's into slots. `drain`
+//! takes it out of them, wipes them, and sends it on. `find` finds the file that IPA's interpreter links, so that the probes
+//! are there before IPA is.
+
+#[cfg(feature = "ebpf")]
+mod drain;
+#[cfg(feature = "ebpf")]
+mod elf;
+#[cfg(feature = "ebpf")]
+mod find;
+#[cfg(feature = "ebpf")]
+mod load;
+mod report;
+#[cfg(feature = "ebpf")]
+mod return_probe;
+#[cfg(feature = "ebpf")]
+pub mod slots;
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::chunk::Seen;
+use crate::params::{Parameters, ProbeChoice};
+use crate::probes::{Reason, Unavailable};
+
+pub use report::Report;
+
+/// What is attached, until it is started.
+#[derive(Debug)]
+pub struct Tls {
+    #[cfg(feature = "ebpf")]
+    attached: Option<load::Attached>,
+}
+
+impl Tls {
+    /// Finds the libssl of IPA's interpreter and attaches to it. Blocks for some hundredths of a second; call it while there
+    /// is no other thread and the privileges of the start are there.
+    pub fn attach(parameters: &Parameters) -> (Self, Report) {
+        if parameters.probe_connect == ProbeChoice::Off {
+            return Self::without(&Unavailable::new(Reason::SwitchedOff, "--probe.connect=off"));
+        }
+        #[cfg(feature = "ebpf")]
+        {
+            Self::attach_to(&find::libraries())
+        }
+        #[cfg(not(feature = "ebpf"))]
+        {
+            Self::attach_to(&[])
+        }
+    }
+
+    /// Attaches to these files, which must be libssl; every process that maps one of them is seen.
+    pub fn attach_to(libraries: &[PathBuf]) -> (Self, Report) {
+        #[cfg(feature = "ebpf")]
+        {
+            let (attached, report) = load::load(libraries);
+            (Self { attached }, report)
+        }
+        #[cfg(not(feature = "ebpf"))]
+        {
+            let _ = libraries;
+            let words = "this binary was built without the eBPF probes (cargo xtask build has them)";
+            Self::without(&Unavailable::new(Reason::NotBuilt, words))
+        }
+    }
+
+    /// The slots, for the tests: what stays in them.
+    #[cfg(feature = "ebpf")]
+    pub fn slots(&self) -> Option<std::sync::Arc<slots::Slots>> {
+        self.attached.as_ref().map(|attached| std::sync::Arc::clone(&attached.slots))
+    }
+
+    /// Nothing is attached, for this reason.
+    pub fn without(unavailable: &Unavailable) -> (Self, Report) {
+        let tls = Self {
+            #[cfg(feature = "ebpf")]
+            attached: None,
+        };
+        (tls, Report::none(unavailable))
+    }
+
+    /// Sends on what is seen, until the task ends; what the channel has no room for counts as lost.
+    pub fn start(self, sender: mpsc::Sender<Seen>, tasks: &mut JoinSet<()>) {
+        #[cfg(feature = "ebpf")]
+        if let Some(attached) = self.attached {
+            tasks.spawn(drain::Drain::new(attached, sender).run());
+        }
+        #[cfg(not(feature = "ebpf"))]
+        let _ = (sender, tasks);
+    }
+}
