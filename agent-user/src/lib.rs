@@ -25,6 +25,7 @@ mod private_mount;
 mod probes;
 mod readiness;
 mod recent;
+mod status;
 mod system;
 mod view;
 mod watch;
