@@ -7,7 +7,7 @@ use callback_url::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
-use crate::commands::{check_url, doctor, explain, params};
+use crate::commands::{check_url, doctor, explain, params, status};
 use crate::daemon::{self, DaemonError};
 use crate::logging;
 use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
@@ -15,7 +15,7 @@ use crate::system;
 
 /// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
 const USAGE: u8 = 64;
-/// EX_UNAVAILABLE: the daemon could not start.
+/// EX_UNAVAILABLE: the daemon could not start, or there is none to ask.
 const UNAVAILABLE: u8 = 69;
 /// EX_SOFTWARE: a defect of ours, standard output is gone, or the runtime could not be made.
 const FAILED: u8 = 70;
@@ -29,6 +29,8 @@ enum CliError {
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
+    #[error(transparent)]
+    Status(#[from] status::StatusError),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -39,7 +41,7 @@ impl CliError {
             Self::Parameters(_)
             | Self::Daemon(DaemonError::WebConfig(_) | DaemonError::WebConfigLater(_)) => USAGE,
             Self::Daemon(DaemonError::TaskDied(_)) | Self::Io(_) => FAILED,
-            Self::Daemon(_) | Self::Explain(_) => UNAVAILABLE,
+            Self::Daemon(_) | Self::Explain(_) | Self::Status(_) => UNAVAILABLE,
         }
     }
 }
@@ -55,6 +57,17 @@ pub fn command() -> Command {
         .subcommand(flags(mode_flag(
             Command::new("run").about("The daemon: watches, decides, and does what its mode says"),
         )))
+        .subcommand(
+            Command::new("status")
+                .about("What the running daemon says, for the console; exit 1 where it is not ready")
+                .arg(
+                    Arg::new("watch")
+                        .long("watch")
+                        .action(ArgAction::SetTrue)
+                        .help("Again every second, until Ctrl-C"),
+                )
+                .arg(json()),
+        )
         .subcommand(flags(
             Command::new("explain").about("Which address would be advertised, and why").arg(json()),
         ))
@@ -114,6 +127,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
+    if name == "status" {
+        // It has no parameters: whatever is wrong with those of the daemon, it can be asked.
+        let ready = status::run(matches.get_flag("json"), matches.get_flag("watch"), &mut stdout().lock())?;
+        return Ok(u8::from(!ready));
+    }
     let loaded = load(matches)?;
     // The commands that answer one question log only what went wrong.
     let wanted = if name == "run" { loaded.parameters.log_level.as_str() } else { "warn" };

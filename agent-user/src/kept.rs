@@ -105,7 +105,11 @@ pub fn since_boot() -> Duration {
 }
 
 /// The directory: the first that systemd made for us (systemd.exec(5), `RuntimeDirectory=`), else `/run/ipa-sidecar`.
-pub fn directory(of_systemd: Option<OsString>) -> PathBuf {
+pub fn directory() -> PathBuf {
+    first_of(std::env::var_os("RUNTIME_DIRECTORY"))
+}
+
+fn first_of(of_systemd: Option<OsString>) -> PathBuf {
     let first = of_systemd.and_then(|list| std::env::split_paths(&list).next());
     first.filter(|path| path.is_absolute()).unwrap_or_else(|| PathBuf::from(DIRECTORY))
 }
@@ -329,8 +333,8 @@ mod tests {
 
     #[test]
     fn systemd_says_where() {
-        assert_eq!(directory(None), Path::new(DIRECTORY));
-        assert_eq!(directory(Some("/run/one:/run/two".into())), Path::new("/run/one"));
-        assert_eq!(directory(Some("".into())), Path::new(DIRECTORY));
+        assert_eq!(first_of(None), Path::new(DIRECTORY));
+        assert_eq!(first_of(Some("/run/one:/run/two".into())), Path::new("/run/one"));
+        assert_eq!(first_of(Some("".into())), Path::new(DIRECTORY));
     }
 }

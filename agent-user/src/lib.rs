@@ -28,6 +28,7 @@ mod readiness;
 mod recent;
 mod registrar;
 mod sight;
+mod status;
 mod system;
 mod view;
 mod watch;

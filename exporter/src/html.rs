@@ -1,7 +1,8 @@
 //! Writing HTML: whatever comes from outside is text and nothing else.
 
 use std::fmt::{self, Display, Write};
-use std::time::Duration;
+
+use crate::Row;
 
 /// Text that may stand in HTML, in an attribute with quotes too. Characters that are not seen, or turn the direction of
 /// others, are written out.
@@ -26,39 +27,19 @@ impl<T: Display> Display for Escaped<T> {
     }
 }
 
-/// One row of a table.
-pub struct Row<const N: usize> {
-    /// Colours it; the words of its cells say the same.
-    pub bad: bool,
-    /// The cells.
-    pub cells: [String; N],
+pub(crate) fn heading(html: &mut String, level: u8, text: impl Display) -> fmt::Result {
+    writeln!(html, "<h{level}>{}</h{level}>", Escaped(text))
 }
 
-impl<const N: usize> Row<N> {
-    /// One without a colour.
-    pub fn plain(cells: [String; N]) -> Self {
-        Self { bad: false, cells }
-    }
-}
-
-/// A table with a heading for each column; nothing where it has no rows. On a narrow screen each cell is a line of its
-/// own, and says itself which column it is.
-pub fn table<const N: usize>(
-    html: &mut String,
-    columns: [&str; N],
-    rows: impl Iterator<Item = Row<N>>,
-) -> fmt::Result {
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
-        return Ok(());
-    }
+/// On a narrow screen each cell is a line of its own, and says itself which column it is.
+pub(crate) fn table<const N: usize>(html: &mut String, columns: [&str; N], rows: &[Row<N>]) -> fmt::Result {
     html.push_str("<table><thead><tr>");
     for column in columns {
         write!(html, "<th scope=col>{column}</th>")?;
     }
     html.push_str("</tr></thead><tbody>\n");
     for Row { bad, cells } in rows {
-        html.push_str(if bad { "<tr class=bad>" } else { "<tr>" });
+        html.push_str(if *bad { "<tr class=bad>" } else { "<tr>" });
         for (column, cell) in columns.iter().zip(cells) {
             write!(html, "<td data-column=\"{column}\">{}</td>", Escaped(cell))?;
         }
@@ -68,8 +49,7 @@ pub fn table<const N: usize>(
     Ok(())
 }
 
-/// A table of two columns whose first one says what the second one is.
-pub fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
+pub(crate) fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
     html.push_str("<table class=facts><tbody>\n");
     for (name, fact) in facts {
         writeln!(html, "<tr><th scope=row>{name}</th><td>{}</td></tr>", Escaped(fact))?;
@@ -78,42 +58,21 @@ pub fn facts(html: &mut String, facts: &[(&str, String)]) -> fmt::Result {
     Ok(())
 }
 
-/// A paragraph.
-pub fn paragraph(html: &mut String, text: impl Display) -> fmt::Result {
+pub(crate) fn list(html: &mut String, items: &[impl Display]) -> fmt::Result {
+    html.push_str("<ul>\n");
+    for item in items {
+        writeln!(html, "<li>{}</li>", Escaped(item))?;
+    }
+    html.push_str("</ul>\n");
+    Ok(())
+}
+
+pub(crate) fn paragraph(html: &mut String, text: impl Display) -> fmt::Result {
     writeln!(html, "<p>{}</p>", Escaped(text))
 }
 
-/// A paragraph about something that is wrong.
-pub fn warning(html: &mut String, text: impl Display) -> fmt::Result {
+pub(crate) fn warning(html: &mut String, text: impl Display) -> fmt::Result {
     writeln!(html, "<p class=bad>{}</p>", Escaped(text))
-}
-
-/// How often, for people.
-pub fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-/// How long ago, for people.
-pub fn ago(since: Duration) -> String {
-    format!("{} ago", duration(since))
-}
-
-/// How long something took, for people.
-pub fn took(duration: Duration) -> String {
-    match duration.as_secs_f64() {
-        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
-        seconds => format!("{seconds:.1} s"),
-    }
-}
-
-fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{minutes} min"),
-        _ => format!("{hours} h {} min", minutes % 60),
-    }
 }
 
 #[cfg(test)]
@@ -128,21 +87,12 @@ mod tests {
             "&lt;/td&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;amp;&quot;\\u{202e}\\0\\n"
         );
         let mut html = String::new();
-        table(&mut html, ["A"], [Row::plain([hostile.to_owned()])].into_iter()).unwrap();
+        table(&mut html, ["A"], &[Row::plain([hostile.to_owned()])]).unwrap();
         facts(&mut html, &[("A", hostile.to_owned())]).unwrap();
+        heading(&mut html, 2, hostile).unwrap();
+        list(&mut html, &[hostile]).unwrap();
         paragraph(&mut html, hostile).unwrap();
         warning(&mut html, hostile).unwrap();
-        assert!(!html.contains("<script") && html.matches("&lt;script&gt;").count() == 4, "{html}");
-    }
-
-    #[test]
-    fn times_are_short() {
-        for (seconds, words) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7300, "2 h 1 min")]
-        {
-            assert_eq!(duration(Duration::from_secs(seconds)), words);
-        }
-        assert_eq!(took(Duration::from_micros(87)), "0.1 ms");
-        assert_eq!(took(Duration::from_millis(1234)), "1.2 s");
+        assert!(!html.contains("<script") && html.matches("&lt;script&gt;").count() == 6, "{html}");
     }
 }

@@ -101,7 +101,7 @@ pub async fn serve(
             }
         }
     };
-    take_connections(listener, CONNECTIONS, "the web server", serve).await;
+    take_connections(&listener, CONNECTIONS, "the web server", serve).await;
 }
 
 /// What all connections share.

@@ -4,3 +4,4 @@ pub mod check_url;
 pub mod doctor;
 pub mod explain;
 pub mod params;
+pub mod status;

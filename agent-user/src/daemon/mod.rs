@@ -34,6 +34,7 @@ use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::registrar::Registrar;
 use crate::sight::{Sight, SightState};
+use crate::status;
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
@@ -132,6 +133,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
     }
 
+    // After the web listener: a second daemon ends there, and leaves the socket of the first one alone.
+    let door = status::open(&kept::directory());
+
     let directory = &parameters.ipa.config_dir;
     dropin::remove_left_behind(directory, writes_dropin(mode).then_some(directory));
 
@@ -190,7 +194,11 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
     }
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
-    tasks.spawn(web::serve(listener, Shown { sources: sources.clone(), metrics }, protection));
+    let shown = Shown { sources: sources.clone(), metrics };
+    if let Some(door) = door {
+        tasks.spawn(status::serve(door, shown.clone()));
+    }
+    tasks.spawn(web::serve(listener, shown, protection));
     tasks.spawn(systemd::tell(mode, parameters.advertise.wait, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
@@ -269,7 +277,7 @@ impl Own {
             sight: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
-            kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
+            kept: Kept::open(&kept::directory()),
         }
     }
 }

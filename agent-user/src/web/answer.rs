@@ -3,8 +3,8 @@
 use exporter::{Answer, page, plain, typed};
 use hyper::StatusCode;
 
+use super::Shown;
 use super::page::{STYLE, render};
-use super::{Shown, state};
 
 /// The answer to a request for a path.
 pub(super) fn to(path: &str, shown: &Shown) -> Answer {
@@ -32,8 +32,7 @@ fn metrics(shown: &Shown) -> Answer {
 }
 
 fn json(shown: &Shown) -> Answer {
-    let (view, ready) = shown.look();
-    match serde_json::to_vec_pretty(&state::State::of(&view, &ready)) {
+    match shown.json().1 {
         Ok(text) => typed(StatusCode::OK, "application/json", text),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }

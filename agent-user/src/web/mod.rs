@@ -52,6 +52,21 @@ impl Handler for Shown {
 }
 
 impl Shown {
+    /// Whether the daemon is ready, and what the page says, for a console.
+    pub fn console(&self) -> (bool, String) {
+        let (view, ready) = self.look();
+        (ready.is_ok(), page::console(&view, &ready))
+    }
+
+    /// Whether the daemon is ready, and `/state`.
+    ///
+    /// # Errors
+    /// Where a value has no place in JSON.
+    pub fn json(&self) -> (bool, serde_json::Result<String>) {
+        let (view, ready) = self.look();
+        (ready.is_ok(), serde_json::to_string_pretty(&state::State::of(&view, &ready)))
+    }
+
     /// Everything at this moment, and whether the daemon is ready.
     fn look(&self) -> (View, Readiness) {
         let view = self.sources.view();

@@ -288,6 +288,10 @@ fn help_shows_groups_and_variables() {
         assert_eq!(words.contains("Mode: --mode <MODE>"), has_mode, "{name}");
         assert!(!help.out.contains("agent-token "), "the token is no flag: {}", help.out);
     }
+    let status = run(&["status", "--help"]);
+    assert_eq!(status.code, Some(0));
+    assert_names(&status.out, &["--json", "--watch"]);
+    assert!(!status.out.contains("--ironic.api-url"), "it asks the daemon: {}", status.out);
     let version = run(&["--version"]);
     assert_eq!(version.code, Some(0));
     assert!(

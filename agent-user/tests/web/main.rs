@@ -6,3 +6,4 @@ mod browser;
 mod config;
 mod page;
 mod served;
+mod status;

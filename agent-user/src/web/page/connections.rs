@@ -5,13 +5,13 @@ use std::fmt;
 use crate::probes::Target;
 use crate::view::View;
 
-use exporter::{Row, ago, paragraph, table, times, took, warning};
+use exporter::{Row, Sheet, ago, heading, paragraph, subheading, table, times, took, warning};
 
 /// Call-backs and failed connects.
-pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
+pub(super) fn connections(html: &mut Sheet, view: &View) -> fmt::Result {
     let probes = &view.probes;
     let callback = &probes.callback;
-    html.push_str("<h2>Connections</h2>\n");
+    heading(html, "Connections")?;
     match callback.last_connection.zip(callback.last_connection_peer) {
         Some((at, peer)) => paragraph(
             html,
@@ -31,7 +31,7 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
     if probes.connect_failures.last().is_none() {
         return Ok(());
     }
-    html.push_str("<h3>Connects from here that failed</h3>\n");
+    subheading(html, "Connects from here that failed")?;
     let failures = probes.connect_failures.iter().rev();
     let failures = failures.map(|failure| {
         let ironic = failure.target == Target::Ironic;
@@ -49,9 +49,9 @@ pub(super) fn connections(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// Which probes there are, and what the lack of one costs.
-pub(super) fn probes(html: &mut String, view: &View) -> fmt::Result {
+pub(super) fn probes(html: &mut Sheet, view: &View) -> fmt::Result {
     let probes = &view.probes;
-    html.push_str("<h2>eBPF probes</h2>\n");
+    heading(html, "eBPF probes")?;
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
         bad: false,
         cells: match outcome {

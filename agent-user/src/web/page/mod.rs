@@ -1,4 +1,5 @@
-//! The page for people: plain HTML that a phone and a text browser show too, without scripts and outside resources.
+//! The page for people: plain HTML that a phone and a text browser show too, without scripts and outside resources; and
+//! the same sentences for the console.
 
 mod connections;
 mod headline;
@@ -6,7 +7,7 @@ mod sections;
 
 use std::fmt::{self, Write};
 
-use exporter::{Escaped, paragraph};
+use exporter::{Escaped, Sheet, paragraph, warning};
 
 use crate::readiness::Readiness;
 use crate::view::View;
@@ -26,6 +27,31 @@ pub(super) fn render(view: &View, ready: &Readiness) -> String {
     html
 }
 
+/// The same for a console.
+pub(super) fn console(view: &View, ready: &Readiness) -> String {
+    let mut sheet = Sheet::console();
+    let Headline { word, class, sentence } = Headline::of(view, ready);
+    let headline = format!("{word}: {sentence}");
+    let headline =
+        if class == "bad" { warning(&mut sheet, headline) } else { paragraph(&mut sheet, headline) };
+    // Writing to a String cannot fail.
+    let _ = headline.and_then(|()| body(&mut sheet, view));
+    sheet.into_text()
+}
+
+/// Everything below the headline.
+fn body(sheet: &mut Sheet, view: &View) -> fmt::Result {
+    paragraph(sheet, format_args!("Decision: {}.", view.published.decision))?;
+    sections::facts(sheet, view)?;
+    sections::decision(sheet, view)?;
+    sections::agent(sheet, view)?;
+    sections::ironic(sheet, view)?;
+    sections::guard(sheet, view)?;
+    connections::connections(sheet, view)?;
+    connections::probes(sheet, view)?;
+    sections::parameters(sheet, view)
+}
+
 fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {
     let Headline { word, class, sentence } = Headline::of(view, ready);
     write!(
@@ -37,15 +63,9 @@ fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {
          <h1>ipa-sidecar</h1>\n<p id=state class={class}><strong>{word}:</strong> {}</p>\n",
         Escaped(sentence),
     )?;
-    paragraph(html, format_args!("Decision: {}.", view.published.decision))?;
-    sections::facts(html, view)?;
-    sections::decision(html, view)?;
-    sections::agent(html, view)?;
-    sections::ironic(html, view)?;
-    sections::guard(html, view)?;
-    connections::connections(html, view)?;
-    connections::probes(html, view)?;
-    sections::parameters(html, view)?;
+    let mut sheet = Sheet::html();
+    body(&mut sheet, view)?;
+    html.push_str(&sheet.into_text());
     write!(
         html,
         "<h2>More</h2>\n<ul>\n<li><a href=\"/state\">State as JSON</a></li>\n\

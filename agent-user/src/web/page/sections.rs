@@ -1,9 +1,9 @@
 //! The decision, ironic-python-agent, Ironic and the guard.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use callback_url::Reason;
-use exporter::{Escaped, Row, ago, paragraph, table, times, warning};
+use exporter::{Row, Sheet, ago, heading, list, paragraph, subheading, table, times, warning};
 
 use crate::advertise::CandidateTrace;
 use crate::ipa::keeper::DropinPhase;
@@ -13,7 +13,7 @@ use crate::params::Mode;
 use crate::view::View;
 
 /// What is asked first.
-pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
+pub(super) fn facts(html: &mut Sheet, view: &View) -> fmt::Result {
     let decision = &view.published.decision;
     let url = |url: Option<String>, none: &str| url.unwrap_or_else(|| none.to_owned());
     let heartbeat = match view.exchanges.heartbeats.last() {
@@ -44,14 +44,14 @@ pub(super) fn facts(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// Every candidate for the address.
-pub(super) fn decision(html: &mut String, view: &View) -> fmt::Result {
-    html.push_str("<h2>Which address, and why</h2>\n");
+pub(super) fn decision(html: &mut Sheet, view: &View) -> fmt::Result {
+    heading(html, "Which address, and why")?;
     let decision = &view.published.decision;
     if decision.trace.is_empty() {
         paragraph(html, "There is no API URL to look for a route to.")?;
     }
     for target in &decision.trace {
-        writeln!(html, "<h3>API {}</h3>", Escaped(&target.url))?;
+        subheading(html, format_args!("API {}", target.url))?;
         if let Some(failure) = &target.failure {
             warning(html, failure)?;
         }
@@ -82,8 +82,8 @@ fn candidate(trace: &CandidateTrace) -> Row<5> {
 }
 
 /// The agent on this machine.
-pub(super) fn agent(html: &mut String, view: &View) -> fmt::Result {
-    html.push_str("<h2>ironic-python-agent</h2>\n");
+pub(super) fn agent(html: &mut Sheet, view: &View) -> fmt::Result {
+    heading(html, "ironic-python-agent")?;
     let ipa = &view.ipa;
     match (&ipa.version, ipa.up) {
         (Some(version), _) => paragraph(html, format!("It answers on this machine; version {version}."))?,
@@ -106,8 +106,8 @@ pub(super) fn agent(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// What was asked of Ironic, and what it holds.
-pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
-    html.push_str("<h2>Ironic</h2>\n");
+pub(super) fn ironic(html: &mut Sheet, view: &View) -> fmt::Result {
+    heading(html, "Ironic")?;
     if let Some(stale) = &view.held.stale {
         warning(html, stale)?;
     }
@@ -125,7 +125,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     if seen.lookups.is_empty() {
         paragraph(html, "No lookup seen.")?;
     } else {
-        html.push_str("<h3>Lookups</h3>\n");
+        subheading(html, "Lookups")?;
         let lookups = seen.lookups.iter().map(|((sender, result), count)| Row {
             bad: !matches!(result, LookupResult::Ok | LookupResult::MaskedToken),
             cells: [whose(*sender).to_owned(), result.as_str().to_owned(), count.to_string()],
@@ -135,7 +135,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
     if seen.heartbeats.last().is_none() {
         return paragraph(html, "No heartbeat seen.");
     }
-    html.push_str("<h3>Heartbeats</h3>\n");
+    subheading(html, "Heartbeats")?;
     let beats = seen.heartbeats.iter().rev();
     let beats = beats.map(|beat| Row {
         bad: beat.result != HeartbeatResult::Accepted,
@@ -168,10 +168,10 @@ fn sight(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// What the guard did, and the bad URLs of whoever sent them.
-pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
+pub(super) fn guard(html: &mut Sheet, view: &View) -> fmt::Result {
     let guard = &view.guard;
     if view.duty.mode == Mode::Guard {
-        html.push_str("<h2>Guard</h2>\n");
+        heading(html, "Guard")?;
         match guard.listening {
             Some(address) => paragraph(html, format!("It listens on {address}."))?,
             None => paragraph(html, "It does not listen yet.")?,
@@ -187,7 +187,7 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
     if bad_urls.last().is_none() {
         return Ok(());
     }
-    html.push_str("<h2>Bad callback URLs seen</h2>\n");
+    heading(html, "Bad callback URLs seen")?;
     let bad = bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
@@ -197,17 +197,13 @@ pub(super) fn guard(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// What is wrong with parameters that others gave.
-pub(super) fn parameters(html: &mut String, view: &View) -> fmt::Result {
+pub(super) fn parameters(html: &mut Sheet, view: &View) -> fmt::Result {
     let problems = &view.duty.problems;
     if problems.is_empty() {
         return Ok(());
     }
-    html.push_str("<h2>Problems with parameters</h2>\n<ul>\n");
-    for problem in problems {
-        writeln!(html, "<li>{}</li>", Escaped(problem))?;
-    }
-    html.push_str("</ul>\n");
-    Ok(())
+    heading(html, "Problems with parameters")?;
+    list(html, problems)
 }
 
 /// Reasons for people, each with its metric label.

@@ -7,7 +7,7 @@ fn hash(password: &str) -> String {
     bcrypt::hash(password, 4).unwrap()
 }
 
-fn users(users: &[(&str, &str)]) -> String {
+pub fn users(users: &[(&str, &str)]) -> String {
     let lines: String =
         users.iter().map(|(user, password)| format!("  {user}: {}\n", hash(password))).collect();
     format!("basic_auth_users:\n{lines}")

@@ -5,6 +5,7 @@ mod client;
 mod login;
 mod prometheus;
 mod start;
+mod status;
 mod tls;
 
 use client::*;
