@@ -10,6 +10,7 @@ mod commands;
 mod daemon;
 mod exchange;
 mod guard;
+mod image;
 mod ipa;
 mod ironic;
 mod kept;
@@ -44,6 +45,7 @@ pub mod inside {
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
     pub use crate::guard::split::{Heartbeat as SplitHeartbeat, Splitter, Step};
     pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
+    pub use crate::image::Image;
     pub use crate::ipa::commitment::started_with;
     pub use crate::ipa::dropin::content;
     pub use crate::ipa::status::IpaState;

@@ -1,6 +1,7 @@
 //! What systemd hears, and when.
 
 use std::future::pending;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use crate::ipa::keeper::DropinPhase;
 use crate::notify;
 use crate::params::Mode;
 use crate::view::Sources;
+use crate::watch::Published;
 
 /// How often systemd hears that READY takes longer, and how long that holds.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
-/// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`.
-pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
+/// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`. Where IPA makes the
+/// network itself (`enable_vlan_interfaces`) and there is none yet, nothing would come before its start.
+pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sources) {
     let Sources { mut decisions, mut dropin, .. } = sources;
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
@@ -24,9 +27,17 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
             loop {
                 let is_written = {
                     let (published, dropin) = (current.borrow_and_update(), dropin.borrow_and_update());
-                    dropin.state == DropinPhase::Written
+                    let waits_for_us =
+                        makes_network && published.generation > 0 && has_no_address(&published);
+                    let is_done = dropin.state == DropinPhase::Written
                         && dropin.address == published.decision.address
-                        && !published.awaits_reach
+                        && !published.awaits_reach;
+                    if waits_for_us {
+                        tracing::info!(
+                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
+                        );
+                    }
+                    is_done || waits_for_us
                 };
                 if is_written {
                     return;
@@ -61,4 +72,11 @@ pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
     while status.changed().await.is_ok() {
         notify::status(&status.borrow_and_update().decision.to_string());
     }
+}
+
+/// Whether no device but loopback has an address that others could reach.
+fn has_no_address(published: &Published) -> bool {
+    let reachable = |ip: &IpAddr| callback_url::address_class(*ip).is_none();
+    let local = &published.local;
+    published.decision.address.is_none() && !local.assigned.iter().chain(&local.tentative).any(reachable)
 }

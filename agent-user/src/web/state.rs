@@ -7,6 +7,7 @@ use crate::agent::AgentState;
 use crate::exchange::{BadUrl, HeartbeatSeen};
 use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
+use crate::ipa::place::Place;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::probes::ProbesState;
@@ -32,6 +33,7 @@ pub struct State<'a> {
     agent: &'a AgentState,
     guard: &'a GuardState,
     dropin: &'a DropinState,
+    place: &'a Place,
     ipa: &'a IpaState,
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
@@ -68,6 +70,7 @@ impl<'a> State<'a> {
             agent: &view.agent,
             guard: &view.guard,
             dropin: &view.dropin,
+            place: &view.place,
             ipa: &view.ipa,
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,
