@@ -49,7 +49,7 @@ fn serves_tls(merged: &Merged, image: &Image) -> bool {
     image.has_ipa() && makes_it && settings.enable_auto_tls && !settings.listen_tls && !is_given && !alone
 }
 
-/// One that cannot be used leaves the system's certificates, as if it were not there.
+/// A file without any certificate in it leaves the system's, as if it were not there.
 fn holds_certificates(path: &std::path::Path) -> bool {
     exporter::read_file(path).is_ok_and(|content| {
         let begin = b"-----BEGIN CERTIFICATE-----";

@@ -149,6 +149,8 @@ fn explain_says_which_address_and_why() {
         text.out,
         "advertise 10.77.0.5 on eth0.77, the source of the route to http://10.77.0.1:6385\n\
          callback URL http://10.77.0.5:9999\n\
+         whether ironic-python-agent reads /etc/ironic-python-agent.d is unknown: \
+         neither a unit nor a process of ironic-python-agent is here\n\
          \n\
          API http://10.77.0.1:6385\n\
          \x20 yes: to 10.77.0.1 from 10.77.0.5 on eth0.77, table main\n\
