@@ -40,6 +40,8 @@ pub struct Image {
     pub unit: Option<&'static str>,
     container: Option<Container>,
     reading: Option<Reading>,
+    /// The unit's, where the process that runs goes before it.
+    of_unit: Option<Reading>,
     /// What told the reading.
     known_by: KnownBy,
     /// IPA's environment, as its unit gives it.
@@ -57,7 +59,8 @@ impl Image {
             image.installation = Installation::find(root, None);
         }
         if let Some(reading) = running.and_then(|process| image.read_by(process)) {
-            (image.reading, image.known_by) = (Some(reading), KnownBy::Process);
+            image.of_unit = image.reading.replace(reading);
+            image.known_by = KnownBy::Process;
         }
         image
     }
@@ -93,6 +96,7 @@ impl Image {
             unit: Some(unit.name),
             container,
             reading: Some(reading),
+            of_unit: None,
             known_by: KnownBy::Unit,
             environment,
             installation: installation.unwrap_or_default(),
@@ -127,9 +131,9 @@ impl Image {
         self.reading.as_ref().map(|reading| reading.sources.as_slice())
     }
 
-    /// The directories among that.
+    /// The directories among that and in its unit: a drop-in of an earlier run may lie in each.
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
-        self.reading.iter().flat_map(Reading::directories)
+        self.reading.iter().chain(&self.of_unit).flat_map(Reading::directories)
     }
 
     /// Whether there is an ironic-python-agent at all.

@@ -61,7 +61,7 @@ fn a_place_that_is_read_after_ours_beats_us_and_that_is_said() {
         "[Service]\nExecStart=/x/ironic-python-agent --config-dir /etc/a.d --config-dir /etc/b.d --config-file /etc/c\n",
     );
     machine.write("etc/a.d/zzz.conf", "[DEFAULT]\nadvertise_host = 192.0.2.1\n");
-    machine.write("etc/b.d/zz.conf", "[DEFAULT]\nadvertise_host = 192.0.2.2\n");
+    machine.write("etc/b.d/yy.conf", "[DEFAULT]\nadvertise_host = 192.0.2.2\n");
     machine.write("etc/c", "[DEFAULT]\nadvertise_host = 192.0.2.3\n");
     let loaded = machine.load_of_image(&[]).unwrap();
     assert_eq!(loaded.parameters.ipa.config_dir, machine.root.file("etc/b.d"));
