@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::commands::{check_url, doctor, explain, params, status};
 use crate::daemon::{self, DaemonError};
+use crate::ipa;
 use crate::logging;
 use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
@@ -132,7 +133,8 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         let ready = status::run(matches.get_flag("json"), matches.get_flag("watch"), &mut stdout().lock())?;
         return Ok(u8::from(!ready));
     }
-    let loaded = load(matches)?;
+    let image = ipa::image();
+    let loaded = load(matches, &image)?;
     // The commands that answer one question log only what went wrong.
     let wanted = if name == "run" { loaded.parameters.log_level.as_str() } else { "warn" };
     logging::start(
@@ -151,7 +153,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         "explain" => {
             tell_problems(&loaded);
             let decision = daemon::block_on(explain::decide_once(&loaded.parameters))??;
-            explain::print(&decision, json, &mut out)?;
+            explain::print(&decision, &loaded.place, json, &mut out)?;
             Ok(u8::from(decision.address.is_none()))
         }
         "check-url" => check(matches, &loaded, json, &mut out),
@@ -176,7 +178,10 @@ fn end_on_panic() {
 
 async fn run_daemon(matches: &ArgMatches, loaded: Loaded) -> Result<u8, CliError> {
     let loaded = match loaded.lacks_medium {
-        true => load_with_medium(matches).await?,
+        true => {
+            let image = loaded.image.clone();
+            load_with_medium(matches, &image).await?
+        }
         false => loaded,
     };
     daemon::run(loaded).await?;

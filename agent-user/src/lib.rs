@@ -11,6 +11,7 @@ mod daemon;
 mod exchange;
 mod guard;
 mod http1;
+mod image;
 mod ipa;
 mod ironic;
 mod kept;
@@ -47,6 +48,7 @@ pub mod inside {
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
     pub use crate::http1::{Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, Splitter, Step, classify};
+    pub use crate::image::Image;
     pub use crate::ipa::commitment::started_with;
     pub use crate::ipa::dropin::content;
     pub use crate::ipa::status::IpaState;

@@ -9,6 +9,7 @@ use crate::agent::AgentState;
 use crate::exchange::Seen;
 use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
+use crate::ipa::place::Place;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::pin::Held;
@@ -40,6 +41,7 @@ pub struct Sources {
     /// Lookups, heartbeats and bad URLs.
     pub exchanges: watch::Receiver<Seen>,
     pub dropin: watch::Receiver<DropinState>,
+    pub place: watch::Receiver<Place>,
     pub ipa: watch::Receiver<IpaState>,
     pub guard: watch::Receiver<GuardState>,
     pub sight: watch::Receiver<SightState>,
@@ -58,6 +60,7 @@ pub struct View {
     /// Lookups, heartbeats and bad URLs.
     pub exchanges: Seen,
     pub dropin: DropinState,
+    pub place: Place,
     pub ipa: IpaState,
     pub guard: GuardState,
     pub sight: SightState,
@@ -81,6 +84,7 @@ impl Sources {
             held: self.held.borrow().clone(),
             exchanges: self.exchanges.borrow().clone(),
             dropin: self.dropin.borrow().clone(),
+            place: self.place.borrow().clone(),
             ipa: self.ipa.borrow().clone(),
             guard: self.guard.borrow().clone(),
             sight: self.sight.borrow().clone(),

@@ -208,9 +208,11 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 /// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
-    // With auto TLS the URL of an IPA that was told http is https.
+    // With auto TLS the URL of an IPA that was told http is https; and one that we expect to be https may be http.
+    let http = wanted.protocol_is_expected.then_some(Scheme::Http);
     let url = [wanted.protocol, Scheme::Https]
         .into_iter()
+        .chain(http)
         .map(|scheme| callback_url::build(scheme, &Host::Ip(ip), wanted.port))
         .find(|url| callback_url::same_to_ironic(&pinned.url, url))?;
     is_kept(ip, address, link).then(|| keep(ip, link, Origin::Pinned, url))

@@ -250,6 +250,24 @@ fn the_operator_s_word_beats_the_pin_and_the_route_and_needs_neither() {
 }
 
 #[test]
+fn an_expected_scheme_gives_way_to_the_one_that_ironic_holds() {
+    let held = || beside_route(pinned("http://10.0.0.5:9999", "10.0.0.5"));
+    let mut wanted = AdvertiseParameters { protocol: Scheme::Https, protocol_is_expected: true, ..wanted() };
+    assert_eq!(decide(&held(), &wanted).callback_url.as_deref(), Some("http://10.0.0.5:9999"));
+    assert_eq!(
+        decide(&one(candidate("10.0.0.2")), &wanted).callback_url.as_deref(),
+        Some("https://10.0.0.2:9999")
+    );
+    wanted.protocol_is_expected = false;
+    let given = decide(&held(), &wanted);
+    assert_eq!(
+        given.callback_url.as_deref(),
+        Some("https://10.0.0.2:9999"),
+        "the operator's scheme does not"
+    );
+}
+
+#[test]
 fn the_pinned_address_stays_while_it_is_ours() {
     let decision = decide(&beside_route(pinned("http://10.0.0.5:9999", "10.0.0.5")), &wanted());
     assert_eq!(decision.origin, Some(Origin::Pinned));

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::image::unit;
+use crate::ipa::process;
 use crate::ipa::status::IpaProbe;
-use crate::ipa::{process, unit};
 use crate::ironic::IronicError;
 use crate::kernel_thread;
 use crate::params::{IpaSettings, Mode, Parameters};

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::advertise::Decision;
 use crate::agent::{Neighbour, works_beside_ipa};
 use crate::guard;
+use crate::ipa::place::{Place, Reads};
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
@@ -47,6 +48,7 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
     checks.extend(parameters.web_config_file.clone().map(web_config));
     checks
         .extend((mode == Mode::Configure || mode == Mode::Guard).then(|| dropin(&parameters.ipa.config_dir)));
+    checks.extend((mode != Mode::Agent).then(|| place(&loaded.place)));
     checks.extend((mode == Mode::Guard).then(|| guard_redirect(parameters)));
     checks.push(ipa(parameters).await);
     if mode == Mode::Agent {
@@ -182,6 +184,15 @@ fn dropin(directory: &Path) -> Check {
         .map(|()| format!("{} is writable", directory.display()))
         .map_err(|error| format!("{} cannot be written to: {error}", directory.display()));
     check("drop-in directory", true, outcome, "IPA goes on choosing its address by itself")
+}
+
+fn place(place: &Place) -> Check {
+    let (outcome, cost) = match place.reads_it {
+        Reads::Yes => (Ok(place.shown()), ""),
+        Reads::No => (Err(place.shown()), "IPA goes on choosing its address by itself"),
+        Reads::Unknown => (Err(place.shown()), "it shows once IPA runs"),
+    };
+    check("drop-in's reader", false, outcome, cost)
 }
 
 /// Attaches the redirect and lets it go again: only the kernel knows.

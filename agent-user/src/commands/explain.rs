@@ -7,6 +7,7 @@ use fib::{Kernel, RtnlError};
 use thiserror::Error;
 
 use crate::advertise::{Decision, Explanation, TargetTrace, decide};
+use crate::ipa::place::Place;
 use crate::params::Parameters;
 use crate::watch::{Question, Resolver, ask};
 
@@ -38,11 +39,11 @@ pub async fn look(parameters: &Parameters) -> Result<(Decision, Option<Local>), 
     Ok((decide(&asked.facts, &parameters.advertise), asked.local))
 }
 
-/// Prints a decision, for people or as JSON.
+/// Prints a decision and where the drop-in goes, for people; or the decision as JSON.
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn print(decision: &Decision, json: bool, out: &mut impl Write) -> io::Result<()> {
+pub fn print(decision: &Decision, place: &Place, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         serde_json::to_writer_pretty(&mut *out, &Explanation::from(decision))?;
         return writeln!(out);
@@ -51,6 +52,7 @@ pub fn print(decision: &Decision, json: bool, out: &mut impl Write) -> io::Resul
     if let Some(url) = &decision.callback_url {
         writeln!(out, "callback URL {url}")?;
     }
+    writeln!(out, "{}", place.shown())?;
     decision.trace.iter().try_for_each(|target| print_target(target, out))
 }
 

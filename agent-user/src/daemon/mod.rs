@@ -22,6 +22,7 @@ use crate::exchange::Exchanges;
 use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
+use crate::ipa::place::{self, Place};
 use crate::ipa::status::IpaState;
 use crate::ipa::{commitment, dropin, status as ipa_status};
 use crate::ironic::{Client, IronicError};
@@ -98,7 +99,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tracing::warn!("{problem}");
     }
     let Acting { mode, client, guard, guard_off, held_back } = Acting::of(&loaded)?;
-    let mut parameters = loaded.parameters;
+    let Loaded { mut parameters, image, place, .. } = loaded;
+    place::tell(&place);
     if mode == Mode::Guard {
         guard::leave_itself_out(&mut parameters);
     }
@@ -111,7 +113,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
-    let own = Own::new(mode);
+    let own = Own::new(mode, place);
     let names = Names::new(parameters.ironic.api_urls.clone());
     let reach = Reach::new(mode);
     let wanted = parameters.advertise.clone();
@@ -122,6 +124,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         held: pin.subscribe(),
         exchanges: exchanges.subscribe(),
         dropin: own.dropin.subscribe(),
+        place: own.place.subscribe(),
         ipa: own.ipa.subscribe(),
         guard: own.guard.subscribe(),
         sight: own.sight.subscribe(),
@@ -137,7 +140,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let door = status::open(&kept::directory());
 
     let directory = &parameters.ipa.config_dir;
-    dropin::remove_left_behind(directory, writes_dropin(mode).then_some(directory));
+    let others = image.directories().chain([directory.as_path()]);
+    dropin::remove_left_behind(others, writes_dropin(mode).then_some(directory));
 
     if let Some((_, redirect)) = &guard {
         tokio::select! {
@@ -189,7 +193,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
     let settings = parameters.ipa_settings.clone();
+    let makes_network = settings.makes_network();
     tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
+    tasks.spawn(place::follow(image, own.place.clone(), sources.ipa.clone()));
     if writes_dropin(mode) {
         tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
     }
@@ -199,7 +205,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tasks.spawn(status::serve(door, shown.clone()));
     }
     tasks.spawn(web::serve(listener, shown, protection));
-    tasks.spawn(systemd::tell(mode, parameters.advertise.wait, sources));
+    tasks.spawn(systemd::tell(mode, parameters.advertise.wait, makes_network, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
     let ended = loop {
@@ -258,6 +264,7 @@ fn remove_dropin(parameters: &Parameters) {
 /// Where the tasks publish that only some modes have, whether they run or not; and what outlives them.
 struct Own {
     dropin: watch::Sender<DropinState>,
+    place: watch::Sender<Place>,
     ipa: watch::Sender<IpaState>,
     guard: watch::Sender<GuardState>,
     sight: watch::Sender<SightState>,
@@ -268,10 +275,11 @@ struct Own {
 }
 
 impl Own {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, place: Place) -> Self {
         let dropin = if writes_dropin(mode) { DropinPhase::Absent } else { DropinPhase::Off };
         Self {
             dropin: watch::Sender::new(DropinState::without(dropin)),
+            place: watch::Sender::new(place),
             ipa: watch::Sender::default(),
             guard: watch::Sender::default(),
             sight: watch::Sender::default(),

@@ -1,6 +1,7 @@
 //! What systemd hears, and when.
 
 use std::future::pending;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,15 +16,23 @@ use crate::watch::Published;
 /// How often systemd hears that READY takes longer, and how long that holds.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
-/// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`.
-pub async fn tell(mode: Mode, wait: Duration, sources: Sources) {
+/// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`. Where IPA makes the
+/// network itself (`enable_vlan_interfaces`) and there is none yet, nothing would come before its start.
+pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sources) {
     let Sources { mut decisions, mut dropin, .. } = sources;
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
         let mut current = decisions.clone();
         let mut done = pin!(async move {
             loop {
-                if is_done(&current.borrow_and_update(), &dropin.borrow_and_update()) {
+                let (published, dropin) = (current.borrow_and_update(), dropin.borrow_and_update());
+                let waits_for_us = makes_network && published.generation > 0 && has_no_address(&published);
+                if waits_for_us {
+                    tracing::info!(
+                        "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
+                    );
+                }
+                if waits_for_us || is_done(&published, &dropin) {
                     return;
                 }
                 tokio::select! {
@@ -71,4 +80,11 @@ fn is_done(published: &Published, dropin: &DropinState) -> bool {
         DropinPhase::Off | DropinPhase::Failed => false,
     };
     as_wanted && dropin.generation == published.generation && !published.awaits_reach
+}
+
+/// Whether no device but loopback has an address that others could reach.
+fn has_no_address(published: &Published) -> bool {
+    let reachable = |ip: &IpAddr| callback_url::address_class(*ip).is_none();
+    let local = &published.local;
+    published.decision.address.is_none() && !local.assigned.iter().chain(&local.tentative).any(reachable)
 }

@@ -36,9 +36,11 @@ pub struct DropinError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "; IPA's configuration directory must exist and be given to IPA with --config-dir (see --ipa.config-dir)"
+            "; IPA's configuration directory must exist and be among those that IPA reads (see --ipa.config-dir)"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "; the configuration directory must be writable",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the directory must be writable: name it in ReadWritePaths= of our unit, or give IPA another --config-dir"
+        }
         io::ErrorKind::StorageFull => "; make room and it is written at the next try",
         _ => "",
     }
@@ -113,11 +115,11 @@ pub fn remove(directory: &Path) -> Result<Written, DropinError> {
 }
 
 /// Removes drop-ins of ours that nobody keeps: of an earlier mode, or of another directory. `kept` is the directory of the
-/// one that this run keeps; `configured` that of `--ipa.config-dir`.
-pub fn remove_left_behind(configured: &Path, kept: Option<&Path>) {
+/// one that this run keeps; `others` are those that IPA reads or the operator has named.
+pub fn remove_left_behind<'a>(others: impl IntoIterator<Item = &'a Path>, kept: Option<&Path>) {
     let known = KNOWN_DIRECTORIES.map(Path::new);
     let mut done: Vec<PathBuf> = kept.into_iter().map(resolved).collect();
-    for directory in known.into_iter().chain([configured]) {
+    for directory in known.into_iter().chain(others) {
         // One of them may be a link to another.
         let directory = resolved(directory);
         if done.contains(&directory) {
@@ -216,17 +218,17 @@ mod tests {
         for directory in [&one, &other] {
             write(&directory.0, &ours).unwrap();
         }
-        remove_left_behind(&one.0, Some(&one.0));
+        remove_left_behind([&*one.0], Some(&one.0));
         assert_eq!(one.names(), [DROPIN_NAME], "this run keeps it");
-        remove_left_behind(&one.0, Some(&other.0));
+        remove_left_behind([&*one.0], Some(&other.0));
         assert!(one.names().is_empty());
         assert_eq!(other.names(), [DROPIN_NAME]);
         write(&one.0, "[DEFAULT]\nadvertise_host = 192.0.2.1\n").unwrap();
-        remove_left_behind(&one.0, None);
+        remove_left_behind([&*one.0], None);
         assert_eq!(one.names(), [DROPIN_NAME], "somebody else wrote it");
         std::os::unix::fs::symlink(other.0.join(DROPIN_NAME), one.0.join("link")).unwrap();
         fs::rename(one.0.join("link"), one.0.join(DROPIN_NAME)).unwrap();
-        remove_left_behind(&one.0, None);
+        remove_left_behind([&*one.0], None);
         assert_eq!(one.names(), [DROPIN_NAME], "a link is not ours");
     }
 
@@ -238,6 +240,19 @@ mod tests {
         std::os::unix::fs::symlink(&victim, directory.0.join(TEMPORARY_NAME)).unwrap();
         write(&directory.0, "x").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn our_unit_works_under_each_name_of_ipas_and_may_write_to_each_directory() {
+        let ours = include_str!("../../../ramdisk/ipa-sidecar.service");
+        let values = |key: &str| {
+            let line = ours.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
+            line.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let units = crate::image::unit::UNITS;
+        assert_eq!(values("Before"), units);
+        assert_eq!(values("WantedBy"), [&units[..], &["multi-user.target"]].concat());
+        assert_eq!(values("ReadWritePaths"), KNOWN_DIRECTORIES.map(|directory| format!("-{directory}")));
     }
 
     #[test]

@@ -8,12 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::image::IpaProcess;
 use crate::kept::IpaId;
 
 /// The program (ironic-python-agent's `setup.cfg`, `console_scripts`).
 const PROGRAM: &[u8] = b"ironic-python-agent";
 /// Far more than the words that count.
 const COMMAND_LINE_MAX: u64 = 4096;
+/// In the names of the control groups of containers: podman's, docker's, containerd's, Kubernetes'.
+const CONTAINERS: [&str; 4] = ["libpod", "docker", "nerdctl", "kubepods"];
 /// Clock ticks a second in what the kernel shows (`USER_HZ`, include/asm-generic/param.h).
 const TICKS_A_SECOND: u64 = 100;
 
@@ -31,6 +34,22 @@ pub fn running(known: Option<IpaId>) -> Option<IpaId> {
     known.filter(|known| ipa(proc, known.pid).as_ref() == Some(known)).or_else(|| running_in(proc))
 }
 
+/// The arguments of this process, where it still is IPA.
+pub fn seen(id: IpaId) -> Option<IpaProcess> {
+    seen_in(Path::new("/proc"), id)
+}
+
+fn seen_in(proc: &Path, id: IpaId) -> Option<IpaProcess> {
+    let directory = proc.join(id.pid.to_string());
+    let command = command(&directory)?;
+    let words = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut arguments: Vec<_> = words.collect();
+    arguments.pop(); // Behind the last zero byte.
+    let cgroup = fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
+    let is_contained = CONTAINERS.iter().any(|name| cgroup.contains(name));
+    (ipa(proc, id.pid) == Some(id)).then_some(IpaProcess { arguments, is_contained })
+}
+
 /// Whether other processes are to be seen at all: /proc may be mounted so that they are not (`hidepid`, proc(5)).
 pub fn are_visible() -> bool {
     fs::metadata("/proc/1").is_ok()
@@ -45,13 +64,18 @@ fn running_in(proc: &Path) -> Option<IpaId> {
 /// The process with this id, where it is an IPA in our network namespace.
 fn ipa(proc: &Path, pid: u32) -> Option<IpaId> {
     let directory = proc.join(pid.to_string());
-    let mut command = Vec::new();
-    File::open(directory.join("cmdline")).ok()?.take(COMMAND_LINE_MAX).read_to_end(&mut command).ok()?;
+    let command = command(&directory)?;
     if !is_ipa(&command) || is_elsewhere(proc, &directory) {
         return None;
     }
     let start_ticks = start_ticks(&fs::read_to_string(directory.join("stat")).ok()?)?;
     Some(IpaId { pid, start_ticks })
+}
+
+fn command(process: &Path) -> Option<Vec<u8>> {
+    let mut command = Vec::new();
+    File::open(process.join("cmdline")).ok()?.take(COMMAND_LINE_MAX).read_to_end(&mut command).ok()?;
+    Some(command)
 }
 
 /// Whether these arguments, each ended by a zero byte, start IPA: as the program, or as the script that an interpreter
@@ -151,5 +175,11 @@ mod tests {
         process("70", "", 3); // It has ended, and nobody has waited for it.
         assert_eq!(running_in(proc.path()), Some(IpaId { pid: 90, start_ticks: 500 }));
         assert_eq!(running_in(Path::new("/nowhere")), None);
+        let seen = |pid: u32, start_ticks: u64| seen_in(proc.path(), IpaId { pid, start_ticks });
+        let arguments = vec!["python3".to_owned(), "/usr/bin/ironic-python-agent".to_owned()];
+        assert_eq!(seen(80, 700), Some(IpaProcess { arguments: arguments.clone(), is_contained: false }));
+        assert_eq!(seen(80, 701), None, "another process has this number now");
+        proc.write("80/cgroup", "0::/machine.slice/libpod-0123.scope/container\n");
+        assert_eq!(seen(80, 700), Some(IpaProcess { arguments, is_contained: true }));
     }
 }

@@ -7,8 +7,8 @@ use super::cmdline::is_space;
 /// What one file says.
 #[derive(Default, PartialEq, Eq)]
 pub struct IpaConfig {
-    /// The options of `[DEFAULT]`; of several with the same name the last. `-` in a name is read as `_`, as oslo
-    /// does for the names of old. No `Debug`: the agent token may be among the values.
+    /// The options of `[DEFAULT]`; of several with the same name the last. No `Debug`: the agent token may be among the
+    /// values.
     pub options: BTreeMap<String, String>,
     /// Lines (counted from 1) that oslo refuses, and why. IPA does not start with such a file.
     pub refused: Vec<(usize, &'static str)>,
@@ -67,7 +67,7 @@ fn finish(pending: Option<Pending>, section: Option<&str>, config: &mut IpaConfi
     if let Some(Pending { name, value }) = pending
         && section == Some("DEFAULT")
     {
-        config.options.insert(name.replace('-', "_"), value);
+        config.options.insert(name, value);
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
                     [DEFAULT]\napi_url = https://ironic.example:6385";
         for (name, value) in [
             ("api_url", "https://ironic.example:6385"),
-            ("advertise_host", "192.0.2.9"),
+            ("advertise-host", "192.0.2.9"),
             ("cafile", "/etc/a b.crt"),
             ("keyfile", "\"x\""),
             ("certfile", "'half"),

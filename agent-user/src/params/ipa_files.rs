@@ -1,21 +1,22 @@
-//! IPA's configuration files in the order in which IPA reads them.
-//!
-//! oslo.config reads `/etc/ironic-python-agent.conf` by itself; packages of distributions name files under
-//! `/etc/ironic-python-agent/` with `--config-file`; IPA's unit names the drop-in directory with `--config-dir`, whose
-//! `*.conf` are read in the order of their names. What comes later wins. Before all that, an IPA that was booted from
-//! virtual media copies files from the medium over those in /etc, so they count as if they lay there.
+//! IPA's configuration files in the order in which IPA reads them; what comes later wins. Which ones they are, the image
+//! tells; where it does not, those that images use are read. Before all that, an IPA that was booted from virtual media
+//! copies files from the medium over those in /etc, so they count as if they lay there.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use text::printable;
+use text::{MASK, printable};
+
+use crate::image::Source;
 
 use super::ipa_config;
 use super::layers::Given;
-use super::problem::{Problem, ProblemKind, Source};
+use super::problem::{Problem, ProblemKind, Source as Layer};
+use super::spec::TABLE;
+use super::value::without_password;
 
 /// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
 /// wins (oslo.config). It is never read as if it were the operator's.
@@ -39,6 +40,15 @@ pub(super) enum Directory {
     DropIns,
 }
 
+impl Directory {
+    fn below(self, etc: &Path) -> PathBuf {
+        match self {
+            Self::Plain => etc.join("ironic-python-agent"),
+            Self::DropIns => etc.join("ironic-python-agent.d"),
+        }
+    }
+}
+
 /// A configuration file found on a medium.
 pub(super) struct MediumFile {
     pub(super) directory: Directory,
@@ -54,44 +64,72 @@ struct Found {
     content: Vec<u8>,
 }
 
+/// Which files there are, and how this IPA reads them.
+pub(super) struct Files<'a> {
+    /// `/etc`, which a medium's files are copied to.
+    pub(super) etc: &'a Path,
+    /// What IPA reads, in its order.
+    pub(super) sources: &'a [Source],
+    /// The directory of our drop-in.
+    pub(super) ours: &'a Path,
+    /// Whether this IPA knows `advertise-host` as a name for `advertise_host`.
+    pub(super) knows_hyphens: bool,
+}
+
+/// What is read where nothing tells what IPA reads: its own file, what packages of distributions name with `--config-file`,
+/// and the directory of drop-ins.
+pub(super) fn usual(etc: &Path, ours: &Path) -> Vec<Source> {
+    let plain = etc.join("ironic-python-agent");
+    let mut sources =
+        vec![Source::File(etc.join("ironic-python-agent.conf")), Source::Directory(plain.clone())];
+    sources.extend((ours != plain).then(|| Source::Directory(ours.to_owned())));
+    sources
+}
+
+/// The options, as they are put together.
+struct Collected<'a> {
+    knows_hyphens: bool,
+    options: BTreeMap<String, Given>,
+    problems: &'a mut Vec<Problem>,
+}
+
 /// Reads them all: the options with the file each came from.
 pub(super) fn read(
-    etc: &Path,
-    config_dir: &Path,
-    medium: Vec<MediumFile>,
+    files: &Files<'_>,
+    mut medium: Vec<MediumFile>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Given> {
-    let mut plain = read_directory(&etc.join("ironic-python-agent"), problems);
-    let mut drop_ins = read_directory(config_dir, problems);
-    // Ours, of this run or of one with another directory.
-    plain.remove(OsStr::new(DROPIN_NAME));
-    drop_ins.remove(OsStr::new(DROPIN_NAME));
-    for file in medium {
-        if file.name == DROPIN_NAME {
-            if file.directory == Directory::DropIns || config_dir == etc.join("ironic-python-agent") {
-                problems.push(overwrites_ours(&file.place));
+    let mut all = Collected { knows_hyphens: files.knows_hyphens, options: BTreeMap::new(), problems };
+    let mut behind_ours = false;
+    for source in files.sources {
+        let (found, is_ours) = match source {
+            Source::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_owned();
+                (read_file(path, all.problems).map(|found| (name, found)).into_iter().collect(), false)
             }
-            continue;
-        }
-        let found = Found { place: file.place, content: file.content };
-        match file.directory {
-            Directory::Plain => plain.insert(file.name, found),
-            Directory::DropIns => drop_ins.insert(file.name, found),
+            Source::Directory(path) => {
+                let mut found = read_directory(path, all.problems);
+                let is_ours = path == files.ours;
+                let belongs = |file: &mut MediumFile| file.directory.below(files.etc) == *path;
+                for file in medium.extract_if(.., belongs) {
+                    if file.name == DROPIN_NAME && is_ours {
+                        all.problems.push(overwrites_ours(&file.place));
+                    }
+                    found.insert(file.name, Found { place: file.place, content: file.content });
+                }
+                (found, is_ours)
+            }
         };
-    }
-
-    let mut options = BTreeMap::new();
-    let single = etc.join("ironic-python-agent.conf");
-    for found in read_file(&single, problems).into_iter().chain(plain.into_values()) {
-        take(&found, &mut options, problems);
-    }
-    for (name, found) in drop_ins {
-        let names = take(&found, &mut options, problems);
-        if name.as_bytes() > DROPIN_NAME.as_bytes() {
-            problems.extend(beats_ours(&found.place, &names, &options));
+        // Ours, of this run or of one with another directory, is no word of the operator's.
+        for (name, found) in found.into_iter().filter(|(name, _)| name != DROPIN_NAME) {
+            let names = all.take(&found);
+            if behind_ours || (is_ours && name.as_bytes() > DROPIN_NAME.as_bytes()) {
+                all.beaten_by(&found.place, &names);
+            }
         }
+        behind_ours |= is_ours;
     }
-    options
+    all.options
 }
 
 /// The `*.conf` of a directory as Python's glob has them (none that begins with a dot), by name.
@@ -101,7 +139,7 @@ fn read_directory(directory: &Path, problems: &mut Vec<Problem>) -> BTreeMap<OsS
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeMap::new(),
         Err(error) => {
-            problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, error));
+            problems.push(Problem::unreadable(NAME, Layer::IpaConfig, &place, error));
             return BTreeMap::new();
         }
     };
@@ -110,7 +148,7 @@ fn read_directory(directory: &Path, problems: &mut Vec<Problem>) -> BTreeMap<OsS
         match entry {
             Ok(entry) => names.push(entry.file_name()),
             Err(error) => {
-                problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, error));
+                problems.push(Problem::unreadable(NAME, Layer::IpaConfig, &place, error));
                 break;
             }
         }
@@ -119,7 +157,7 @@ fn read_directory(directory: &Path, problems: &mut Vec<Problem>) -> BTreeMap<OsS
     names.sort();
     if names.len() > FILES_MAX {
         let reason = format!("more than {FILES_MAX} files");
-        problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, reason));
+        problems.push(Problem::unreadable(NAME, Layer::IpaConfig, &place, reason));
         names.truncate(FILES_MAX);
     }
     let found = names.into_iter().filter_map(|name| {
@@ -141,39 +179,60 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Found> {
         Ok(content) => Some(Found { place: printable(&place), content }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            problems.push(Problem::unreadable(NAME, Source::IpaConfig, &place, error));
+            problems.push(Problem::unreadable(NAME, Layer::IpaConfig, &place, error));
             None
         }
     }
 }
 
-/// Takes the options of one file over those of earlier ones; returns their names.
-fn take(found: &Found, options: &mut BTreeMap<String, Given>, problems: &mut Vec<Problem>) -> Vec<String> {
-    let config = ipa_config::parse(&found.content);
-    for (line, reason) in config.refused {
-        // Not the line itself: the agent token may be in it.
-        let reason = format!("line {line}: {reason}; IPA does not start with this file");
-        problems.push(Problem::unreadable(NAME, Source::IpaConfig, &found.place, reason));
+impl Collected<'_> {
+    /// Takes the options of one file over those of earlier ones; returns their names.
+    fn take(&mut self, found: &Found) -> Vec<String> {
+        let config = ipa_config::parse(&found.content);
+        for (line, reason) in config.refused {
+            // Not the line itself: the agent token may be in it.
+            let reason = format!("line {line}: {reason}; IPA does not start with this file");
+            self.problems.push(Problem::unreadable(NAME, Layer::IpaConfig, &found.place, reason));
+        }
+        let mut names = Vec::new();
+        for (given, text) in config.options {
+            let name = given.replace('-', "_");
+            let detail = format!("{}: {}", found.place, printable(&given));
+            if name != given && !self.knows_hyphens {
+                self.problems.extend(ignored(&name, &text, detail));
+                continue;
+            }
+            self.options.insert(name.clone(), Given { text, detail });
+            names.push(name);
+        }
+        names
     }
-    let names: Vec<String> = config.options.keys().cloned().collect();
-    for (name, text) in config.options {
-        let detail = format!("{}: {}", found.place, printable(&name));
-        options.insert(name, Given { text, detail });
+
+    /// Says which of our options a file that is read after ours has as well.
+    fn beaten_by(&mut self, place: &str, names: &[String]) {
+        let ours = OUR_OPTIONS.iter().filter(|(option, _)| names.iter().any(|name| name == option));
+        self.problems.extend(ours.map(|(option, parameter)| Problem {
+            kind: ProblemKind::Conflict,
+            name: (*parameter).to_owned(),
+            value: printable(self.options.get(*option).map_or("", |given| &given.text)),
+            source: Layer::IpaConfig,
+            detail: format!("{place}: {option}"),
+            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} and not ours"),
+        }));
     }
-    names
 }
 
-fn beats_ours(place: &str, names: &[String], options: &BTreeMap<String, Given>) -> Vec<Problem> {
-    let ours = OUR_OPTIONS.iter().filter(|(option, _)| names.iter().any(|name| name == option));
-    ours.map(|(option, parameter)| Problem {
-        kind: ProblemKind::Conflict,
-        name: (*parameter).to_owned(),
-        value: printable(options.get(*option).map_or("", |given| &given.text)),
-        source: Source::IpaConfig,
-        detail: format!("{place}: {option}"),
-        wanted: format!("this file sorts after {DROPIN_NAME}, so IPA takes its {option} and not ours"),
+/// An option that we know, and that this IPA does not know by its name with hyphens.
+fn ignored(name: &str, text: &str, detail: String) -> Option<Problem> {
+    let row = TABLE.iter().find(|row| row.ipa_option == Some(name))?;
+    Some(Problem {
+        kind: ProblemKind::Unusable,
+        name: row.name.to_owned(),
+        value: if row.secret { MASK.to_owned() } else { printable(&without_password(text)) },
+        source: Layer::IpaConfig,
+        detail,
+        wanted: format!("{name} with an underscore: IPA 6.0 and later do not know the hyphen"),
     })
-    .collect()
 }
 
 fn overwrites_ours(place: &str) -> Problem {
@@ -181,7 +240,7 @@ fn overwrites_ours(place: &str) -> Problem {
         kind: ProblemKind::Conflict,
         name: NAME.to_owned(),
         value: DROPIN_NAME.to_owned(),
-        source: Source::IpaConfig,
+        source: Layer::IpaConfig,
         detail: place.to_owned(),
         wanted: "IPA copies this file over ours when it starts, and then does not see what we wrote"
             .to_owned(),

@@ -10,13 +10,16 @@ use exporter::read_file;
 use serde_json::Value;
 use text::{MASK, Secret, printable};
 
+use crate::image::place::{KnownBy, Place};
+use crate::image::{Image, IpaVersion, Source as Read};
+
 use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::removed::REMOVED;
 use super::spec::{Parameter, TABLE};
 use super::types::Parameters;
-use super::{cmdline, flags, ipa_files, own_file, value, vmedia};
+use super::{by_image, cmdline, flags, ipa_files, own_file, value, vmedia};
 
 /// How long a virtual medium may take to appear.
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +37,10 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The kernel command line says that the parameters are on a virtual medium, and there is none yet.
     pub lacks_medium: bool,
+    /// What the image says of its IPA.
+    pub image: Image,
+    /// Where our drop-in goes.
+    pub place: Place,
 }
 
 impl Loaded {
@@ -48,12 +55,13 @@ impl Loaded {
     }
 }
 
-/// Reads all layers of this system. `matches` are those of a command made with [`super::flags()`].
+/// Reads all layers of this system, with what its image says. `matches` are those of a command made with
+/// [`super::flags()`].
 ///
 /// # Errors
 /// A bad value in a flag, a variable or our configuration file, or a file named there that cannot be read.
-pub fn load(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
-    load_from(matches, &Places::system())
+pub fn load(matches: &ArgMatches, image: &Image) -> Result<Loaded, ParamsError> {
+    load_from(matches, &Places::system(image.clone()))
 }
 
 /// The same with the places given.
@@ -79,19 +87,47 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
         medium = vmedia::read(places, &mut problems);
     }
     let lacks_medium = from_vmedia && own.parameters.sources.vmedia && medium.is_empty();
-    let config_dir = &own.parameters.ipa.config_dir;
-    let options = ipa_files::read(&places.etc, config_dir, medium.config_files, &mut problems);
+    let image = &places.image;
+    let place = image.place(given_directory(&own));
+    let sources = sources(places, &place);
+    let files = ipa_files::Files {
+        etc: &places.etc,
+        sources: &sources,
+        ours: &place.directory,
+        knows_hyphens: image
+            .installation
+            .version
+            .is_some_and(|version| version < IpaVersion::WITHOUT_HYPHENS),
+    };
+    let options = ipa_files::read(&files, medium.config_files, &mut problems);
     layers.push(Layer { source: Source::IpaConfig, values: without_references(options, &mut problems) });
     layers.push(kernel_layer(Source::Vmedia, &medium.place, medium.parameters));
-    let place = own.parameters.sources.cmdline_path.to_string_lossy();
-    layers.push(kernel_layer(Source::Cmdline, &place, words));
+    let cmdline = own.parameters.sources.cmdline_path.to_string_lossy();
+    layers.push(kernel_layer(Source::Cmdline, &cmdline, words));
 
     let mut merged = merge(&layers)?;
     merged.problems.splice(0..0, problems);
     read_token_file(&mut merged)?;
     pair_certificate(&mut merged)?;
+    by_image::apply(&mut merged, image, &place);
     let Merged { parameters, entries, problems } = merged;
-    Ok(Loaded { parameters, entries, problems, lacks_medium })
+    Ok(Loaded { parameters, entries, problems, lacks_medium, image: image.clone(), place })
+}
+
+/// The directory of drop-ins that the operator has named.
+fn given_directory(own: &Merged) -> Option<&Path> {
+    let entry = own.entries.iter().find(|entry| entry.name == "ipa.config-dir");
+    entry.filter(|entry| entry.source.is_own()).map(|_| own.parameters.ipa.config_dir.as_path())
+}
+
+/// What is read of IPA's files: what the image says that it reads, and the directory of our drop-in.
+fn sources(places: &Places, place: &Place) -> Vec<Read> {
+    let Some(told) = places.image.sources() else {
+        return ipa_files::usual(&places.etc, &place.directory);
+    };
+    let ours = Read::Directory(place.directory.clone());
+    let further = (place.known_by == KnownBy::Operator && !told.contains(&ours)).then_some(ours);
+    told.iter().cloned().chain(further).collect()
 }
 
 /// As [`load`]; a virtual medium that should bring the API URL is waited for: a USB device takes its time. IPA fails
@@ -99,10 +135,10 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
 ///
 /// # Errors
 /// As [`load`].
-pub async fn load_with_medium(matches: &ArgMatches) -> Result<Loaded, ParamsError> {
+pub async fn load_with_medium(matches: &ArgMatches, image: &Image) -> Result<Loaded, ParamsError> {
     let started = Instant::now();
     loop {
-        let loaded = load(matches)?;
+        let loaded = load(matches, image)?;
         let complete = !loaded.lacks_medium || !loaded.parameters.ironic.api_urls.is_empty();
         if complete || started.elapsed() >= MEDIUM_PATIENCE {
             return Ok(loaded);

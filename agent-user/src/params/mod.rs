@@ -4,6 +4,7 @@
 //! command line and the defaults ([`spec::TABLE`] has every name). A bad value in a layer of our own is an error; one
 //! in a layer of others is a `Problem`, and the next layer counts.
 
+mod by_image;
 pub mod cmdline;
 mod flags;
 pub mod ipa_config;

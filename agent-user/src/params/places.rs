@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::image::Image;
+
 use super::spec::ENVIRONMENT_PREFIX;
 
 /// Where a system keeps what is read; tests have their own.
@@ -17,11 +19,13 @@ pub struct Places {
     pub sys_class_block: PathBuf,
     /// `/dev`: their nodes.
     pub dev: PathBuf,
+    /// What the image says of its IPA.
+    pub image: Image,
 }
 
 impl Places {
     /// Those of this system and process.
-    pub fn system() -> Self {
+    pub fn system(image: Image) -> Self {
         let ours = |(name, value): (OsString, OsString)| {
             let name = name.into_string().ok()?;
             name.starts_with(ENVIRONMENT_PREFIX).then_some((name, value))
@@ -31,6 +35,7 @@ impl Places {
             etc: PathBuf::from("/etc"),
             sys_class_block: PathBuf::from("/sys/class/block"),
             dev: PathBuf::from("/dev"),
+            image,
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::image::place::DEFAULT_DIRECTORY;
+
 use super::kind::Kind;
 use super::types::{FamilyChoice, LogFormat, Mode, Parameters, ProbeChoice, RedirectChoice};
 use super::value;
@@ -299,9 +301,9 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ipa.config-dir",
         heading: IPA,
-        help: "Directory of IPA's configuration drop-ins",
+        help: "Directory of IPA's configuration drop-ins, in the place of the one that IPA's unit or process shows",
         value_name: "DIRECTORY",
-        default: Some("/etc/ironic-python-agent.d"),
+        default: Some(DEFAULT_DIRECTORY),
         kind: Kind::Path(|p| &mut p.ipa.config_dir),
         ..PLAIN
     },
@@ -347,6 +349,36 @@ pub static TABLE: &[Parameter] = &[
         default: Some("10"),
         givers: Givers::Foreign,
         kind: Kind::Duration(Duration::ZERO, |p| &mut p.ipa_settings.ip_lookup_sleep),
+        ..PLAIN
+    },
+    Parameter {
+        name: "ipa.enable-auto-tls",
+        heading: IPA,
+        help: "IPA makes its certificate itself; read to know its scheme",
+        ipa_option: Some("enable_auto_tls"),
+        default: Some("true"),
+        givers: Givers::Foreign,
+        kind: Kind::Boolean(|p| &mut p.ipa_settings.enable_auto_tls),
+        ..PLAIN
+    },
+    Parameter {
+        name: "ipa.listen-tls",
+        heading: IPA,
+        help: "IPA is given its certificate; read to know its scheme",
+        ipa_option: Some("listen_tls"),
+        default: Some("false"),
+        givers: Givers::Foreign,
+        kind: Kind::Boolean(|p| &mut p.ipa_settings.listen_tls),
+        ..PLAIN
+    },
+    Parameter {
+        name: "ipa.enable-vlan-interfaces",
+        heading: IPA,
+        help: "VLAN devices that IPA makes; its start does not wait for an address where there is none",
+        ipa_option: Some("enable_vlan_interfaces"),
+        kernel_names: &["ipa-enable-vlan-interfaces"],
+        givers: Givers::Foreign,
+        kind: Kind::Text(value::vlan_interfaces, |p| &mut p.ipa_settings.enable_vlan_interfaces),
         ..PLAIN
     },
     Parameter {

@@ -108,6 +108,8 @@ pub struct AdvertiseParameters {
     pub port: u16,
     /// Scheme of the callback URL.
     pub protocol: Scheme,
+    /// The scheme is only what IPA is going to use as far as its image tells: a URL that Ironic holds may have the other.
+    pub protocol_is_expected: bool,
     /// Only this device's route and addresses count.
     pub interface: Option<String>,
     /// Family of the address.
@@ -163,6 +165,19 @@ pub struct IpaSettings {
     pub ip_lookup_attempts: u32,
     /// `ip_lookup_sleep`: the pause between two attempts.
     pub ip_lookup_sleep: Duration,
+    /// `enable_auto_tls`: it makes its certificate itself and serves https.
+    pub enable_auto_tls: bool,
+    /// `listen_tls`: it is given its certificate.
+    pub listen_tls: bool,
+    /// `enable_vlan_interfaces`: the VLAN devices that it makes before it looks for Ironic.
+    pub enable_vlan_interfaces: Option<String>,
+}
+
+impl IpaSettings {
+    /// Whether IPA makes the network itself, so that there may be none before it starts.
+    pub fn makes_network(&self) -> bool {
+        self.enable_vlan_interfaces.as_ref().is_some_and(|devices| !devices.is_empty())
+    }
 }
 
 /// Which sources were read, and the files that our own layers name.
@@ -224,6 +239,7 @@ impl Parameters {
                 host: None,
                 port: 0,
                 protocol: Scheme::Http,
+                protocol_is_expected: false,
                 interface: None,
                 family: FamilyChoice::Auto,
                 wait: Duration::ZERO,
@@ -240,6 +256,9 @@ impl Parameters {
                 listen_port: 0,
                 ip_lookup_attempts: 0,
                 ip_lookup_sleep: Duration::ZERO,
+                enable_auto_tls: true,
+                listen_tls: false,
+                enable_vlan_interfaces: None,
             },
             sources: SourceParameters {
                 config_file: None,

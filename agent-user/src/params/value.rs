@@ -196,6 +196,14 @@ pub(super) fn driver_name(text: &str) -> Result<String, Wanted> {
     }
 }
 
+/// IPA's list of VLAN devices (ironic_python_agent/netutils.py); an empty one is none.
+pub(super) fn vlan_interfaces(text: &str) -> Result<String, Wanted> {
+    match text.chars().all(|character| character.is_ascii_graphic() || character == ' ') {
+        true => Ok(text.to_owned()),
+        false => Err("devices like eth0.100, or all".into()),
+    }
+}
+
 /// A filter of log lines.
 pub(super) fn log_filter(text: &str) -> Result<String, Wanted> {
     logging::filter(text).map(|_| text.to_owned()).map_err(Into::into)

@@ -7,6 +7,7 @@ use crate::agent::AgentState;
 use crate::exchange::{BadUrl, HeartbeatSeen};
 use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
+use crate::ipa::place::Place;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::probes::ProbesState;
@@ -34,6 +35,7 @@ pub struct State<'a> {
     guard: &'a GuardState,
     sight: &'a SightState,
     dropin: &'a DropinState,
+    place: &'a Place,
     ipa: &'a IpaState,
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
@@ -71,6 +73,7 @@ impl<'a> State<'a> {
             guard: &view.guard,
             sight: &view.sight,
             dropin: &view.dropin,
+            place: &view.place,
             ipa: &view.ipa,
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,

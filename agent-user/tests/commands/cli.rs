@@ -149,6 +149,8 @@ fn explain_says_which_address_and_why() {
         text.out,
         "advertise 10.77.0.5 on eth0.77, the source of the route to http://10.77.0.1:6385\n\
          callback URL http://10.77.0.5:9999\n\
+         whether ironic-python-agent reads /etc/ironic-python-agent.d is unknown: \
+         neither a unit nor a process of ironic-python-agent is here\n\
          \n\
          API http://10.77.0.1:6385\n\
          \x20 yes: to 10.77.0.1 from 10.77.0.5 on eth0.77, table main\n\
@@ -183,6 +185,49 @@ fn explain_says_which_address_and_why() {
     let mdns = run_inside(&site, &["explain", "--json", &cmdline]);
     assert_eq!((mdns.code, mdns.json()["reason"].clone()), (Some(1), json!("no_api_url")));
     assert!(mdns.err.contains("multicast DNS"), "{}", mdns.err);
+}
+
+/// Runs a command where `/etc` has a unit of IPA's that starts it so.
+fn run_with_unit(site: &Site, command_line: &str, words: &[&str]) -> String {
+    let unit = "/etc/systemd/system/ironic-python-agent.service";
+    let script = format!(
+        "mount -t tmpfs tmpfs /etc; mkdir -p /etc/systemd/system /etc/ipa.d; \
+         printf '[Service]\\nExecStart=%s\\n' '{command_line}' > {unit}; exec \"$@\""
+    );
+    let mut command = site.node.command("unshare");
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-ec", &script, "sh"]);
+    let output = command.arg(binary()).args(words).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn explain_and_doctor_say_where_ipa_reads() {
+    root_test!();
+    let site = Site::new();
+    let explain = ["explain", API_FLAG];
+    let doctor = ["doctor", "--mode=configure", API_FLAG];
+    let reads = "/opt/ironic-python-agent --config-dir /etc/ipa.d";
+    let told = run_with_unit(&site, reads, &explain);
+    assert_names(
+        &told,
+        &["\ncallback URL https://10.77.0.5:9999\n", "\nironic-python-agent.service reads /etc/ipa.d\n"],
+    );
+    let told = run_with_unit(&site, reads, &doctor);
+    assert_names(&told, &["\nok    drop-in's reader: ironic-python-agent.service reads /etc/ipa.d\n"]);
+    let passed_by = "/bin/podman run --network host -v /:/host ipa";
+    let told = run_with_unit(&site, passed_by, &doctor);
+    assert_names(
+        &told,
+        &[
+            "\nlack  drop-in's reader: ironic-python-agent.service does not read /etc/ironic-python-agent.d: ",
+            "end its command with --config-dir /host/etc/ironic-python-agent.d\n",
+        ],
+    );
+    assert_names(
+        &run_with_unit(&site, "/opt/start", &explain),
+        &["is unknown: ironic-python-agent.service does not show"],
+    );
+    assert_names(&run_inside(&site, &explain).out, &["is unknown: neither a unit nor a process"]);
 }
 
 #[test]

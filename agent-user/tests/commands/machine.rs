@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ipa_sidecar::inside::{Loaded, ParamsError, Places, flags, load_from, mode_flag};
+use ipa_sidecar::inside::{Image, Loaded, ParamsError, Places, flags, load_from, mode_flag};
 use testbed::site::Directory;
 
 pub struct Machine {
     pub root: Directory,
     pub environment: BTreeMap<String, String>,
     pub dev: PathBuf,
+    /// What the image says of its IPA.
+    pub image: Image,
 }
 
 impl Machine {
     pub fn new() -> Self {
         let root = Directory::new("machine");
         std::fs::create_dir(root.file("block")).unwrap();
-        let machine = Self { dev: root.file("dev"), root, environment: BTreeMap::new() };
+        let image = Image::default();
+        let machine = Self { dev: root.file("dev"), root, environment: BTreeMap::new(), image };
         machine.write("cmdline", "quiet");
         machine
     }
@@ -49,15 +52,21 @@ impl Machine {
 
     /// The same with another directory of IPA's drop-ins.
     pub fn load_with_drop_ins_in(&self, directory: &str, arguments: &[&str]) -> Result<Loaded, ParamsError> {
+        let drop_ins = format!("--ipa.config-dir={}", self.path(directory));
+        self.load_as_given(&[&[drop_ins.as_str()], arguments].concat())
+    }
+
+    /// The same with no directory but what the arguments give.
+    pub fn load_as_given(&self, arguments: &[&str]) -> Result<Loaded, ParamsError> {
         let places = Places {
             environment: self.environment.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
             etc: self.root.file("etc"),
             sys_class_block: self.root.file("block"),
             dev: self.dev.clone(),
+            image: self.image.clone(),
         };
         let cmdline = format!("--cmdline.path={}", self.path("cmdline"));
-        let drop_ins = format!("--ipa.config-dir={}", self.path(directory));
-        let words = ["run", &cmdline, &drop_ins];
+        let words = ["run", &cmdline];
         let words = words.iter().chain(arguments);
         let command = mode_flag(flags(clap::Command::new("run")));
         load_from(&command.try_get_matches_from(words).unwrap(), &places)

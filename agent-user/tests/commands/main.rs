@@ -7,5 +7,6 @@ mod fuzz_corpus;
 mod machine;
 mod metrics_reference;
 mod params_command;
+mod params_image;
 mod params_layers;
 mod params_vmedia;

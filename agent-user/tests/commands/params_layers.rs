@@ -227,7 +227,7 @@ fn boolean_flags_stand_alone_and_can_be_denied() {
 fn the_mode_is_known_to_commands_without_the_flag() {
     let command = ipa_sidecar::inside::flags(clap::Command::new("params"));
     let matches = command.try_get_matches_from(["params"]).unwrap();
-    let mut places = ipa_sidecar::inside::Places::system();
+    let mut places = ipa_sidecar::inside::Places::system(ipa_sidecar::inside::Image::default());
     places.environment = [("IPA_SIDECAR_MODE".to_owned(), "configure".into())].into();
     let loaded = ipa_sidecar::inside::load_from(&matches, &places).unwrap();
     assert_eq!(loaded.parameters.mode, Mode::Configure);

@@ -218,6 +218,26 @@ fn before_ironic_answers_by_one_of_two_ways_there_is_no_drop_in() {
 }
 
 #[test]
+fn an_ipa_that_makes_the_network_itself_does_not_wait_for_one() {
+    root_test!();
+    let site = Site::bare();
+    let systemd = Systemd::new("vlan");
+    let flag = config_dir(systemd.directory.path());
+    let daemon = systemd.daemon(&site, "ipa-enable-vlan-interfaces=eth0.100", &[CONFIGURE, API_FLAG, &flag]);
+    let (ready, text) = systemd.until("READY=1", SOON);
+    assert!(ready, "{text}");
+    daemon.wait_log("enable_vlan_interfaces", SOON).unwrap();
+    site.add(FIRST);
+    wait_host(&daemon, systemd.directory.path(), Some(FIRST));
+    drop(daemon);
+    // Somebody else makes it: what has an address may soon have a route.
+    site.node.ip(&format!("route del 10.77.0.0/24 dev {DEVICE}")).unwrap();
+    let _daemon = systemd.daemon(&site, "ipa-enable-vlan-interfaces=all", &[CONFIGURE, API_FLAG, &flag]);
+    let (ready, text) = systemd.until("READY=1", Duration::from_secs(2));
+    assert!(!ready, "{text}");
+}
+
+#[test]
 fn systemd_waits_no_longer_than_it_was_told() {
     root_test!();
     let site = Site::bare();

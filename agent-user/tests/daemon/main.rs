@@ -9,6 +9,7 @@ mod configure;
 mod earlier;
 mod execve;
 mod listener;
+mod place;
 mod reach;
 mod sight;
 mod started_with;

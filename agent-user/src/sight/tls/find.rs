@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::elf;
-use crate::ipa::unit;
+use crate::image::unit;
 
 /// Where ironic-python-agent-builder's images and packages have IPA's interpreter.
 const INTERPRETERS: [&str; 3] =

@@ -130,6 +130,7 @@ mod tests {
             published: Arc::new(Published::new(decision, generation)),
             held: Held::default(),
             exchanges: Seen::default(),
+            place: crate::image::Image::default().place(None),
             dropin: DropinState::of(None),
             ipa: IpaState::default(),
             guard: GuardState::default(),

@@ -7,6 +7,7 @@ use exporter::{Row, Sheet, ago, heading, list, paragraph, subheading, table, tim
 
 use crate::advertise::CandidateTrace;
 use crate::ipa::keeper::DropinPhase;
+use crate::ipa::place::Reads;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::Sender;
 use crate::params::Mode;
@@ -90,7 +91,12 @@ pub(super) fn agent(html: &mut Sheet, view: &View) -> fmt::Result {
         (None, true) => paragraph(html, "It answers on this machine.")?,
         (None, false) => paragraph(html, "It does not answer on this machine.")?,
     }
-    let dropin = &view.dropin;
+    let (dropin, place) = (&view.dropin, &view.place);
+    match (dropin.state, place.reads_it) {
+        (DropinPhase::Off, _) => {}
+        (_, Reads::No) => warning(html, format!("{}.", place.shown()))?,
+        (_, Reads::Yes | Reads::Unknown) => paragraph(html, format!("{}.", place.shown()))?,
+    }
     match (dropin.state, &dropin.address) {
         (DropinPhase::Off, _) => Ok(()),
         (DropinPhase::Written, Some(address)) => {

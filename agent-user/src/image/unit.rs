@@ -1,10 +1,12 @@
-//! Finds a systemd unit that is going to start ironic-python-agent.
+//! Finds a systemd unit that is going to start ironic-python-agent, and reads it with its drop-ins.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How images name it: ironic-python-agent-builder, RDO's package, the images for CoreOS.
-const UNITS: [&str; 3] =
+pub const UNITS: [&str; 3] =
     ["ironic-python-agent.service", "openstack-ironic-python-agent.service", "ironic-agent.service"];
 /// Where units lie, the first wins (systemd.unit(5), "Unit File Load Path").
 const DIRECTORIES: [&str; 5] = [
@@ -16,6 +18,15 @@ const DIRECTORIES: [&str; 5] = [
 ];
 /// Directories of links to the units that another unit starts (systemd.unit(5)).
 const LINKS: [&str; 3] = ["wants", "requires", "upholds"];
+
+/// A unit and its drop-ins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitFiles {
+    /// The unit's name.
+    pub name: &'static str,
+    /// The texts, the unit's own first.
+    pub texts: Vec<String>,
+}
 
 /// The name of a unit of IPA's that is installed, and neither masked nor disabled.
 pub fn installed() -> Option<&'static str> {
@@ -35,12 +46,10 @@ pub fn commands() -> Vec<PathBuf> {
 
 #[cfg(feature = "ebpf")]
 fn commands_in(root: &Path) -> Vec<PathBuf> {
-    let files =
-        UNITS.into_iter().flat_map(|name| DIRECTORIES.map(|directory| root.join(directory).join(name)));
-    let contents = files.filter_map(|file| exporter::read_file(&file).ok());
-    let commands = contents.flat_map(|content| {
-        let content = String::from_utf8_lossy(&content).into_owned();
-        let values = content.lines().filter_map(|line| line.trim().strip_prefix("ExecStart="));
+    let directories = DIRECTORIES.map(|directory| root.join(directory));
+    let texts = UNITS.into_iter().filter_map(|name| texts(root, &directories, name)).flatten();
+    let commands = texts.flat_map(|text| {
+        let values = text.lines().filter_map(|line| line.trim().strip_prefix("ExecStart="));
         // Before the path may stand what systemd.service(5) calls special executable prefixes.
         let programs = values.filter_map(|value| {
             value.trim_start_matches(['@', '-', ':', '+', '!']).split_whitespace().next()
@@ -50,10 +59,41 @@ fn commands_in(root: &Path) -> Vec<PathBuf> {
     commands.collect()
 }
 
+/// IPA's unit below this root: one that is going to start, else one that is there and not masked.
+pub fn find(root: &Path) -> Option<UnitFiles> {
+    let directories = DIRECTORIES.map(|directory| root.join(directory));
+    let read = |name| Some(UnitFiles { name, texts: texts(root, &directories, name)? });
+    installed_in(root).and_then(read).or_else(|| UNITS.into_iter().find_map(read))
+}
+
+/// The unit's text and those of its drop-ins. A drop-in takes the place of one with the same name in a later directory.
+fn texts(root: &Path, directories: &[PathBuf], name: &str) -> Option<Vec<String>> {
+    let mut texts = vec![text(root, &file_of(directories, name)?).filter(|text| !text.is_empty())?];
+    let mut drop_ins: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for directory in directories.iter().rev() {
+        let entries = fs::read_dir(directory.join(format!("{name}.d"))).into_iter().flatten().flatten();
+        let files = entries
+            .filter(|entry| Path::new(&entry.file_name()).extension().is_some_and(|kind| kind == "conf"));
+        drop_ins.extend(files.map(|entry| (entry.file_name(), entry.path())));
+    }
+    texts.extend(drop_ins.into_values().filter_map(|file| text(root, &file)));
+    Some(texts)
+}
+
+/// The text of a file; one behind a link is looked for below the root.
+fn text(root: &Path, file: &Path) -> Option<String> {
+    let target = fs::read_link(file).ok().filter(|target| target.is_absolute());
+    let file = target.map_or_else(|| file.to_owned(), |target| super::at(root, &target));
+    exporter::read_file(&file).ok().map(|content| String::from_utf8_lossy(&content).into_owned())
+}
+
+fn file_of(directories: &[PathBuf], name: &str) -> Option<PathBuf> {
+    directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file))
+}
+
 /// As `systemctl is-enabled` decides: enabled by a link, or static, which has nothing to enable it by.
 fn starts(directories: &[PathBuf], name: &str) -> bool {
-    let Some(file) = directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file))
-    else {
+    let Some(file) = file_of(directories, name) else {
         return false;
     };
     // Masked: a link to /dev/null, or an empty file.
