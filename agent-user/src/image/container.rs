@@ -148,7 +148,7 @@ impl Container {
     }
 
     /// How the container sees a path of this host, as far as whole directories are mounted.
-    pub fn from_within(&self, host: &Path) -> Option<PathBuf> {
+    pub fn seen_within(&self, host: &Path) -> Option<PathBuf> {
         let mounts = self.mounts.iter().filter(|mount| host.starts_with(&mount.host));
         let mount = mounts.max_by_key(|mount| mount.host.components().count())?;
         Some(mount.inside.join(host.strip_prefix(&mount.host).ok()?))
@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(on_host("/etc/ironic-python-agent"), Some("/etc/ipa".into()));
         assert_eq!(on_host("/mnt/host/etc/x.d"), Some("/etc/x.d".into()));
         assert_eq!((on_host("/etc"), on_host("/var/cache")), (None, None));
-        assert_eq!(container.from_within(Path::new("/etc/ipa/x")), Some("/etc/ironic-python-agent/x".into()));
-        assert_eq!(container.from_within(Path::new("/run/x")), Some("/mnt/host/run/x".into()));
+        assert_eq!(container.seen_within(Path::new("/etc/ipa/x")), Some("/etc/ironic-python-agent/x".into()));
+        assert_eq!(container.seen_within(Path::new("/run/x")), Some("/mnt/host/run/x".into()));
         for none in ["/usr/bin/podman start ipa", "/usr/bin/ironic-python-agent run x", "podman run --rm", ""]
         {
             assert_eq!(parse(none), None, "{none}");

@@ -98,7 +98,7 @@ impl Place {
         if reading.directories().any(|directory| resolved(directory) == ours) {
             return None;
         }
-        let inside = image.container.as_ref().and_then(|container| container.from_within(&self.directory));
+        let inside = image.container.as_ref().and_then(|container| container.seen_within(&self.directory));
         let advice = match inside {
             Some(inside) => format!("; end its command with --config-dir {}", inside.display()),
             None => String::new(),

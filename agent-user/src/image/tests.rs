@@ -124,7 +124,7 @@ fn the_container_of_coreos_reads_nothing_of_the_hosts_directories_until_it_is_to
     assert_eq!(image.environment.no_proxy.as_deref(), Some(".example,10.0.0.0/8"));
     assert!(image.installation.packages.is_none() && image.has_ipa());
     // On the host itself its root is /: the advice is as the operator needs it.
-    let inside = image.container.as_ref().unwrap().from_within(Path::new("/etc/ironic-python-agent.d"));
+    let inside = image.container.as_ref().unwrap().seen_within(Path::new("/etc/ironic-python-agent.d"));
     assert_eq!(inside, Some("/mnt/coreos/etc/ironic-python-agent.d".into()));
 }
 

@@ -224,10 +224,10 @@ fn explain_and_doctor_say_where_ipa_reads() {
         ],
     );
     assert_names(
-        &run_with_unit(&site, "/opt/start", &explain),
+        run_with_unit(&site, "/opt/start", &explain),
         &["is unknown: ironic-python-agent.service does not show"],
     );
-    assert_names(&run_inside(&site, &explain).out, &["is unknown: neither a unit nor a process"]);
+    assert_names(run_inside(&site, &explain).out, &["is unknown: neither a unit nor a process"]);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_place_that_is_read_after_ours_beats_us_and_that_is_said() {
     assert_eq!(loaded.parameters.ipa.config_dir, machine.root.file("etc/b.d"));
     let said: Vec<_> = loaded.problems.iter().map(|problem| (problem.kind, problem.value.as_str())).collect();
     assert_eq!(said, [(ProblemKind::Conflict, "192.0.2.3")]);
-    assert_names(&loaded.problems[0].to_string(), &["/etc/c", "after zz-ipa-sidecar.conf"]);
+    assert_names(loaded.problems[0].to_string(), &["/etc/c", "after zz-ipa-sidecar.conf"]);
     // The operator's directory comes last, and is read as well.
     let given = format!("--ipa.config-dir={}", machine.path("etc/mine"));
     machine.write("etc/mine/zz-ipa-sidecar.conf", "[DEFAULT]\nadvertise_host = 192.0.2.9\n");

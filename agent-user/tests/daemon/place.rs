@@ -53,7 +53,7 @@ fn without_a_flag_it_goes_where_the_unit_reads_and_leaves_no_other_place() {
     let state = running.state().unwrap();
     assert_eq!((&state["origin"], &state["place"]["reads_it"]), (&json!("route"), &json!("no")));
     running.wait_log("does not read /etc/mine", SOON).unwrap();
-    assert_names(&running.get("/").unwrap().text(), &["does not read /etc/mine"]);
+    assert_names(running.get("/").unwrap().text(), &["does not read /etc/mine"]);
 }
 
 #[test]
