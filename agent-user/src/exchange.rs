@@ -70,8 +70,18 @@ pub struct Seen {
     pub heartbeats: Recent<HeartbeatSeen>,
     /// The last bad URLs.
     pub bad_urls: Recent<BadUrl>,
+    /// When IPA last spoke to Ironic.
+    pub last_of_ipa: Option<Moment>,
     /// Ironic has accepted a heartbeat.
     accepted: bool,
+}
+
+impl Seen {
+    fn spoke(&mut self, seen_by: SeenBy) {
+        if seen_by.sender() == Sender::Ipa {
+            self.last_of_ipa = Some(Moment::now());
+        }
+    }
 }
 
 /// The recorder; cheap to clone.
@@ -95,7 +105,10 @@ impl Exchanges {
     /// Records a lookup.
     pub fn lookup(&self, seen_by: SeenBy, result: LookupResult, duration: Duration) {
         self.metrics.lookup(seen_by.sender(), result, duration);
-        self.seen.send_modify(|seen| *seen.lookups.entry((seen_by.sender(), result)).or_default() += 1);
+        self.seen.send_modify(|seen| {
+            seen.spoke(seen_by);
+            *seen.lookups.entry((seen_by.sender(), result)).or_default() += 1;
+        });
         tracing::debug!(seen_by = seen_by.as_str(), result = result.as_str(), ?duration, "lookup");
     }
 
@@ -112,6 +125,7 @@ impl Exchanges {
         );
         let mut first = false;
         self.seen.send_modify(|seen| {
+            seen.spoke(seen_by);
             first = accepted && !seen.accepted;
             seen.accepted |= accepted;
             seen.heartbeats.push(event);

@@ -8,8 +8,16 @@ use crate::view::View;
 /// A sentence for people: `Ok` where the daemon is ready.
 pub type Readiness = Result<String, String>;
 
-/// Whether the duty can be done at this moment.
+/// Whether the duty can be done at this moment, and reaches ironic-python-agent.
 pub fn readiness(view: &View) -> Readiness {
+    let ready = duty(view)?;
+    match &view.passed_by {
+        Some(passed_by) => Err(passed_by.sentence.clone()),
+        None => Ok(ready),
+    }
+}
+
+fn duty(view: &View) -> Readiness {
     let duty = &view.duty;
     if let Some(why) = &duty.held_back {
         let (wanted, acting) = (duty.wanted.as_str(), duty.mode.as_str());
@@ -52,7 +60,7 @@ fn dropin(view: &View) -> Readiness {
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    let troubles = [&view.held.stale, &guard.refused, &guard.paused, &guard.passed_by];
+    let troubles = [&view.held.stale, &guard.refused, &guard.paused];
     if let Some(trouble) = troubles.into_iter().flatten().next() {
         return Err(trouble.clone());
     }

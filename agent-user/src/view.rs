@@ -11,6 +11,7 @@ use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
+use crate::passed_by::PassedBy;
 use crate::pin::Held;
 use crate::probes::ProbesState;
 use crate::watch::Published;
@@ -43,6 +44,8 @@ pub struct Sources {
     pub guard: watch::Receiver<GuardState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
+    /// Why IPA passes us by, where it does.
+    pub passed_by: watch::Receiver<Option<PassedBy>>,
 }
 
 /// See [`Sources`].
@@ -60,6 +63,8 @@ pub struct View {
     pub guard: GuardState,
     pub agent: AgentState,
     pub probes: ProbesState,
+    /// Why IPA passes us by, where it does.
+    pub passed_by: Option<PassedBy>,
 }
 
 impl View {
@@ -82,6 +87,7 @@ impl Sources {
             guard: self.guard.borrow().clone(),
             agent: self.agent.borrow().clone(),
             probes: self.probes.borrow().clone(),
+            passed_by: self.passed_by.borrow().clone(),
         }
     }
 }

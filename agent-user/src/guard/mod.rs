@@ -7,7 +7,6 @@
 mod body;
 mod heartbeat;
 mod listener;
-mod overdue;
 mod pause;
 pub mod policy;
 pub mod redirect;
@@ -36,7 +35,6 @@ use crate::pin::Pin;
 use crate::probes::{Reason, Unavailable};
 use crate::watch::{Published, ResolvedTarget};
 
-use overdue::Beats;
 use pause::Pause;
 use redirect::Redirect;
 
@@ -121,7 +119,6 @@ struct Memory {
     /// Ironic has refused a repaired URL, and has accepted none since.
     holds_another: bool,
     endpoints: Vec<SocketAddr>,
-    beats: Beats,
 }
 
 impl Guard {

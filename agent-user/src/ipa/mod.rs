@@ -4,6 +4,7 @@
 pub mod commitment;
 pub mod dropin;
 pub mod keeper;
+pub mod place;
 pub mod process;
 pub mod status;
 pub mod unit;

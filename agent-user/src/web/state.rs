@@ -9,6 +9,7 @@ use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
+use crate::passed_by::PassedBy;
 use crate::probes::ProbesState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
@@ -29,6 +30,7 @@ pub struct State<'a> {
     ready_reason: &'a str,
     pinned_url: Option<&'a str>,
     stale: Option<&'a str>,
+    passed_by: Option<&'a PassedBy>,
     agent: &'a AgentState,
     guard: &'a GuardState,
     dropin: &'a DropinState,
@@ -65,6 +67,7 @@ impl<'a> State<'a> {
             },
             pinned_url: view.held.url.as_deref(),
             stale: view.held.stale.as_deref(),
+            passed_by: view.passed_by.as_ref(),
             agent: &view.agent,
             guard: &view.guard,
             dropin: &view.dropin,

@@ -9,6 +9,7 @@ mod configure;
 mod earlier;
 mod execve;
 mod listener;
+mod passed_by;
 mod reach;
 mod started_with;
 

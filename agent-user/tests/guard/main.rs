@@ -11,6 +11,8 @@ mod ends;
 mod heartbeat;
 mod off;
 #[cfg(feature = "ebpf")]
+mod passed_by;
+#[cfg(feature = "ebpf")]
 mod raw;
 #[cfg(feature = "ebpf")]
 mod redirect;
