@@ -77,8 +77,18 @@ pub struct Seen {
     pub heartbeats: Recent<HeartbeatSeen>,
     /// The last bad URLs.
     pub bad_urls: Recent<BadUrl>,
+    /// When IPA last spoke to Ironic.
+    pub last_of_ipa: Option<Moment>,
     /// Ironic has accepted a heartbeat.
     accepted: bool,
+}
+
+impl Seen {
+    fn spoke(&mut self, sender: Sender) {
+        if sender == Sender::Ipa {
+            self.last_of_ipa = Some(Moment::now());
+        }
+    }
 }
 
 /// The recorder; cheap to clone.
@@ -106,7 +116,10 @@ impl Exchanges {
         self.metrics.exchange_seen(seen_by.as_str());
         let Some(sender) = seen_by.sender() else { return };
         self.metrics.lookup(sender, result, duration);
-        self.seen.send_modify(|seen| *seen.lookups.entry((sender, result)).or_default() += 1);
+        self.seen.send_modify(|seen| {
+            seen.spoke(sender);
+            *seen.lookups.entry((sender, result)).or_default() += 1;
+        });
     }
 
     /// Records a heartbeat with this URL.
@@ -125,6 +138,7 @@ impl Exchanges {
         let event = HeartbeatSeen { at: Moment::now(), callback_url, result, seen_by };
         let mut first = false;
         self.seen.send_modify(|seen| {
+            seen.spoke(sender);
             first = accepted && !seen.accepted;
             seen.accepted |= accepted;
             seen.heartbeats.push(event);

@@ -21,6 +21,7 @@ mod metrics;
 mod metrics_reference;
 mod notify;
 mod params;
+mod passed_by;
 mod pin;
 #[cfg(feature = "ebpf")]
 mod private_mount;

@@ -121,6 +121,7 @@ pub struct Families {
     netlink_decode_errors: IntCounter,
     netlink_queries: IntCounterVec,
     ipa_up: IntGauge,
+    passed_by_info: IntGaugeVec,
     dropin_writes: IntCounterVec,
     callback_connections: IntCounter,
     callback_refused: IntCounter,
@@ -245,6 +246,7 @@ impl Families {
             netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message is answered by asking again, a part is left out.")?,
             netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
+            passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
             callback_connections: make.counter("callback_connections_total", "Connections from outside that reached the advertised port: the proof that Ironic can call back.")?,
             callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
@@ -396,6 +398,13 @@ impl Families {
     /// Shows whether ironic-python-agent answers.
     pub fn show_ipa(&self, up: bool) {
         self.ipa_up.set(up.into());
+    }
+
+    /// Why IPA passes us by, where it does; the others of `all` are 0.
+    pub fn show_passed_by(&self, all: &[&str], why: Option<&str>) {
+        for one in all {
+            self.passed_by_info.with_label_values(&[*one]).set(i64::from(why == Some(*one)));
+        }
     }
 
     /// Counts a decision that took so long.

@@ -11,6 +11,7 @@ use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, LookupResult};
 use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
+use crate::passed_by::Why;
 use crate::probes::{self, Probe, Target, outcome};
 
 const INTRODUCTION: &str = "\
@@ -92,6 +93,7 @@ fn unit(name: &str) -> &'static str {
         () if ends("_timestamp_seconds") || ends("_start_time_seconds") => "Unix time",
         () if ends("_seconds") || ends("_seconds_total") => "seconds",
         () if ends("_bytes") => "bytes",
+        () if name == "passed_by_info" => "0 or 1", // An alert compares it: it is there from the start.
         () if ends("_info") => "1",
         () if ends("_total") || name.starts_with("process_") => "count",
         () => "0 or 1",
@@ -114,6 +116,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "mode") => all(&Mode::NAMES),
         (_, "seen_by") => all(&SeenBy::NAMES),
         (_, "sender") => all(&Sender::NAMES),
+        (_, "why") => all(&Why::NAMES),
         (_, "trigger") => all(&Trigger::NAMES),
         (_, "source") => all(&UrlSource::NAMES),
         (_, "action") => all(&UrlAction::NAMES),

@@ -12,8 +12,16 @@ pub type Readiness = Result<String, String>;
 const UNDECIDED: &str = "no drop-in: the routes to Ironic have different sources, and Ironic answers from none of them; an IPA \
                          that starts now takes its address itself";
 
-/// Whether the duty can be done at this moment.
+/// Whether the duty can be done at this moment, and reaches ironic-python-agent.
 pub fn readiness(view: &View) -> Readiness {
+    let ready = duty(view)?;
+    match &view.passed_by {
+        Some(passed_by) => Err(passed_by.sentence.clone()),
+        None => Ok(ready),
+    }
+}
+
+fn duty(view: &View) -> Readiness {
     let duty = &view.duty;
     if let Some(why) = &duty.held_back {
         let (wanted, acting) = (duty.wanted.as_str(), duty.mode.as_str());
@@ -70,7 +78,7 @@ fn without<const N: usize>(troubles: [&Option<String>; N], ready: String) -> Rea
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
     let dropin = dropin(view)?;
-    let troubles = [&view.held.stale, &guard.refused, &view.sight.refused, &guard.paused, &guard.passed_by];
+    let troubles = [&view.held.stale, &guard.refused, &view.sight.refused, &guard.paused];
     let dropin = without(troubles, dropin)?;
     let Some(address) = guard.listening else {
         return Err("the guard does not listen yet".to_owned());

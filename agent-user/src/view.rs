@@ -12,6 +12,7 @@ use crate::ipa::keeper::DropinState;
 use crate::ipa::place::Place;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
+use crate::passed_by::PassedBy;
 use crate::pin::Held;
 use crate::probes::ProbesState;
 use crate::sight::SightState;
@@ -47,6 +48,8 @@ pub struct Sources {
     pub sight: watch::Receiver<SightState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
+    /// Why IPA passes us by, where it does.
+    pub passed_by: watch::Receiver<Option<PassedBy>>,
 }
 
 /// See [`Sources`].
@@ -66,6 +69,8 @@ pub struct View {
     pub sight: SightState,
     pub agent: AgentState,
     pub probes: ProbesState,
+    /// Why IPA passes us by, where it does.
+    pub passed_by: Option<PassedBy>,
 }
 
 impl View {
@@ -90,6 +95,7 @@ impl Sources {
             sight: self.sight.borrow().clone(),
             agent: self.agent.borrow().clone(),
             probes: self.probes.borrow().clone(),
+            passed_by: self.passed_by.borrow().clone(),
         }
     }
 }

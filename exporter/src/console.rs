@@ -9,8 +9,11 @@ use crate::Row;
 const WIDTH: usize = 80;
 /// Less room for its last column makes a table unreadable: its cells then stand below each other.
 const LAST_COLUMN: usize = 24;
+
 /// In front of what is right, and of what is wrong.
-const MARKS: [&str; 2] = ["  ", "! "];
+fn mark(bad: bool) -> &'static str {
+    if bad { "! " } else { "  " }
+}
 
 /// The text with every control and direction character written out.
 fn plain(text: impl Display) -> String {
@@ -34,12 +37,12 @@ pub(crate) fn subheading(out: &mut String, text: impl Display) -> fmt::Result {
 }
 
 pub(crate) fn paragraph(out: &mut String, text: impl Display) -> fmt::Result {
-    wrap(out, MARKS[0], 2, &plain(text));
+    wrap(out, mark(false), 2, &plain(text));
     Ok(())
 }
 
 pub(crate) fn warning(out: &mut String, text: impl Display) -> fmt::Result {
-    wrap(out, MARKS[1], 2, &plain(text));
+    wrap(out, mark(true), 2, &plain(text));
     Ok(())
 }
 
@@ -66,8 +69,8 @@ pub(crate) fn table<const N: usize>(out: &mut String, columns: [&str; N], rows: 
     if before_last + LAST_COLUMN.min(widths.last().copied().unwrap_or_default()) > WIDTH {
         return below_each_other(out, columns, rows);
     }
-    let mut line = |mark: &str, cells: &mut dyn Iterator<Item = String>| {
-        let mut line = mark.to_owned();
+    let mut line = |bad: bool, cells: &mut dyn Iterator<Item = String>| {
+        let mut line = mark(bad).to_owned();
         let mut last = String::new();
         for (number, (cell, width)) in cells.zip(widths).enumerate() {
             match number + 1 == N {
@@ -79,9 +82,9 @@ pub(crate) fn table<const N: usize>(out: &mut String, columns: [&str; N], rows: 
         }
         wrap(out, &line, before_last, &last);
     };
-    line(MARKS[0], &mut columns.iter().map(|column| column.to_uppercase()));
+    line(false, &mut columns.iter().map(|column| column.to_uppercase()));
     for Row { bad, cells } in rows {
-        line(MARKS[usize::from(*bad)], &mut cells.iter().map(plain));
+        line(*bad, &mut cells.iter().map(plain));
     }
     Ok(())
 }
@@ -91,7 +94,7 @@ fn below_each_other<const N: usize>(out: &mut String, columns: [&str; N], rows: 
     let widest = columns.iter().map(|column| width(column)).max().unwrap_or_default();
     for Row { bad, cells } in rows {
         for (number, (column, cell)) in columns.iter().zip(cells).enumerate() {
-            let mark = if number == 0 { MARKS[usize::from(*bad)] } else { MARKS[0] };
+            let mark = mark(*bad && number == 0);
             wrap(out, &format!("{mark}{column:widest$}  "), widest + 4, &plain(cell));
         }
     }

@@ -31,6 +31,7 @@ use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
+use crate::passed_by::{self, PassedBy};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::registrar::Registrar;
@@ -99,6 +100,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         tracing::warn!("{problem}");
     }
     let Acting { mode, client, guard, guard_off, held_back } = Acting::of(&loaded)?;
+    let known_elsewhere = loaded.entry("advertise.host").is_some_and(|host| host.source.is_ipas());
     let Loaded { mut parameters, image, place, .. } = loaded;
     place::tell(&place);
     if mode == Mode::Guard {
@@ -130,6 +132,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         sight: own.sight.subscribe(),
         agent: own.agent.subscribe(),
         probes: own.probes.subscribe(),
+        passed_by: own.passed_by.subscribe(),
     };
     let listener = web::bind(parameters.web_listen_address)?;
     if let Ok(address) = listener.local_addr() {
@@ -199,6 +202,21 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if writes_dropin(mode) {
         tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
     }
+    let setting = passed_by::Setting {
+        mode,
+        directory: parameters.ipa.config_dir.clone(),
+        api_urls: parameters.ironic.api_urls.clone(),
+        known_elsewhere,
+    };
+    let heard = passed_by::Heard {
+        ipa: sources.ipa.clone(),
+        exchanges: sources.exchanges.clone(),
+        dropin: sources.dropin.clone(),
+        guard: sources.guard.clone(),
+        probes: sources.probes.clone(),
+        kept: own.kept.clone(),
+    };
+    tasks.spawn(passed_by::follow(setting, heard, own.passed_by.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
     let shown = Shown { sources: sources.clone(), metrics };
     if let Some(door) = door {
@@ -270,6 +288,7 @@ struct Own {
     sight: watch::Sender<SightState>,
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
+    passed_by: watch::Sender<Option<PassedBy>>,
     /// What outlives the daemon.
     kept: Kept,
 }
@@ -285,6 +304,7 @@ impl Own {
             sight: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
+            passed_by: watch::Sender::default(),
             kept: Kept::open(&kept::directory()),
         }
     }

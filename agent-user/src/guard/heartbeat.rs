@@ -55,11 +55,6 @@ impl Sent {
         };
         Self { what, ..Self::default() }
     }
-
-    /// Whether it was a heartbeat.
-    pub fn is_heartbeat(&self) -> bool {
-        matches!(self.what, What::Heartbeat { .. })
-    }
 }
 
 impl Guard {

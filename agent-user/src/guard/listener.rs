@@ -46,10 +46,7 @@ impl Guard {
         loop {
             tokio::select! {
                 () = self.stop_begins() => break,
-                _ = pace.tick() => {
-                    self.look_for_beats();
-                    test = self.reach(address).await;
-                }
+                _ = pace.tick() => test = self.reach(address).await,
                 Some(ended) = connections.join_next() => self.ended(ended),
                 taken = listener.accept() => match taken {
                     Ok((stream, peer)) => match test.take_if(|(_, own)| *own == peer) {

@@ -6,7 +6,6 @@
 
 mod heartbeat;
 mod listener;
-mod overdue;
 mod pause;
 pub mod policy;
 pub mod redirect;
@@ -34,7 +33,6 @@ use crate::probes::{Reason, Unavailable};
 use crate::registrar::Registrar;
 use crate::watch::{Endpoints, Published, ResolvedTarget};
 
-use overdue::Beats;
 use pause::Pause;
 use redirect::Redirect;
 
@@ -115,7 +113,6 @@ struct Memory {
     /// Ironic has refused a repaired URL, and has accepted none since.
     holds_another: bool,
     endpoints: Endpoints,
-    beats: Beats,
 }
 
 impl Guard {

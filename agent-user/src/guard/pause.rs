@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Guard;
+use crate::recent::Moment;
 
 /// How long nothing is redirected after a failure of our own.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -53,7 +54,12 @@ impl Guard {
     }
 
     fn show_redirecting(&self, redirecting: bool) {
-        self.state
-            .send_if_modified(|state| std::mem::replace(&mut state.redirecting, redirecting) != redirecting);
+        self.state.send_if_modified(|state| {
+            let changed = std::mem::replace(&mut state.redirecting, redirecting) != redirecting;
+            if changed {
+                state.redirecting_since = redirecting.then(Moment::now);
+            }
+            changed
+        });
     }
 }

@@ -208,9 +208,6 @@ impl Carried {
     }
 
     fn asked(&self, sent: Sent, asked: Asked) {
-        if sent.is_heartbeat() {
-            self.guard.beat();
-        }
         let mut flow = self.flow();
         flow.requests += 1;
         flow.answers.expect(asked);

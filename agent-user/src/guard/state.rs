@@ -16,6 +16,9 @@ pub struct GuardState {
     pub off: Option<Unavailable>,
     /// Whether connects to Ironic are redirected at the moment.
     pub redirecting: bool,
+    /// Since when without a gap.
+    #[serde(skip)]
+    pub redirecting_since: Option<Moment>,
     /// Why they are not, after a failure of our own.
     pub paused: Option<String>,
     /// How many connections were taken.
@@ -24,8 +27,6 @@ pub struct GuardState {
     pub refused: Option<String>,
     /// That this node's heartbeats need the guard, where one was repaired.
     pub depends: Option<String>,
-    /// That heartbeats of such a node are missing here.
-    pub passed_by: Option<String>,
     /// What it did, oldest first.
     pub events: Recent<GuardEvent>,
 }

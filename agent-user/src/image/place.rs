@@ -40,6 +40,12 @@ labels! {
     }
 }
 
+impl Default for Reads {
+    fn default() -> Self {
+        Self::Unknown
+    }
+}
+
 /// The place of the drop-in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {

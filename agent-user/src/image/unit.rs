@@ -33,6 +33,27 @@ pub fn installed() -> Option<&'static str> {
     installed_in(Path::new("/"))
 }
 
+/// The file of the unit of IPA's that is installed, and its drop-ins in the order in which systemd reads them
+/// (systemd.unit(5)); none where there is no such unit.
+pub fn files_in(root: &Path) -> Vec<PathBuf> {
+    let directories = DIRECTORIES.map(|directory| root.join(directory));
+    let Some(name) = UNITS.into_iter().find(|name| starts(&directories, name)) else { return Vec::new() };
+    let file = directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file));
+    let mut drop_ins: Vec<PathBuf> = Vec::new();
+    for directory in &directories {
+        let entries = fs::read_dir(directory.join(format!("{name}.d"))).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "conf")) {
+            // Of equal names the one in the earlier directory counts.
+            if drop_ins.iter().all(|other| other.file_name() != path.file_name()) {
+                drop_ins.push(path);
+            }
+        }
+    }
+    drop_ins.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+    file.into_iter().chain(drop_ins).collect()
+}
+
 fn installed_in(root: &Path) -> Option<&'static str> {
     let directories = DIRECTORIES.map(|directory| root.join(directory));
     UNITS.into_iter().find(|name| starts(&directories, name))
@@ -64,6 +85,11 @@ pub fn find(root: &Path) -> Option<UnitFiles> {
     let directories = DIRECTORIES.map(|directory| root.join(directory));
     let read = |name| Some(UnitFiles { name, texts: texts(root, &directories, name)? });
     installed_in(root).and_then(read).or_else(|| UNITS.into_iter().find_map(read))
+}
+
+/// The unit's text and those of its drop-ins, of the one that is installed; none where there is no such unit.
+pub fn texts_in(root: &Path) -> Vec<String> {
+    installed_in(root).and_then(|name| texts(root, &DIRECTORIES.map(|one| root.join(one)), name)).unwrap_or_default()
 }
 
 /// The unit's text and those of its drop-ins. A drop-in takes the place of one with the same name in a later directory.

@@ -46,6 +46,11 @@ labels! {
 }
 
 impl Source {
+    /// Whether IPA reads it there itself.
+    pub fn is_ipas(self) -> bool {
+        matches!(self, Self::IpaConfig | Self::Vmedia | Self::Cmdline)
+    }
+
     /// Whether the operator of this daemon wrote it: then a bad value is an error, not only a problem.
     pub fn is_own(self) -> bool {
         matches!(self, Self::Flag | Self::Environment | Self::File)

@@ -10,6 +10,7 @@ use crate::ipa::keeper::DropinState;
 use crate::ipa::place::Place;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
+use crate::passed_by::PassedBy;
 use crate::probes::ProbesState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
@@ -31,6 +32,7 @@ pub struct State<'a> {
     ready_reason: &'a str,
     pinned_url: Option<String>,
     stale: Option<&'a str>,
+    passed_by: Option<&'a PassedBy>,
     agent: &'a AgentState,
     guard: &'a GuardState,
     sight: &'a SightState,
@@ -69,6 +71,7 @@ impl<'a> State<'a> {
             },
             pinned_url: view.held.shown(),
             stale: view.held.stale.as_deref(),
+            passed_by: view.passed_by.as_ref(),
             agent: &view.agent,
             guard: &view.guard,
             sight: &view.sight,

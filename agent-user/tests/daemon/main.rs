@@ -10,6 +10,7 @@ mod earlier;
 mod execve;
 mod listener;
 mod place;
+mod passed_by;
 mod reach;
 mod sight;
 mod started_with;

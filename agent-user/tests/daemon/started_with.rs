@@ -10,7 +10,7 @@ use testbed::site::*;
 
 /// The kernel rounds the start of a process down to a tick of 10 ms. One that began in the tick of the write may have
 /// begun before it.
-const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
+pub const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
 
 /// What is kept, as it lies on disk.
 fn kept(site: &Site) -> Value {

@@ -13,6 +13,8 @@ mod heartbeat;
 mod hung;
 mod off;
 #[cfg(feature = "ebpf")]
+mod passed_by;
+#[cfg(feature = "ebpf")]
 mod raw;
 #[cfg(feature = "ebpf")]
 mod redirect;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 use testbed::seed_ipa::{SeedIpa, SeedOptions};
+use testbed::site::IpaProcess;
 use testbed::stand_in::StandIn;
 
 use super::scenario::{Agent, Place, TOKEN};
@@ -36,6 +37,8 @@ pub struct Node {
     pub ironic: Option<StandIn>,
     /// Its files.
     pub directory: PathBuf,
+    /// A process of IPA's.
+    agent: Option<IpaProcess>,
     number: u8,
 }
 
@@ -61,7 +64,7 @@ impl Node {
             None => None,
         };
         let directory = scratch.directory(place.scenario.name)?;
-        Ok(Self { hub: Arc::clone(hub), netns, daemon: None, ironic, directory, number })
+        Ok(Self { hub: Arc::clone(hub), netns, daemon: None, ironic, directory, agent: None, number })
     }
 
     /// Starts the daemon and who is beside it.
@@ -107,6 +110,11 @@ impl Node {
             });
         }
         Ok(())
+    }
+
+    /// An agent begins that was not given the directory of the drop-in.
+    pub fn begin_agent_without_arguments(&mut self) {
+        self.agent = Some(IpaProcess::start(&self.netns));
     }
 
     /// Where the conductor calls back.

@@ -90,7 +90,7 @@ const GUARD: Scenario = Scenario { flags: &["--mode=guard"], agent: Agent::Good,
 const WITH_TOKEN: &[&str] = &["--mode=agent", "--ironic.agent-token-file=TOKEN"];
 
 /// All of them.
-pub static SCENARIOS: [Scenario; 16] = [
+pub static SCENARIOS: [Scenario; 17] = [
     Scenario { name: "healthy-agent", ironic: Some(impatient), ..AGENT_MODE },
     Scenario { name: "healthy-guard", flags: &["--mode=guard", "--probe.connect=off"], ..GUARD },
     Scenario { name: "seed-url", alerts: &["IpaSidecarBadAgentUrlSeen"], agent: Agent::Seed, ..GUARD },
@@ -159,6 +159,16 @@ pub static SCENARIOS: [Scenario; 16] = [
         alerts: &["IpaSidecarProbeMissing"],
         unprivileged: true,
         ..AGENT_MODE
+    },
+    Scenario {
+        name: "passed-by",
+        alerts: &["IpaSidecarPassedBy"],
+        flags: &["--mode=configure"],
+        then: |node| {
+            node.begin_agent_without_arguments();
+            Ok(())
+        },
+        ..OBSERVER
     },
     Scenario { name: "overrun", alerts: &["IpaSidecarNetlinkOverruns"], then: overrun, ..OBSERVER },
     Scenario {

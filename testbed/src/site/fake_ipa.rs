@@ -54,13 +54,25 @@ pub struct IpaProcess {
 }
 
 impl IpaProcess {
-    /// Begins inside.
+    /// Begins inside, without arguments.
     pub fn start(netns: &Netns) -> Self {
+        Self::with(netns, &[], &[])
+    }
+
+    /// Begins inside, with these arguments and variables.
+    pub fn with(netns: &Netns, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = Directory::new("ipa-process");
         directory.write("ironic-python-agent", "echo begun; read end");
         let script = directory.file("ironic-python-agent");
         let mut command = netns.command("sh");
-        let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .arg(script)
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
         Self { child, _directory: directory }
     }

@@ -33,6 +33,9 @@ impl Headline {
             Err(why) if is_starting(view) => {
                 return Self { word: "Starting", class: "wait", sentence: why.clone() };
             }
+            Err(why) if view.passed_by.as_ref().is_some_and(|passed_by| passed_by.sentence == *why) => {
+                return Self::bad("Passed by", why);
+            }
             Err(why) => return Self::bad("Not ready", why),
             Ok(words) => words,
         };
@@ -93,6 +96,7 @@ mod tests {
     use crate::guard::GuardState;
     use crate::ipa::keeper::DropinState;
     use crate::ipa::status::IpaState;
+    use crate::passed_by::{PassedBy, Why};
     use crate::pin::Held;
     use crate::probes::ProbesState;
     use crate::readiness::readiness;
@@ -137,6 +141,7 @@ mod tests {
             sight: SightState::default(),
             agent: AgentState::default(),
             probes: ProbesState::default(),
+            passed_by: None,
         };
         change(&mut view);
         let Headline { word, class, sentence } = Headline::of(&view, &readiness(&view));
@@ -148,6 +153,10 @@ mod tests {
         view.guard.listening = Some(([127, 0, 0, 1], 6385).into());
     }
 
+    fn passed_by() -> Option<PassedBy> {
+        Some(PassedBy { why: Why::NothingSeen, sentence: "IPA passes us by".to_owned() })
+    }
+
     fn heartbeating(view: &mut View) {
         view.agent.phase = AgentPhase::Heartbeating;
         view.agent.last_accepted = Some(Moment::now());
@@ -157,7 +166,7 @@ mod tests {
     #[test]
     fn each_state_has_its_sentence() {
         use Mode::{Agent, Configure, Guard, Observe};
-        let cases: [(String, &str); 15] = [
+        let cases: [(String, &str); 18] = [
             (
                 told(Observe, Decision::not_asked(), |_| {}),
                 "wait: Starting: the kernel has not been asked yet",
@@ -180,10 +189,23 @@ mod tests {
             (
                 told(Guard, there(), |view| {
                     written(view);
-                    view.guard.passed_by = Some("IPA passes the guard by".to_owned());
+                    view.passed_by = passed_by();
                 }),
-                "bad: Not ready: IPA passes the guard by",
+                "bad: Passed by: IPA passes us by",
             ),
+            (
+                told(Configure, there(), |view| {
+                    written(view);
+                    view.held.url = Some(URL.to_owned());
+                    view.passed_by = passed_by();
+                }),
+                "bad: Passed by: IPA passes us by",
+            ),
+            (
+                told(Configure, nowhere(), |view| view.passed_by = passed_by()),
+                "bad: Not ready: no drop-in: no advertise address (no_carrier)",
+            ),
+            (told(Observe, there(), |view| view.passed_by = passed_by()), "bad: Passed by: IPA passes us by"),
             (told(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
             (
                 told(Guard, there(), |view| {

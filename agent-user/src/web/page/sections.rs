@@ -91,6 +91,9 @@ pub(super) fn agent(html: &mut Sheet, view: &View) -> fmt::Result {
         (None, true) => paragraph(html, "It answers on this machine.")?,
         (None, false) => paragraph(html, "It does not answer on this machine.")?,
     }
+    if let Some(passed_by) = &view.passed_by {
+        warning(html, &passed_by.sentence)?;
+    }
     let (dropin, place) = (&view.dropin, &view.place);
     match (dropin.state, place.reads_it) {
         (DropinPhase::Off, _) => {}
@@ -182,7 +185,7 @@ pub(super) fn guard(html: &mut Sheet, view: &View) -> fmt::Result {
             Some(address) => paragraph(html, format!("It listens on {address}."))?,
             None => paragraph(html, "It does not listen yet.")?,
         }
-        for words in [&guard.paused, &guard.refused, &guard.passed_by, &guard.depends].into_iter().flatten() {
+        for words in [&guard.paused, &guard.refused, &guard.depends].into_iter().flatten() {
             warning(html, words)?;
         }
         let events = guard.events.iter().rev();

@@ -1,0 +1,212 @@
+//! Gathers the facts, judges them, and publishes what came of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use callback_url::{ApiUrl, Host};
+use tokio::sync::watch;
+
+use super::environment::proxy;
+use super::judge::{Facts, Sight, judge};
+use super::started::Started;
+use super::{PassedBy, Why};
+use crate::exchange::Seen;
+use crate::guard::GuardState;
+use crate::ipa::keeper::DropinState;
+use crate::ipa::status::IpaState;
+use crate::kept::{Contents, IpaId, Kept, since_boot};
+use crate::kernel_thread;
+use crate::metrics::Metrics;
+use crate::params::Mode;
+use crate::probes::{ProbesState, Target};
+
+/// What stays the same for the whole run.
+#[derive(Debug)]
+pub struct Setting {
+    /// What the daemon does.
+    pub mode: Mode,
+    /// The directory of the drop-in.
+    pub directory: PathBuf,
+    /// Ironic.
+    pub api_urls: Vec<ApiUrl>,
+    /// The operator gave the host where IPA reads it as well.
+    pub known_elsewhere: bool,
+}
+
+/// Where the facts are published.
+#[derive(Debug)]
+pub struct Heard {
+    /// Heard of every 10 s, which sets the pace here.
+    pub ipa: watch::Receiver<IpaState>,
+    pub exchanges: watch::Receiver<Seen>,
+    pub dropin: watch::Receiver<DropinState>,
+    pub guard: watch::Receiver<GuardState>,
+    pub probes: watch::Receiver<ProbesState>,
+    /// What outlives the daemon.
+    pub kept: Kept,
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The process that was read, and how it was started.
+    started: Option<(IpaId, Started)>,
+    /// Which process has answered since when.
+    answers: Option<(Option<IpaId>, Instant)>,
+}
+
+/// Looks until the daemon ends.
+pub async fn follow(
+    setting: Setting,
+    mut heard: Heard,
+    state: watch::Sender<Option<PassedBy>>,
+    metrics: Metrics,
+) {
+    metrics.show_passed_by(&Why::NAMES, None);
+    let mut memory = Memory::default();
+    loop {
+        let ipa = heard.ipa.borrow_and_update().clone();
+        memory.learn(&ipa, &setting.directory).await;
+        heard.exchanges.borrow_and_update();
+        let facts = memory.facts(&setting, &ipa, &heard);
+        publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
+        tokio::select! {
+            changed = heard.ipa.changed() => if changed.is_err() { return },
+            changed = heard.exchanges.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// A line in the log where the cause is another one than before.
+fn publish(now: Option<PassedBy>, state: &watch::Sender<Option<PassedBy>>, metrics: &Metrics) {
+    let why = now.as_ref().map(|now| now.why);
+    let before = state.borrow().as_ref().map(|before| before.why);
+    match &now {
+        Some(PassedBy { why, sentence }) if before != Some(*why) => {
+            tracing::error!(why = why.as_str(), "{sentence}");
+        }
+        None if before.is_some() => tracing::info!("ironic-python-agent no longer passes us by"),
+        _ => {}
+    }
+    metrics.show_passed_by(&Why::NAMES, why.map(Why::as_str));
+    state.send_if_modified(|shown| {
+        let changed = *shown != now;
+        *shown = now;
+        changed
+    });
+}
+
+impl Memory {
+    async fn learn(&mut self, ipa: &IpaState, directory: &Path) {
+        self.answers = match self.answers {
+            Some((process, since)) if ipa.up && process == ipa.process => Some((process, since)),
+            _ => ipa.up.then(|| (ipa.process, Instant::now())),
+        };
+        let known = self.started.as_ref().map(|(id, _)| *id);
+        if known != ipa.process {
+            self.started = None;
+            if let Some(id) = ipa.process {
+                let directory = directory.to_owned();
+                let read = kernel_thread::ask(move || Started::read(id.pid, &directory)).await.flatten();
+                self.started = read.map(|started| (id, started));
+            }
+        }
+    }
+
+    fn facts(&self, setting: &Setting, ipa: &IpaState, heard: &Heard) -> Facts {
+        let started = self.started.as_ref().map(|(_, started)| started);
+        let sight = match setting.mode {
+            Mode::Guard => {
+                guards(&heard.guard.borrow(), &heard.exchanges.borrow(), &heard.probes.borrow(), ipa)
+            }
+            _ => None,
+        };
+        Facts {
+            mode: setting.mode,
+            runs: (ipa.up || ipa.process.is_some()) && !started.is_some_and(Started::is_standalone),
+            answers_for: self.answers.map(|(_, since)| since.elapsed()),
+            sight,
+            heartbeat_timeout: None,
+            dropin: heard.dropin.borrow().address.clone(),
+            given: ipa.process.and_then(|id| given(&heard.kept.read(), id)),
+            known_elsewhere: setting.known_elsewhere,
+            reads: started.map(|started| started.reads).unwrap_or_default(),
+            read: started.map(Started::directories).unwrap_or_default(),
+            overridden: started.and_then(Started::overridden),
+            proxy: started.and_then(|started| proxy(&started.variables, &setting.api_urls)),
+            directory: setting.directory.clone(),
+        }
+    }
+}
+
+/// The host in the drop-in that was on disk when this IPA started.
+fn given(kept: &Contents, id: IpaId) -> Option<Host> {
+    if let Some(known) = kept.started_with.as_ref().filter(|known| known.ipa == id) {
+        return Some(known.address.clone());
+    }
+    let dropin = kept.dropin.as_ref().filter(|dropin| dropin.written <= id.started());
+    dropin.map(|dropin| dropin.address.clone())
+}
+
+/// What the guard sees of this IPA while it redirects; `None` while it does not.
+fn guards(guard: &GuardState, seen: &Seen, probes: &ProbesState, ipa: &IpaState) -> Option<Sight> {
+    let for_so_long = guard.redirecting_since?.elapsed();
+    // The process's age; of an unknown one nobody knows what it missed.
+    let age = ipa.process.map(|id| since_boot().saturating_sub(id.started()));
+    let is_its = |ago: &Duration| age.is_none_or(|age| *ago <= age);
+    let beat = seen.heartbeats.last();
+    let failed = probes.connect_failures.iter().rev().find(|failure| failure.target == Target::Ironic);
+    let last = [seen.last_of_ipa, beat.map(|beat| beat.at), failed.map(|failure| failure.at)];
+    let last = last.into_iter().flatten().map(|at| at.elapsed()).filter(is_its).min();
+    let url = beat.filter(|beat| is_its(&beat.at.elapsed()) && !beat.callback_url.is_empty());
+    Some(Sight {
+        for_so_long,
+        whole: age.is_some_and(|age| age < for_so_long),
+        last,
+        url: url.map(|beat| beat.callback_url.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kept::{DropinWrite, StartedWith};
+    use crate::recent::Moment;
+
+    const IPA: IpaId = IpaId { pid: 7, start_ticks: 1000 };
+
+    #[test]
+    fn a_drop_in_counts_for_an_ipa_that_began_after_it() {
+        let address = Host::parse("192.0.2.1").unwrap();
+        let mut kept = Contents::default();
+        assert_eq!(given(&kept, IPA), None);
+        kept.dropin = Some(DropinWrite { address: address.clone(), written: Duration::from_secs(11) });
+        assert_eq!(given(&kept, IPA), None, "it began a second before");
+        kept.dropin = Some(DropinWrite { address: address.clone(), written: Duration::from_secs(10) });
+        assert_eq!(given(&kept, IPA), Some(address.clone()));
+        kept.dropin =
+            Some(DropinWrite { address: Host::parse("192.0.2.2").unwrap(), written: Duration::from_secs(9) });
+        kept.started_with = Some(StartedWith { ipa: IPA, address: address.clone() });
+        assert_eq!(given(&kept, IPA), Some(address), "what it is known to have read");
+    }
+
+    #[test]
+    fn a_guard_that_does_not_redirect_sees_nothing() {
+        let (seen, probes) = (Seen::default(), ProbesState::default());
+        let began = since_boot();
+        let ticks = u64::try_from(began.as_millis() / 10).unwrap();
+        let now = IpaState { process: Some(IpaId { pid: 1, start_ticks: ticks }), ..IpaState::default() };
+        let guard = GuardState::default();
+        assert!(guards(&guard, &seen, &probes, &now).is_none());
+        std::thread::sleep(Duration::from_millis(30));
+        let guard = GuardState { redirecting_since: Some(Moment::now()), ..guard };
+        let sight = guards(&guard, &seen, &probes, &now).unwrap();
+        assert!(
+            !sight.whole && sight.last.is_none() && sight.url.is_none(),
+            "IPA was there before: {sight:?}"
+        );
+        let later =
+            IpaState { process: Some(IpaId { pid: 1, start_ticks: u64::MAX }), ..IpaState::default() };
+        assert!(guards(&guard, &seen, &probes, &later).unwrap().whole);
+    }
+}
