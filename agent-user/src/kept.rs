@@ -64,6 +64,17 @@ pub struct StartedWith {
     pub address: Host,
 }
 
+/// What a lookup of our own has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// The IPA that answered then, where its process was found.
+    pub ipa: Option<IpaId>,
+    /// The node, as Ironic knows it.
+    pub node_uuid: String,
+    /// The callback URL that Ironic held.
+    pub url: Option<String>,
+}
+
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -76,6 +87,10 @@ pub struct Contents {
     pub token_spent: Option<IpaId>,
     /// With which address IPA has started, where its lookup has passed.
     pub started_with: Option<StartedWith>,
+    /// What the last read-back has shown.
+    pub read_back: Option<ReadBack>,
+    /// A token that Ironic handed out to us is in the drop-in.
+    pub token_in_dropin: bool,
 }
 
 /// The file's content: of another boot it counts for nothing.
@@ -227,7 +242,12 @@ mod tests {
                 endpoints: vec!["[fd77::1]:6385".parse().unwrap()],
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
-            started_with: None,
+            read_back: Some(ReadBack {
+                ipa: Some(IpaId { pid: 7, start_ticks: 1234 }),
+                node_uuid: "node".to_owned(),
+                url: Some("http://[fd77::5]:9999".to_owned()),
+            }),
+            ..Contents::default()
         }
     }
 

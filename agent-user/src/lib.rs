@@ -17,12 +17,14 @@ mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;
+mod nics;
 mod notify;
 mod params;
 mod pin;
 #[cfg(feature = "ebpf")]
 mod private_mount;
 mod probes;
+mod read_back;
 mod readiness;
 mod recent;
 mod system;

@@ -13,6 +13,7 @@ use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::pin::Held;
 use crate::probes::ProbesState;
+use crate::read_back::ReadBackState;
 use crate::watch::Published;
 
 /// What the daemon is to do, and what keeps it from it. It stays the same for the whole run.
@@ -43,6 +44,7 @@ pub struct Sources {
     pub guard: watch::Receiver<GuardState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
+    pub read_back: watch::Receiver<ReadBackState>,
 }
 
 /// See [`Sources`].
@@ -60,6 +62,7 @@ pub struct View {
     pub guard: GuardState,
     pub agent: AgentState,
     pub probes: ProbesState,
+    pub read_back: ReadBackState,
 }
 
 impl View {
@@ -82,6 +85,7 @@ impl Sources {
             guard: self.guard.borrow().clone(),
             agent: self.agent.borrow().clone(),
             probes: self.probes.borrow().clone(),
+            read_back: self.read_back.borrow().clone(),
         }
     }
 }

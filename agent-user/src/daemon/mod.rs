@@ -23,7 +23,7 @@ use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
 use crate::ipa::status::IpaState;
-use crate::ipa::{commitment, dropin, status as ipa_status};
+use crate::ipa::{commitment, dropin, status as ipa_status, token};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
 use crate::kernel_thread;
@@ -32,6 +32,7 @@ use crate::notify;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
+use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
@@ -122,6 +123,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         guard: own.guard.subscribe(),
         agent: own.agent.subscribe(),
         probes: own.probes.subscribe(),
+        read_back: own.read_back.subscribe(),
     };
     let listener = web::bind(parameters.web_listen_address)?;
     if let Ok(address) = listener.local_addr() {
@@ -245,6 +247,7 @@ struct Own {
     guard: watch::Sender<GuardState>,
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
+    read_back: watch::Sender<ReadBackState>,
     /// What outlives the daemon.
     kept: Kept,
 }
@@ -258,6 +261,7 @@ impl Own {
             guard: watch::Sender::default(),
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
+            read_back: watch::Sender::default(),
             kept: Kept::open(&kept::directory(std::env::var_os("RUNTIME_DIRECTORY"))),
         }
     }
@@ -277,6 +281,27 @@ fn start_mode(
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
     let decisions = surroundings.decisions.clone();
+    let directory = parameters.ipa.config_dir.clone();
+    let token =
+        watch::Sender::new(if writes_dropin(mode) { token::left(&directory, &own.kept) } else { None });
+    let dropin_token = token.subscribe();
+    let client = match client {
+        Some(client) if writes_dropin(mode) => {
+            let surroundings = read_back::Surroundings {
+                decisions: decisions.clone(),
+                ipa: own.ipa.subscribe(),
+                dropin: own.dropin.subscribe(),
+                pin: surroundings.pin.clone(),
+                exchanges: surroundings.exchanges.clone(),
+                kept: own.kept.clone(),
+                metrics: metrics.clone(),
+            };
+            let reads = ReadBack::new(client, parameters, surroundings, token, own.read_back.clone())?;
+            tasks.spawn(reads.run());
+            None
+        }
+        client => client,
+    };
     let guard = match (mode, client, guard) {
         (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {
@@ -301,8 +326,13 @@ fn start_mode(
         }
         _ => None,
     };
-    let directory = parameters.ipa.config_dir.clone();
-    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics, own.kept.clone()));
+    tasks.spawn(keeper::keep(
+        directory,
+        (decisions, dropin_token),
+        own.dropin.clone(),
+        metrics,
+        own.kept.clone(),
+    ));
     Ok(guard)
 }
 

@@ -6,4 +6,5 @@ pub mod dropin;
 pub mod keeper;
 pub mod process;
 pub mod status;
+pub mod token;
 pub mod unit;

@@ -10,6 +10,7 @@ use crate::ipa::keeper::DropinState;
 use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::probes::ProbesState;
+use crate::read_back::ReadBackState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
 use crate::view::View;
@@ -33,6 +34,7 @@ pub struct State<'a> {
     guard: &'a GuardState,
     dropin: &'a DropinState,
     ipa: &'a IpaState,
+    read_back: &'a ReadBackState,
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
     bad_agent_urls: &'a Recent<BadUrl>,
@@ -69,6 +71,7 @@ impl<'a> State<'a> {
             guard: &view.guard,
             dropin: &view.dropin,
             ipa: &view.ipa,
+            read_back: &view.read_back,
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,
             bad_agent_urls: &view.exchanges.bad_urls,

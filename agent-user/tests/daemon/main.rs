@@ -10,6 +10,7 @@ mod earlier;
 mod execve;
 mod listener;
 mod reach;
+mod read_back;
 mod started_with;
 
 use testbed::daemon::Daemon;

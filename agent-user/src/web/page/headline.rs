@@ -131,6 +131,7 @@ mod tests {
             guard: GuardState::default(),
             agent: AgentState::default(),
             probes: ProbesState::default(),
+            read_back: crate::read_back::ReadBackState::default(),
         };
         change(&mut view);
         let Headline { word, class, sentence } = Headline::of(&view, &readiness(&view));

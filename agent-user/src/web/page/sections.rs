@@ -120,6 +120,7 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
             warning(html, failure)?;
         }
     }
+    read_back(html, view)?;
     let seen = &view.exchanges;
     if seen.lookups.is_empty() {
         paragraph(html, "No lookup seen.")?;
@@ -141,6 +142,25 @@ pub(super) fn ironic(html: &mut String, view: &View) -> fmt::Result {
         cells: [ago(beat.at.elapsed()), beat.result.as_str().to_owned(), beat.callback_url.clone()],
     });
     table(html, ["When", "Result", "Callback URL"], beats)
+}
+
+/// What our own lookup has shown.
+fn read_back(html: &mut String, view: &View) -> fmt::Result {
+    let shown = &view.read_back;
+    if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
+        let url = shown.agent_url.as_deref().unwrap_or("no callback URL");
+        paragraph(html, format!("This is node {uuid}. Ironic held {url} {}.", ago(at.elapsed())))?;
+    }
+    if shown.token_handed_out {
+        warning(
+            html,
+            "Ironic had wiped the agent token. The new one is in the drop-in of ironic-python-agent, which takes it at its next start.",
+        )?;
+    }
+    match &shown.last_failure {
+        Some(failure) => warning(html, format!("What Ironic holds cannot be read back: {failure}")),
+        None => Ok(()),
+    }
 }
 
 /// What the guard did, and the bad URLs of whoever sent them.
