@@ -32,6 +32,15 @@ pub struct DropinWrite {
     pub written: Duration,
 }
 
+/// A change of the address in the drop-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropinChange {
+    /// The address from then on; `None`: none.
+    pub address: Option<Host>,
+    /// When: the time since the kernel's start (CLOCK_BOOTTIME).
+    pub at: Duration,
+}
+
 /// The URL that we put into a heartbeat of IPA's and that Ironic has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repaired {
@@ -81,6 +90,8 @@ pub struct ReadBack {
 pub struct Contents {
     /// The drop-in that is on disk; `None`: none, or unknown.
     pub dropin: Option<DropinWrite>,
+    /// The last changes of its address, oldest first: an IPA may have started with an earlier one.
+    pub dropins: Vec<DropinChange>,
     /// The repaired URL that Ironic holds.
     pub repaired: Option<Repaired>,
     /// The IPA that is known to have its token.
@@ -112,6 +123,21 @@ struct Inner {
     contents: Contents,
     /// The last write failed, and that was logged.
     failed: bool,
+}
+
+/// So many changes of the drop-in are kept.
+const CHANGES: usize = 16;
+
+impl Contents {
+    /// Remembers a change of the address in the drop-in.
+    pub fn dropin_changed(&mut self, address: Option<&Host>, at: Duration) {
+        if self.dropins.last().is_some_and(|last| last.address.as_ref() == address) {
+            return;
+        }
+        self.dropins.push(DropinChange { address: address.cloned(), at });
+        let excess = self.dropins.len().saturating_sub(CHANGES);
+        self.dropins.drain(..excess);
+    }
 }
 
 /// The time since the kernel's start, sleep included: what [`DropinWrite::written`] counts.

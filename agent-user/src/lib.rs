@@ -48,6 +48,7 @@ pub mod inside {
     pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
     pub use crate::ipa::commitment::started_with;
     pub use crate::ipa::dropin::content;
+    pub use crate::ipa::restart::{Drain, RestartFacts, SightRecord, Verdict, judge as judge_restart};
     pub use crate::ipa::status::IpaState;
     pub use crate::ironic::fault::{error_text, refusal};
     pub use crate::ironic::lookup::is_uuid;

@@ -22,6 +22,7 @@ use crate::exchange::Exchanges;
 use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
+use crate::ipa::restart::{self, Restarter};
 use crate::ipa::status::IpaState;
 use crate::ipa::{commitment, dropin, status as ipa_status, token};
 use crate::ironic::{Client, IronicError};
@@ -302,6 +303,18 @@ fn start_mode(
         }
         client => client,
     };
+    if writes_dropin(mode) {
+        let surroundings = restart::Surroundings {
+            decisions: decisions.clone(),
+            ipa: own.ipa.subscribe(),
+            dropin: own.dropin.subscribe(),
+            sight: None,
+            kept: own.kept.clone(),
+            metrics: metrics.clone(),
+        };
+        let unit = parameters.ipa.restart_unit.clone();
+        tasks.spawn(Restarter::new(unit, &parameters.ipa_settings, surroundings).run());
+    }
     let guard = match (mode, client, guard) {
         (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {

@@ -148,6 +148,7 @@ fn remember(kept: &Kept, address: Option<&Host>, written: dropin::Written) {
                 Some(DropinWrite { address: address.clone(), written: since_boot() })
             }
         };
+        contents.dropin_changed(address, since_boot());
     });
 }
 

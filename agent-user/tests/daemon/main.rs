@@ -11,6 +11,7 @@ mod execve;
 mod listener;
 mod reach;
 mod read_back;
+mod restart;
 mod started_with;
 
 use testbed::daemon::Daemon;
