@@ -25,7 +25,7 @@ fn wait_read_back(daemon: &Daemon) -> Value {
 
 fn configure(site: &Site, directory: &Path) -> Daemon {
     let daemon = site.configure(directory);
-    wait_drop_in(&daemon, FIRST, SOON);
+    wait_drop_in(&daemon, FIRST, LATER);
     daemon
 }
 
@@ -114,7 +114,7 @@ fn a_read_back_that_fails_is_tried_again_and_stops_nothing() {
     assert_names(state["read_back"]["last_failure"].as_str().unwrap(), &["refused"]);
     assert_eq!(ready(&daemon).0, 200, "the drop-in is on disk");
     site.change(FIRST, SECOND);
-    wait_drop_in(&daemon, SECOND, SOON);
+    wait_drop_in(&daemon, SECOND, LATER);
     let ironic = site.ironic(pregenerated());
     let state = wait_read_back(&daemon);
     assert_eq!(state["read_back"]["agent_url"], Value::Null);
@@ -128,12 +128,13 @@ fn behind_the_guard_it_comes_after_an_accepted_heartbeat() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(pregenerated());
-    let _answers = FakeIpa::start(&site.node, "[::]:9999");
     let daemon = site.guard(&[]);
-    wait_drop_in(&daemon, FIRST, SOON);
+    wait_drop_in(&daemon, FIRST, LATER);
     if daemon.state().unwrap()["acting_mode"] != "guard" {
         return; // This kernel allows no redirect.
     }
+    // After the start: the daemon waits for its first look at one that is there already.
+    let _answers = FakeIpa::start(&site.node, "[::]:9999");
     wait_redirect(&daemon);
     assert_eq!(site.heartbeat(FIRST_URL, TOKEN).status, 202);
     let state = wait_read_back(&daemon);

@@ -16,7 +16,7 @@ fn without_sight_it_is_let_be_and_that_is_said() {
     let site = Site::new();
     let directory = Directory::new("restart");
     let daemon = site.configure(directory.path());
-    wait_drop_in(&daemon, FIRST, SOON);
+    wait_drop_in(&daemon, FIRST, LATER);
     std::thread::sleep(MORE_THAN_A_TICK);
     let ipa = IpaProcess::start(&site.node);
     let has_process = |state: &Value| state["ipa"]["process"]["pid"] == ipa.pid();
@@ -25,7 +25,7 @@ fn without_sight_it_is_let_be_and_that_is_said() {
     // A better route takes nothing away.
     site.add(SECOND);
     site.prefer(SECOND);
-    wait_drop_in(&daemon, SECOND, SOON);
+    wait_drop_in(&daemon, SECOND, LATER);
     assert!(!daemon.log().contains("lost before its lookup"), "{}", daemon.log());
     assert_eq!(metric(&daemon, NOT_ATTACHED), 0.0);
 
