@@ -46,7 +46,7 @@ pub mod inside {
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
     pub use crate::guard::split::{Heartbeat as SplitHeartbeat, Splitter, Step};
     pub use crate::guard::{Era, HeartbeatBody, Kind, classify};
-    pub use crate::ipa::commitment::started_with;
+    pub use crate::ipa::commitment::{by_read_back, started_with};
     pub use crate::ipa::dropin::content;
     pub use crate::ipa::restart::{Drain, RestartFacts, SightRecord, Verdict, judge as judge_restart};
     pub use crate::ipa::status::IpaState;
@@ -56,7 +56,7 @@ pub mod inside {
         Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
         LookupResult, Phase, Refusal as IronicRefusal,
     };
-    pub use crate::kept::{Contents, DropinWrite, IpaId, StartedWith};
+    pub use crate::kept::{Contents, DropinWrite, IpaId, Repaired, StartedWith};
     pub use crate::metrics::Metrics;
     pub use crate::metrics_reference::{Values, markdown, values};
     pub use crate::params::vmedia::superblock::{FileSystem, identify};
@@ -71,5 +71,6 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
+    pub use crate::read_back::due::{Facts as ReadBackFacts, Last as LastReadBack, due as read_back_due};
     pub use crate::watch::{Lack, Published, Reach, ResolvedTarget, WINDOW, Watch, is_open, settle};
 }

@@ -4,7 +4,7 @@
 //! [`due`] (pure) says when. Never before the token is known to be spent: the lookup would take it, and IPA would hang for
 //! good. A token that it gets all the same, because Ironic had wiped it, goes into IPA's drop-in.
 
-mod due;
+pub mod due;
 mod state;
 
 pub use state::{ReadBackPhase, ReadBackState};

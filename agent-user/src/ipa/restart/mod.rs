@@ -26,7 +26,7 @@ use super::status::IpaState;
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// What sight knows of one IPA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SightRecord {
     /// It was attached before this IPA started, and is so still.
     pub attached_before_ipa: bool,
