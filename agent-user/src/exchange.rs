@@ -91,10 +91,20 @@ impl Seen {
     }
 }
 
+/// What Ironic has answered to IPA's heartbeats.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IpaBeats {
+    /// How many it has accepted.
+    pub accepted: u64,
+    /// It has refused IPA's token, and has accepted nothing since.
+    pub token_refused: bool,
+}
+
 /// The recorder; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exchanges {
     seen: watch::Sender<Seen>,
+    beats: watch::Sender<IpaBeats>,
     metrics: Metrics,
 }
 
@@ -102,7 +112,12 @@ impl Exchanges {
     /// Nothing was seen yet.
     pub fn new(metrics: Metrics) -> Self {
         metrics.begin_exchanges_seen(&SeenBy::NAMES);
-        Self { seen: watch::Sender::default(), metrics }
+        Self { seen: watch::Sender::default(), beats: watch::Sender::default(), metrics }
+    }
+
+    /// Where the answers to IPA's heartbeats appear, for who acts on them.
+    pub fn ipa_beats(&self) -> watch::Receiver<IpaBeats> {
+        self.beats.subscribe()
     }
 
     /// Where what was seen appears.
@@ -147,6 +162,23 @@ impl Exchanges {
         if accepted {
             self.metrics.heartbeat_accepted(first);
         }
+        if seen_by.sender() == Sender::Ipa {
+            self.ipa_beat(result);
+        }
+    }
+
+    fn ipa_beat(&self, result: HeartbeatResult) {
+        self.beats.send_if_modified(|beats| {
+            let before = *beats;
+            match result {
+                HeartbeatResult::Accepted => {
+                    *beats = IpaBeats { accepted: beats.accepted.saturating_add(1), token_refused: false };
+                }
+                HeartbeatResult::TokenRefused => beats.token_refused = true,
+                _ => {}
+            }
+            *beats != before
+        });
     }
 
     /// Records what is neither a lookup nor a heartbeat.

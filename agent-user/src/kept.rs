@@ -32,6 +32,15 @@ pub struct DropinWrite {
     pub written: Duration,
 }
 
+/// A change of the address in the drop-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropinChange {
+    /// The address from then on; `None`: none.
+    pub address: Option<Host>,
+    /// When: the time since the kernel's start (CLOCK_BOOTTIME).
+    pub at: Duration,
+}
+
 /// The URL that we put into a heartbeat of IPA's and that Ironic has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repaired {
@@ -64,18 +73,35 @@ pub struct StartedWith {
     pub address: Host,
 }
 
+/// What a lookup of our own has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// The IPA that answered then, where its process was found.
+    pub ipa: Option<IpaId>,
+    /// The node, as Ironic knows it.
+    pub node_uuid: String,
+    /// The callback URL that Ironic held.
+    pub url: Option<String>,
+}
+
 /// What is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Contents {
     /// The drop-in that is on disk; `None`: none, or unknown.
     pub dropin: Option<DropinWrite>,
+    /// The last changes of its address, oldest first: an IPA may have started with an earlier one.
+    pub dropins: Vec<DropinChange>,
     /// The repaired URL that Ironic holds.
     pub repaired: Option<Repaired>,
     /// The IPA that is known to have its token.
     pub token_spent: Option<IpaId>,
     /// With which address IPA has started, where its lookup has passed.
     pub started_with: Option<StartedWith>,
+    /// What the last read-back has shown.
+    pub read_back: Option<ReadBack>,
+    /// A token that Ironic handed out to us is in the drop-in.
+    pub token_in_dropin: bool,
 }
 
 /// The file's content: of another boot it counts for nothing.
@@ -97,6 +123,21 @@ struct Inner {
     contents: Contents,
     /// The last write failed, and that was logged.
     failed: bool,
+}
+
+/// So many changes of the drop-in are kept.
+const CHANGES: usize = 16;
+
+impl Contents {
+    /// Remembers a change of the address in the drop-in.
+    pub fn dropin_changed(&mut self, address: Option<&Host>, at: Duration) {
+        if self.dropins.last().is_some_and(|last| last.address.as_ref() == address) {
+            return;
+        }
+        self.dropins.push(DropinChange { address: address.cloned(), at });
+        let excess = self.dropins.len().saturating_sub(CHANGES);
+        self.dropins.drain(..excess);
+    }
 }
 
 /// The time since the kernel's start, sleep included: what [`DropinWrite::written`] counts.
@@ -231,7 +272,12 @@ mod tests {
                 endpoints: vec!["[fd77::1]:6385".parse().unwrap()],
             }),
             token_spent: Some(IpaId { pid: 7, start_ticks: 1234 }),
-            started_with: None,
+            read_back: Some(ReadBack {
+                ipa: Some(IpaId { pid: 7, start_ticks: 1234 }),
+                node_uuid: "node".to_owned(),
+                url: Some("http://[fd77::5]:9999".to_owned()),
+            }),
+            ..Contents::default()
         }
     }
 

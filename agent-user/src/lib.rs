@@ -19,6 +19,7 @@ mod kernel_thread;
 mod logging;
 mod metrics;
 mod metrics_reference;
+mod nics;
 mod notify;
 mod params;
 mod passed_by;
@@ -26,6 +27,7 @@ mod pin;
 #[cfg(feature = "ebpf")]
 mod private_mount;
 mod probes;
+mod read_back;
 mod readiness;
 mod recent;
 mod registrar;
@@ -50,8 +52,9 @@ pub mod inside {
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
     pub use crate::http1::{Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, Splitter, Step, classify};
     pub use crate::image::Image;
-    pub use crate::ipa::commitment::started_with;
+    pub use crate::ipa::commitment::{by_read_back, started_with};
     pub use crate::ipa::dropin::content;
+    pub use crate::ipa::restart::{Drain, RestartFacts, SightRecord, Verdict, judge as judge_restart};
     pub use crate::ipa::status::IpaState;
     pub use crate::ironic::fault::{error_text, refusal};
     pub use crate::ironic::lookup::is_uuid;
@@ -59,7 +62,7 @@ pub mod inside {
         Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
         LookupResult, Phase, Refusal as IronicRefusal,
     };
-    pub use crate::kept::{Contents, DropinWrite, IpaId, StartedWith};
+    pub use crate::kept::{Contents, DropinWrite, IpaId, Repaired, StartedWith};
     pub use crate::metrics::Metrics;
     pub use crate::metrics_reference::{Values, markdown, values};
     pub use crate::params::vmedia::superblock::{FileSystem, identify};
@@ -75,6 +78,7 @@ pub mod inside {
     pub use crate::probes::format::field;
     pub use crate::probes::join::Join;
     pub use crate::probes::record::Recorder;
+    pub use crate::read_back::due::{Facts as ReadBackFacts, Last as LastReadBack, due as read_back_due};
     pub use crate::sight::chunk::{Chunk, Direction, FlowId, Seen as SightSeen, Source as SightSource, Who};
     pub use crate::sight::flow::Event as SightEvent;
     pub use crate::sight::flows::Flows;

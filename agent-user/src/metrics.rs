@@ -78,6 +78,26 @@ labels! {
     }
 }
 
+labels! {
+    /// What became of an IPA whose address is lost before its lookup: label `result` of `ipa_sidecar_ipa_restarts_total`.
+    pub enum RestartResult {
+        /// It starts again.
+        Restarted = "restarted": "it starts again with the new address",
+        /// Nobody could tell whether a lookup has left it.
+        NotAttached = "not_attached": "nothing saw its requests since its start, and a lookup may have left",
+        /// The same.
+        EventsLost = "events_lost": "some of its requests were not seen, and a lookup may have left",
+        /// A restart would cost the token.
+        LookupSeen = "lookup_seen": "its lookup has left, and a restart would cost the token",
+        /// The same.
+        Listening = "listening": "it listens on its port, so it has its token, and a restart would cost it",
+        /// Nobody would start it again.
+        NoUnit = "no_unit": "no systemd unit of ironic-python-agent is known: name it with --ipa.restart-unit",
+        /// It could not be stopped, ended or started again.
+        Failed = "failed": "that did not work",
+    }
+}
+
 /// The families; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Families>);
@@ -123,6 +143,7 @@ pub struct Families {
     ipa_up: IntGauge,
     passed_by_info: IntGaugeVec,
     dropin_writes: IntCounterVec,
+    ipa_restarts: IntCounterVec,
     callback_connections: IntCounter,
     callback_refused: IntCounter,
     callback_last_connection: Gauge,
@@ -248,6 +269,7 @@ impl Families {
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
             passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
+            ipa_restarts: make.counters("ipa_restarts_total", "What became of an ironic-python-agent whose address was lost before its lookup.", &["result"])?,
             callback_connections: make.counter("callback_connections_total", "Connections from outside that reached the advertised port: the proof that Ironic can call back.")?,
             callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
             callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
@@ -293,6 +315,9 @@ impl Families {
         }
         for kind in ChangeKind::ALL {
             self.netlink_messages.with_label_values(&[kind.as_str()]);
+        }
+        for result in RestartResult::NAMES {
+            self.ipa_restarts.with_label_values(&[result]);
         }
         for result in ["ok", "error"] {
             self.dropin_writes.with_label_values(&[result]);
@@ -435,6 +460,11 @@ impl Families {
     /// Counts a write of the drop-in.
     pub fn dropin_write(&self, ok: bool) {
         self.dropin_writes.with_label_values(&[result(ok)]).inc();
+    }
+
+    /// Counts what became of an IPA whose address was lost before its lookup.
+    pub fn ipa_restart(&self, result: RestartResult) {
+        self.ipa_restarts.with_label_values(&[result.as_str()]).inc();
     }
 
     /// Counts a connection from outside to the advertised port.

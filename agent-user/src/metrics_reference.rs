@@ -9,7 +9,7 @@ use prometheus::proto::MetricType;
 use crate::advertise::{Family, Origin, Refusal};
 use crate::exchange::SeenBy;
 use crate::ironic::{HeartbeatResult, LookupResult};
-use crate::metrics::{Description, Metrics, Sender, Trigger, UrlAction, UrlSource};
+use crate::metrics::{Description, Metrics, RestartResult, Sender, Trigger, UrlAction, UrlSource};
 use crate::params::Mode;
 use crate::passed_by::Why;
 use crate::probes::{self, Probe, Target, outcome};
@@ -127,6 +127,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "errno") => Values::Closed(outcome::labels().collect()),
         ("lookup_attempts_total", "result") => all(&LookupResult::NAMES),
         ("heartbeats_total", "result") => all(&HeartbeatResult::NAMES),
+        ("ipa_restarts_total", "result") => all(&RestartResult::NAMES),
         (_, "result") => Values::Closed(vec!["ok", "error"]),
         ("advertise_refusals_total", "reason") => all(&Refusal::NAMES),
         ("bad_agent_url_reasons_total", "reason") => all(&Reason::NAMES),

@@ -16,6 +16,7 @@ use crate::passed_by::PassedBy;
 use crate::pin::Held;
 use crate::probes::ProbesState;
 use crate::sight::SightState;
+use crate::read_back::ReadBackState;
 use crate::watch::Published;
 
 /// What the daemon is to do, and what keeps it from it. It stays the same for the whole run.
@@ -50,6 +51,7 @@ pub struct Sources {
     pub probes: watch::Receiver<ProbesState>,
     /// Why IPA passes us by, where it does.
     pub passed_by: watch::Receiver<Option<PassedBy>>,
+    pub read_back: watch::Receiver<ReadBackState>,
 }
 
 /// See [`Sources`].
@@ -71,6 +73,7 @@ pub struct View {
     pub probes: ProbesState,
     /// Why IPA passes us by, where it does.
     pub passed_by: Option<PassedBy>,
+    pub read_back: ReadBackState,
 }
 
 impl View {
@@ -96,6 +99,7 @@ impl Sources {
             agent: self.agent.borrow().clone(),
             probes: self.probes.borrow().clone(),
             passed_by: self.passed_by.borrow().clone(),
+            read_back: self.read_back.borrow().clone(),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Flags {
 /// Runs it until Ctrl-C, or until it ends by itself.
 pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let options = flags.options();
-    RealIronic::install(&mut |line| println!("{line}"))?;
+    RealIronic::install(testbed::ironic::VERSION, &mut |line| println!("{line}"))?;
     println!("starting Ironic on {}, some three seconds...", options.bind);
     let ironic = RealIronic::start(&options).context("no Ironic")?;
     print!("{}", help(&ironic, &options));

@@ -12,6 +12,7 @@ mod ramdisk;
 mod routes;
 mod soak;
 mod usage;
+mod versions;
 mod versus;
 
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
     Ironic(ironic::Flags),
     /// Put a real IPA through trouble, bare and with the daemon beside; it must end no worse
     Versus(versus::Flags),
+    /// Run real IPAs and real Ironics of many versions, with the daemon in modes configure and guard
+    Versions(versions::Flags),
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Dashboards(flags) => dashboards::run(&flags),
         Command::Ironic(flags) => ironic::run(&flags),
         Command::Versus(flags) => versus::run(&flags),
+        Command::Versions(flags) => versions::run(&flags),
         Command::Pages => pages::run(),
     })
 }
@@ -90,6 +94,7 @@ mod tests {
             "dashboards --keep",
             "pages",
             "versus --fixed",
+            "versions --pair 13.0.0 39.0.0 --pair 6.6.0 21.4.4",
         ] {
             assert!(parse(words).is_ok(), "{words}");
         }
@@ -109,6 +114,7 @@ mod tests {
             "pages --all",
             "versus --fixed --seeds 3",
             "versus --mode agent",
+            "versions --pair 13.0.0",
         ] {
             let error = parse(words).err().unwrap();
             assert!(error.use_stderr(), "{words}: {error}");

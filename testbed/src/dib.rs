@@ -8,6 +8,7 @@ use crate::venv::{self, Package};
 static PACKAGE: Package = Package {
     name: "diskimage-builder",
     version: "3.43.0",
+    python: None,
     besides: &["ironic-python-agent-builder", "setuptools"],
     constraints: include_str!("dib-constraints.txt"),
 };

@@ -9,7 +9,7 @@ use crate::venv::{self, Package};
 pub const VERSION: &str = "1769699379!11.6.0";
 /// It needs nothing besides itself.
 const PACKAGE: Package =
-    Package { name: "grafana-foundation-sdk", version: VERSION, besides: &[], constraints: "" };
+    Package { name: "grafana-foundation-sdk", version: VERSION, python: None, besides: &[], constraints: "" };
 
 /// Installs it into the cache, unless it is there, and gives the Python that has it. `progress` gets a line for each
 /// step.

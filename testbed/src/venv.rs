@@ -23,6 +23,8 @@ pub(crate) struct Package {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
+    /// The Python that it needs, like `3.8`; `None`: the machine's own, which has to be new enough.
+    pub python: Option<&'static str>,
     /// What it needs and does not ask for.
     pub besides: &'static [&'static str],
     /// The versions of everything below it that it was tested with, as pip reads constraints.
@@ -91,14 +93,12 @@ fn make(package: Package, directory: &Path, step: Step<'_>) -> io::Result<()> {
     fs::create_dir_all(directory).map_err(|e| cache::at(directory, &e))?;
     let Package { name, version, .. } = package;
     step(&format!("installing {name} {version} from PyPI into {}", directory.display()));
-    let checked = Command::new("python3").args(["-c", PYTHON_CHECK]).output();
-    if !checked.as_ref().is_ok_and(|output| output.status.success()) {
-        let text =
-            "no python3 of 3.11 or later with the modules venv and ensurepip (Debian: python3, python3-venv)";
-        return Err(io::Error::other(text));
-    }
+    let python = match package.python {
+        Some(version) => python_of(version)?,
+        None => newest_python()?,
+    };
     let venv = directory.join("venv");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv), step)?;
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv), step)?;
     let constraints = directory.join("constraints.txt");
     fs::write(&constraints, package.constraints)?;
     let pip = ["install", "--disable-pip-version-check", "--progress-bar", "off", "--constraint"];
@@ -110,6 +110,34 @@ fn make(package: Package, directory: &Path, step: Step<'_>) -> io::Result<()> {
             .args(package.besides),
         step,
     )
+}
+
+fn newest_python() -> io::Result<PathBuf> {
+    let checked = Command::new("python3").args(["-c", PYTHON_CHECK]).output();
+    if !checked.as_ref().is_ok_and(|output| output.status.success()) {
+        let text =
+            "no python3 of 3.11 or later with the modules venv and ensurepip (Debian: python3, python3-venv)";
+        return Err(io::Error::other(text));
+    }
+    Ok(PathBuf::from("python3"))
+}
+
+/// A Python of this version: pyenv's, else the one of that name.
+fn python_of(version: &str) -> io::Result<PathBuf> {
+    let name = format!("python{version}");
+    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let root = root.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")));
+    let versions =
+        root.and_then(|root| fs::read_dir(root.join("versions")).ok()).into_iter().flatten().flatten();
+    let mut found = versions.map(|entry| entry.path().join("bin").join(&name)).filter(|path| path.exists());
+    let python = found.next().unwrap_or_else(|| PathBuf::from(&name));
+    let checked = Command::new(&python).args(["-c", "import ensurepip, venv"]).output();
+    match checked {
+        Ok(output) if output.status.success() => Ok(python),
+        _ => {
+            Err(io::Error::other(format!("no {name} with the modules venv and ensurepip, also not of pyenv")))
+        }
+    }
 }
 
 /// Runs a command, hands on each line that it writes, and fails with the last of them where it fails.

@@ -40,7 +40,7 @@ pub fn bpf_stage(stages: &mut Stages) -> Option<Object> {
 /// The stages after the prerequisites and the BPF programs.
 pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
     let ready = stages.run("ironic", || {
-        RealIronic::install(&mut |line| println!("{line}"))?;
+        RealIronic::install(testbed::ironic::VERSION, &mut |line| println!("{line}"))?;
         Ok(format!("Ironic {}", testbed::ironic::VERSION))
     });
     let agent = stages.run("ironic-python-agent", || {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Decision;
-use crate::ironic::Endpoint;
+use crate::ironic::{Endpoint, IronicError};
 
 impl Decision {
     /// The API URLs with their addresses, usable ones first; those without any address are left out.
@@ -17,5 +17,11 @@ impl Decision {
             Endpoint { url: target.url.clone(), addresses: addresses.collect() }
         });
         targets.filter(|endpoint| !endpoint.addresses.is_empty()).collect()
+    }
+
+    /// Why a request failed, with the API URLs that have no address and why: else nobody knows which name to look at.
+    pub fn explained(&self, error: &IronicError) -> String {
+        let failures = self.trace.iter().filter_map(|target| Some((&target.url, target.failure.as_ref()?)));
+        failures.fold(error.to_string(), |words, (url, failure)| format!("{words}; {url}: {failure}"))
     }
 }

@@ -9,7 +9,7 @@ use exporter::read_file;
 use fib::listens;
 use tokio::time::{Instant, sleep};
 
-use super::{Agent, AgentPhase, Session, told};
+use super::{Agent, AgentPhase, Session};
 use crate::advertise::{Decision, Origin};
 use crate::ironic::schedule::{forced_wait, heartbeat_interval, heartbeat_retry};
 use crate::ironic::{Connection, Heartbeat, HeartbeatResult, IronicError};
@@ -178,7 +178,7 @@ impl Agent {
             });
             return Next::After(interval, Trigger::Interval);
         };
-        let mut words = told(&error, &self.decisions.borrow().decision);
+        let mut words = self.decisions.borrow().decision.explained(&error);
         if error.heartbeat_result() == HeartbeatResult::TlsRequired {
             words.push_str(TLS_ADVICE);
         }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use fib::Kernel;
 use tokio::time::Instant;
 
 use super::beside::Moment;
-use super::{Agent, AgentPhase, Session, nics, told};
+use super::{Agent, AgentPhase, Session};
 use crate::exchange::SeenBy;
 use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
-use crate::kernel_thread;
+use crate::nics;
 
 /// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
@@ -42,7 +41,7 @@ impl Agent {
                     None => WITHOUT_TOKEN,
                 },
                 Err(error) => {
-                    let words = told(&error, &self.decisions.borrow().decision);
+                    let words = self.decisions.borrow().decision.explained(&error);
                     tracing::warn!(error = words, "lookup failed");
                     self.failed(format!("lookup: {words}"));
                     if schedule.is_overdue(started.elapsed()) {
@@ -73,11 +72,7 @@ impl Agent {
 
     /// What Ironic knows this node by.
     pub(super) async fn query(&self) -> LookupQuery {
-        let addresses = self.macs().await.unwrap_or_else(|error| {
-            tracing::warn!(error, "the NICs' MAC addresses cannot be asked for");
-            Vec::new()
-        });
-        LookupQuery { addresses, node_uuid: self.node_uuid.clone() }
+        LookupQuery { addresses: nics::ask(&self.metrics).await, node_uuid: self.node_uuid.clone() }
     }
 
     /// One lookup, counted.
@@ -86,23 +81,6 @@ impl Agent {
         let answer = self.exchanges.look_up(&self.client, &endpoints, query, None).await?;
         self.witness(&answer.connection).await;
         Ok(answer.value)
-    }
-
-    /// The MACs of this node's NICs, or why there are none.
-    async fn macs(&self) -> Result<Vec<String>, String> {
-        let asked = kernel_thread::ask(|| {
-            let mut kernel = Kernel::open()?;
-            let macs = nics::macs(&mut kernel);
-            macs.map(|macs| (macs, kernel.take_asked()))
-        });
-        match asked.await {
-            Some(Ok((macs, asked))) => {
-                self.metrics.netlink_asked(&asked);
-                Ok(macs)
-            }
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("no answer in time".to_owned()),
-        }
     }
 
     /// What the reply is good for; `None` where heartbeats would be refused for want of the token.

@@ -6,7 +6,6 @@
 mod beside;
 mod heartbeat;
 mod lookup;
-pub mod nics;
 mod state;
 
 pub use beside::{Neighbour, works_beside_ipa};
@@ -170,10 +169,4 @@ async fn url_changed(decisions: &mut watch::Receiver<Arc<Published>>, url: Optio
     if decisions.wait_for(differs).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// A failed request in words, with the API URLs that have no address and why: else nobody knows which name to look at.
-fn told(error: &IronicError, decision: &Decision) -> String {
-    let failures = decision.trace.iter().filter_map(|target| Some((&target.url, target.failure.as_ref()?)));
-    failures.fold(error.to_string(), |words, (url, failure)| format!("{words}; {url}: {failure}"))
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::guard;
 use crate::guard::redirect::Redirect;
 use crate::ironic::Client;
-use crate::params::{Loaded, Mode, Source};
+use crate::params::{Loaded, Mode, Parameters, Source};
 use crate::probes::Unavailable;
 
 use super::DaemonError;
@@ -13,7 +13,7 @@ use super::DaemonError;
 /// The mode that the parameters allow: what others gave never makes the daemon exit.
 pub struct Acting {
     pub mode: Mode,
-    /// In the modes that speak to Ironic.
+    /// In the modes that speak to Ironic. Without it modes configure and guard do without the read-back.
     pub client: Option<Client>,
     /// The guard's listener, and what leads there.
     pub guard: Option<(TcpListener, Redirect)>,
@@ -60,6 +60,7 @@ impl Acting {
             Mode::Guard => {
                 let listen = parameters.guard.listen_address;
                 let guard = guard::possible(&parameters.guard, &parameters.ironic.api_urls);
+                let as_wanted = Self { client: read_back_client(parameters), ..as_wanted };
                 Ok(match guard.and_then(|()| guard::redirect::open(listen)) {
                     Ok(guard) => Self { guard: Some(guard), ..as_wanted },
                     Err(off) => Self {
@@ -70,9 +71,19 @@ impl Acting {
                     },
                 })
             }
-            Mode::Observe | Mode::Configure => Ok(as_wanted),
+            Mode::Configure => Ok(Self { client: read_back_client(parameters), ..as_wanted }),
+            Mode::Observe => Ok(as_wanted),
         }
     }
+}
+
+/// The client of the read-back. Whatever is wrong with TLS to Ironic never stops the mode's duty.
+fn read_back_client(parameters: &Parameters) -> Option<Client> {
+    if parameters.ironic.api_urls.is_empty() {
+        return None;
+    }
+    let client = Client::new(&parameters.ironic);
+    client.inspect_err(|error| tracing::warn!(%error, "what Ironic holds will not be read back")).ok()
 }
 
 /// Whether a file for TLS was named by IPA's own configuration.

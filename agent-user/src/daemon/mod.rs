@@ -23,8 +23,9 @@ use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
 use crate::ipa::place::{self, Place};
+use crate::ipa::restart::{self, Restarter};
 use crate::ipa::status::IpaState;
-use crate::ipa::{commitment, dropin, status as ipa_status};
+use crate::ipa::{commitment, dropin, status as ipa_status, token};
 use crate::ironic::{Client, IronicError};
 use crate::kept::{self, Kept};
 use crate::kernel_thread;
@@ -37,6 +38,7 @@ use crate::probes::{Probes, ProbesState, privileges};
 use crate::registrar::Registrar;
 use crate::sight::{Sight, SightState};
 use crate::status;
+use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{self, Shown, WebError};
@@ -133,6 +135,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         agent: own.agent.subscribe(),
         probes: own.probes.subscribe(),
         passed_by: own.passed_by.subscribe(),
+        read_back: own.read_back.subscribe(),
     };
     let listener = web::bind(parameters.web_listen_address)?;
     if let Ok(address) = listener.local_addr() {
@@ -289,6 +292,7 @@ struct Own {
     agent: watch::Sender<AgentState>,
     probes: watch::Sender<ProbesState>,
     passed_by: watch::Sender<Option<PassedBy>>,
+    read_back: watch::Sender<ReadBackState>,
     /// What outlives the daemon.
     kept: Kept,
 }
@@ -305,6 +309,7 @@ impl Own {
             agent: watch::Sender::default(),
             probes: watch::Sender::default(),
             passed_by: watch::Sender::default(),
+            read_back: watch::Sender::default(),
             kept: Kept::open(&kept::directory()),
         }
     }
@@ -324,6 +329,39 @@ fn start_mode(
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
     let decisions = surroundings.registrar.decisions.clone();
+    let directory = parameters.ipa.config_dir.clone();
+    let token =
+        watch::Sender::new(if writes_dropin(mode) { token::left(&directory, &own.kept) } else { None });
+    let dropin_token = token.subscribe();
+    let client = match client {
+        Some(client) if writes_dropin(mode) => {
+            let surroundings = read_back::Surroundings {
+                decisions: decisions.clone(),
+                ipa: own.ipa.subscribe(),
+                dropin: own.dropin.subscribe(),
+                pin: surroundings.registrar.pin.clone(),
+                exchanges: surroundings.registrar.exchanges.clone(),
+                kept: own.kept.clone(),
+                metrics: metrics.clone(),
+            };
+            let reads = ReadBack::new(client, parameters, surroundings, token, own.read_back.clone())?;
+            tasks.spawn(reads.run());
+            None
+        }
+        client => client,
+    };
+    if writes_dropin(mode) {
+        let surroundings = restart::Surroundings {
+            decisions: decisions.clone(),
+            ipa: own.ipa.subscribe(),
+            dropin: own.dropin.subscribe(),
+            sight: None,
+            kept: own.kept.clone(),
+            metrics: metrics.clone(),
+        };
+        let unit = parameters.ipa.restart_unit.clone();
+        tasks.spawn(Restarter::new(unit, &parameters.ipa_settings, surroundings).run());
+    }
     let guard = match (mode, client, guard) {
         (Mode::Observe, ..) => {
             if writes_dropin(parameters.mode) {
@@ -348,8 +386,13 @@ fn start_mode(
         }
         _ => None,
     };
-    let directory = parameters.ipa.config_dir.clone();
-    tasks.spawn(keeper::keep(directory, decisions, own.dropin.clone(), metrics, own.kept.clone()));
+    tasks.spawn(keeper::keep(
+        directory,
+        (decisions, dropin_token),
+        own.dropin.clone(),
+        metrics,
+        own.kept.clone(),
+    ));
     Ok(guard)
 }
 

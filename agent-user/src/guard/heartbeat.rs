@@ -103,6 +103,11 @@ impl Guard {
             self.forget_repair(&format!("the address of {lost} is no longer assigned here"));
             facts.repaired = None;
         }
+        let is_held = |url: &str| held.as_ref().is_some_and(|held| callback_url::same_to_ironic(held, url));
+        if facts.repaired.is_some_and(|url| !is_held(url)) {
+            self.forget_repair("Ironic does not hold it");
+            facts.repaired = None;
+        }
         let (action, judgement) = heartbeat(url, &facts);
         let first = match &action {
             HeartbeatAction::Repair(url) if facts.repaired.is_none() => Some(url.clone()),

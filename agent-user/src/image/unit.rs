@@ -54,6 +54,17 @@ pub fn files_in(root: &Path) -> Vec<PathBuf> {
     file.into_iter().chain(drop_ins).collect()
 }
 
+/// The unit of IPA's that this process belongs to.
+pub fn of_process(pid: u32) -> Option<&'static str> {
+    of_cgroups(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("cgroup")).ok()?)
+}
+
+/// In the text of proc_pid_cgroup (cgroups(7)): the unit is a part of the path.
+fn of_cgroups(cgroups: &str) -> Option<&'static str> {
+    let mut parts = cgroups.lines().flat_map(|line| line.split('/'));
+    parts.find_map(|part| UNITS.into_iter().find(|name| *name == part))
+}
+
 fn installed_in(root: &Path) -> Option<&'static str> {
     let directories = DIRECTORIES.map(|directory| root.join(directory));
     UNITS.into_iter().find(|name| starts(&directories, name))
@@ -196,6 +207,15 @@ mod tests {
         let root = root("unit-commands", name, content);
         assert_eq!(commands_in(root.path()), [PathBuf::from("/usr/bin/ironic-python-agent")]);
         assert!(commands_in(Path::new("/nowhere")).is_empty());
+    }
+
+    #[test]
+    fn a_process_belongs_to_the_unit_of_its_cgroup() {
+        let hybrid = "4:memory:/x\n1:name=systemd:/system.slice/ironic-agent.service\n0::/\n";
+        assert_eq!(of_cgroups(hybrid), Some("ironic-agent.service"));
+        let unified = "0::/system.slice/ironic-python-agent.service/payload\n";
+        assert_eq!(of_cgroups(unified), Some("ironic-python-agent.service"));
+        assert_eq!(of_cgroups("0::/user.slice/user-0.slice/session-1.scope\n"), None);
     }
 
     #[test]

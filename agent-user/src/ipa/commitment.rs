@@ -1,9 +1,10 @@
 //! With which address IPA has started, once its lookup has passed: its certificate is made for it, and a restart would cost
 //! the token. The decision does not move away from it while it is assigned here.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use callback_url::Host;
+use callback_url::{Host, same_to_ironic};
 use tokio::sync::watch;
 
 use crate::kept::{Contents, DropinWrite, Kept, StartedWith};
@@ -27,12 +28,37 @@ pub fn started_with(kept: &Contents, ipa: &IpaState) -> Option<StartedWith> {
     Some(StartedWith { ipa: id, address: dropin.address.clone() })
 }
 
+/// The same from what Ironic holds: an IPA that answers has sent that URL itself, unless the guard repaired it. It counts
+/// where it is what our drop-in gives, whenever that was written. Pure.
+pub fn by_read_back(
+    url: &str,
+    dropin: Option<&Host>,
+    kept: &Contents,
+    ipa: &IpaState,
+) -> Option<StartedWith> {
+    let id = ipa.process.filter(|_| ipa.up)?;
+    let is_repaired = kept.repaired.as_ref().is_some_and(|repaired| same_to_ironic(&repaired.url, url));
+    let address = callback_url::host(url).filter(|host| !is_repaired && Some(host) == dropin)?;
+    Some(StartedWith { ipa: id, address })
+}
+
+/// Takes what a read-back has shown.
+pub fn equals(known: StartedWith, kept: &Kept, pin: &Pin) {
+    pin.commit(ip(&known.address));
+    kept.update(|contents| {
+        if contents.started_with.as_ref() != Some(&known) {
+            log(&known);
+            contents.started_with = Some(known);
+        }
+    });
+}
+
 /// Judges one look at IPA, keeps what came of it, and tells the decision.
 pub fn judge(kept: &Kept, ipa: &IpaState, pin: &Pin) {
     kept.update(|contents| {
         let known = started_with(contents, ipa);
         if let Some(known) = known.as_ref().filter(|known| contents.started_with.as_ref() != Some(known)) {
-            tracing::info!(pid = known.ipa.pid, address = known.address.bare(), "IPA runs with this address");
+            log(known);
         }
         if ipa.process.is_some() {
             contents.started_with = known;
@@ -42,10 +68,18 @@ pub fn judge(kept: &Kept, ipa: &IpaState, pin: &Pin) {
         }
     });
     let known = started_with(&kept.read(), ipa);
-    pin.commit(known.and_then(|known| match known.address {
-        Host::Ip(ip) => Some(ip),
+    pin.commit(known.and_then(|known| ip(&known.address)));
+}
+
+fn ip(address: &Host) -> Option<IpAddr> {
+    match address {
+        Host::Ip(ip) => Some(*ip),
         Host::Name(_) => None, // The operator's; it goes before everything.
-    }));
+    }
+}
+
+fn log(known: &StartedWith) {
+    tracing::info!(pid = known.ipa.pid, address = known.address.bare(), "IPA runs with this address");
 }
 
 /// What is known of an IPA that was there before us, ahead of the first decision. A drop-in that is no longer on disk as we
@@ -73,7 +107,7 @@ pub async fn follow(mut ipa: watch::Receiver<IpaState>, kept: Kept, pin: Pin) {
 mod tests {
     use std::time::Duration;
 
-    use crate::kept::IpaId;
+    use crate::kept::{IpaId, Repaired};
 
     use super::*;
 
@@ -98,6 +132,30 @@ mod tests {
         let after = kept(Duration::from_millis(10_001));
         assert_eq!(started_with(&after, &state(true, Some(IPA))), None, "it may have read another");
         assert_eq!(started_with(&Contents::default(), &state(true, Some(IPA))), None, "unknown");
+    }
+
+    #[test]
+    fn what_ironic_holds_counts_where_it_is_what_the_drop_in_gives() {
+        let dropin = Host::parse("192.0.2.1");
+        let url = "http://192.0.2.1:9999";
+        let answers = state(true, Some(IPA));
+        let by = |url: &str, kept: &Contents, ipa: &IpaState| by_read_back(url, dropin.as_ref(), kept, ipa);
+        let none = Contents::default();
+        let known = StartedWith { ipa: IPA, address: dropin.clone().unwrap() };
+        assert_eq!(by(url, &none, &answers), Some(known));
+        assert_eq!(by("http://192.0.2.2:9999", &none, &answers), None, "it chose for itself");
+        assert_eq!(by("http://192.0.2.1 uid 0:9999", &none, &answers), None);
+        assert_eq!(by(url, &none, &state(true, None)), None);
+        assert_eq!(by(url, &none, &state(false, Some(IPA))), None, "the URL may be an earlier IPA's");
+        let repaired = Repaired {
+            node_uuid: "node".to_owned(),
+            url: url.to_owned(),
+            instead_of: "http://192.0.2.2:9999".to_owned(),
+            endpoints: Vec::new(),
+        };
+        let repaired = Contents { repaired: Some(repaired), ..none };
+        assert_eq!(by(url, &repaired, &answers), None, "the guard put it there");
+        assert_eq!(by_read_back(url, None, &Contents::default(), &answers), None);
     }
 
     #[test]

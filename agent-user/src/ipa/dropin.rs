@@ -1,17 +1,23 @@
 //! The one file that we write: IPA's configuration drop-in. It is there whole or not at all, whenever we die.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use callback_url::Host;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::params::DROPIN_NAME;
 
+use super::token;
+
 /// How every drop-in of ours begins, of every version.
 const SIGNATURE: &str = "# Written by ipa-sidecar";
+
+/// More than any drop-in of ours has.
+const CONTENT_MAX: usize = 4096;
 
 /// How the line with the address begins.
 const OPTION: &str = "advertise_host = ";
@@ -66,13 +72,30 @@ pub fn content(address: &Host) -> String {
     )
 }
 
-/// Writes the drop-in where its content differs: into a temporary file, to disk, then renamed.
+/// How the drop-in begins where there is no address to give.
+pub fn content_without_address() -> String {
+    format!("{SIGNATURE}: there is no address to advertise.\n[DEFAULT]\n")
+}
+
+/// What is on disk, where it is ours. The bytes are wiped: a token may be in them.
+pub fn read(directory: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    let path = directory.join(DROPIN_NAME);
+    // At its final size from the beginning: what grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(CONTENT_MAX));
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file());
+    let file = is_file.then(|| File::open(&path).ok()).flatten()?;
+    file.take(CONTENT_MAX as u64).read_to_end(&mut content).ok()?;
+    content.starts_with(SIGNATURE.as_bytes()).then_some(content)
+}
+
+/// Writes the drop-in where its content differs: into a temporary file, to disk, then renamed. One with a token in it is
+/// for its owner only.
 ///
 /// # Errors
 /// What failed, where, and what would help. The old file is then still there.
 pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
     let path = directory.join(DROPIN_NAME);
-    if fs::read(&path).is_ok_and(|old| old == content.as_bytes()) {
+    if read(directory).is_some_and(|old| *old == content.as_bytes()) {
         return Ok(Written::Unchanged);
     }
     let temporary = directory.join(TEMPORARY_NAME);
@@ -90,8 +113,8 @@ pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
 /// Whether the drop-in on disk gives this address.
 pub fn says(directory: &Path, address: &Host) -> bool {
     let line = format!("{OPTION}{}", address.bare());
-    let content = exporter::read_file(&directory.join(DROPIN_NAME)).unwrap_or_default();
-    String::from_utf8_lossy(&content).lines().any(|found| found == line)
+    let content = read(directory).unwrap_or_default();
+    content.split(|byte| *byte == b'\n').any(|found| found == line.as_bytes())
 }
 
 /// Removes the drop-in and what an interrupted write left.
@@ -152,7 +175,7 @@ fn write_temporary(path: &Path, content: &str) -> Result<(), DropinError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o644)
+        .mode(if token::stands_in(content.as_bytes()) { 0o600 } else { 0o644 })
         .open(path)
         .map_err(failed("create", path))?;
     file.write_all(content.as_bytes()).map_err(failed("write", path))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use callback_url::Host;
 use serde::Serialize;
-use text::labels;
+use text::{Secret, labels};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -15,7 +15,7 @@ use crate::kept::{DropinWrite, Kept, since_boot};
 use crate::metrics::Metrics;
 use crate::watch::Published;
 
-use super::dropin;
+use super::{dropin, token};
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
@@ -67,11 +67,11 @@ impl DropinState {
     }
 }
 
-/// Writes it whenever the address changes. Without an address, or where it is undecided, there is none, as if we were
-/// absent.
+/// Writes it whenever the address changes, or Ironic hands a token out. Without both, or where the address is undecided, there
+/// is none, as if we were absent.
 pub async fn keep(
     directory: PathBuf,
-    mut decisions: watch::Receiver<Arc<Published>>,
+    (mut decisions, mut token): (watch::Receiver<Arc<Published>>, watch::Receiver<Option<Secret>>),
     state: watch::Sender<DropinState>,
     metrics: Metrics,
     kept: Kept,
@@ -80,7 +80,8 @@ pub async fn keep(
         let published = Arc::clone(&decisions.borrow_and_update());
         let mut failed = false;
         if published.generation > 0 {
-            let outcome = write(&directory, &published.decision, &metrics, &kept);
+            let token = token.borrow_and_update().clone();
+            let outcome = write(&directory, &published.decision, token.as_ref(), &metrics, &kept);
             let outcome = DropinState { generation: published.generation, ..outcome };
             failed = outcome.state == DropinPhase::Failed;
             let error = outcome.error.clone();
@@ -95,20 +96,36 @@ pub async fn keep(
         }
         tokio::select! {
             changed = decisions.changed() => if changed.is_err() { return },
+            Ok(()) = token.changed() => {}
             () = sleep(if failed { RETRY } else { LOOK }) => {}
         }
     }
 }
 
-fn write(directory: &Path, decision: &Decision, metrics: &Metrics, kept: &Kept) -> DropinState {
+fn write(
+    directory: &Path,
+    decision: &Decision,
+    token: Option<&Secret>,
+    metrics: &Metrics,
+    kept: &Kept,
+) -> DropinState {
     let address = decision.address.clone().filter(|_| !decision.is_undecided());
-    let outcome = match &address {
-        Some(address) => dropin::write(directory, &dropin::content(address)),
+    let content = match (&address, token) {
+        (Some(address), _) => Some(dropin::content(address)),
+        (None, Some(_)) => Some(dropin::content_without_address()),
+        (None, None) => None,
+    };
+    // Ahead of the write: a run that finds no token there has lost nothing.
+    kept.update(|contents| contents.token_in_dropin = token.is_some());
+    let said_so = address.as_ref().is_some_and(|address| dropin::says(directory, address));
+    let outcome = match content {
+        Some(content) => dropin::write(directory, &token::add(&content, token)),
         None => dropin::remove(directory),
     };
     match outcome {
         Ok(written) => {
-            remember(kept, address.as_ref(), written);
+            let address_written = if said_so { dropin::Written::Unchanged } else { written };
+            remember(kept, address.as_ref(), address_written);
             if written == dropin::Written::Changed {
                 metrics.dropin_write(true);
                 let address = address.as_ref().map(Host::bare);
@@ -136,6 +153,7 @@ fn remember(kept: &Kept, address: Option<&Host>, written: dropin::Written) {
                 Some(DropinWrite { address: address.clone(), written: since_boot() })
             }
         };
+        contents.dropin_changed(address, since_boot());
     });
 }
 

@@ -78,6 +78,11 @@ fn command(process: &Path) -> Option<Vec<u8>> {
     Some(command)
 }
 
+/// When the process with this id started, in clock ticks since the kernel's start.
+pub fn start_ticks_of(pid: u32) -> Option<u64> {
+    start_ticks(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?)
+}
+
 /// Whether these arguments, each ended by a zero byte, start IPA: as the program, or as the script that an interpreter
 /// runs. Python may have options before it: distributions begin their scripts with `#!/usr/bin/python3 -s`.
 fn is_ipa(command: &[u8]) -> bool {

@@ -8,7 +8,7 @@ use callback_url::{ApiUrl, Host, Scheme};
 use serde_json::Value;
 use text::{MASK, Secret};
 
-use super::types::{ApiVersion, Parameters};
+use super::types::{ApiVersion, Parameters, RestartUnit};
 use super::value::{self, Wanted};
 
 /// The field that takes the value.
@@ -47,6 +47,8 @@ pub(super) enum Kind {
     Protocol(Field<Scheme>),
     /// One of the names; the function takes the name's place in the list.
     Choice(&'static [&'static str], fn(&mut Parameters, usize) -> Option<()>),
+    /// auto, off, or the name of a systemd service.
+    RestartUnit(Field<RestartUnit>),
     /// A filter of log lines.
     LogFilter(Field<String>),
     /// A value that is never shown.
@@ -116,6 +118,7 @@ impl Kind {
                     .ok_or_else(|| format!("one of {}", names.join(", ")))?;
                 text.into()
             }
+            Self::RestartUnit(field) => store(field(parameters), value::restart_unit(text)?, |_| text.into()),
             Self::LogFilter(field) => store(field(parameters), value::log_filter(text)?, |_| text.into()),
             Self::Token(field) => {
                 let secret = Secret::new(value::token(text)?);

@@ -12,14 +12,10 @@ pub struct Removed {
 }
 
 /// All of them.
-pub const REMOVED: [Removed; 3] = [
+pub const REMOVED: [Removed; 2] = [
     Removed {
         name: "ipa.api-url-list",
         instead: "IPA's API URLs are left as they are: --guard.redirect leads its connects through the guard",
-    },
-    Removed {
-        name: "ipa.restart-unit",
-        instead: "IPA is not restarted: start this daemon before it, as the unit in ramdisk/ does",
     },
     Removed {
         name: "guard.stand-in",

@@ -308,6 +308,16 @@ pub static TABLE: &[Parameter] = &[
         ..PLAIN
     },
     Parameter {
+        name: "ipa.restart-unit",
+        heading: IPA,
+        help: "systemd service to restart where the address that IPA started with is lost before its lookup: auto, off or its \
+               name",
+        value_name: "UNIT",
+        default: Some("auto"),
+        kind: Kind::RestartUnit(|p| &mut p.ipa.restart_unit),
+        ..PLAIN
+    },
+    Parameter {
         name: "ipa.listen-host",
         heading: IPA,
         help: "Where IPA listens; read to compare",

@@ -127,11 +127,24 @@ pub struct LookupParameters {
     pub interval: Duration,
 }
 
+/// Which unit is restarted where IPA's address is lost before its lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestartUnit {
+    /// The one that IPA runs in, or that is installed.
+    Auto,
+    /// None: IPA is not restarted.
+    Off,
+    /// This one.
+    Named(String),
+}
+
 /// Where and how IPA is configured.
 #[derive(Debug, Clone)]
 pub struct IpaParameters {
     /// The directory of the drop-in.
     pub config_dir: PathBuf,
+    /// What is restarted where its address is lost before its lookup.
+    pub restart_unit: RestartUnit,
 }
 
 /// The guard.
@@ -245,7 +258,7 @@ impl Parameters {
                 wait: Duration::ZERO,
             },
             lookup: LookupParameters { timeout: Duration::ZERO, interval: Duration::ZERO },
-            ipa: IpaParameters { config_dir: PathBuf::new() },
+            ipa: IpaParameters { config_dir: PathBuf::new(), restart_unit: RestartUnit::Auto },
             guard: GuardParameters { listen_address: nowhere, redirect: RedirectChoice::Auto },
             agent: AgentParameters::default(),
             probe_connect: ProbeChoice::Auto,

@@ -8,7 +8,7 @@ use callback_url::{ApiUrl, Context, Host, Reason, Scheme, build, judge};
 use serde_json::Value;
 
 use crate::logging;
-use crate::params::ApiVersion;
+use crate::params::{ApiVersion, RestartUnit};
 
 /// What would be right, in words that go behind "wanted".
 pub(super) type Wanted = Cow<'static, str>;
@@ -204,6 +204,20 @@ pub(super) fn vlan_interfaces(text: &str) -> Result<String, Wanted> {
     }
 }
 
+/// What is restarted: auto, off, or the name of a systemd service (systemd.unit(5)).
+pub(super) fn restart_unit(text: &str) -> Result<RestartUnit, Wanted> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
+    let stem = text.strip_suffix(".service").unwrap_or_default();
+    match text {
+        "auto" => Ok(RestartUnit::Auto),
+        "off" => Ok(RestartUnit::Off),
+        name if !stem.is_empty() && name.len() <= 255 && stem.bytes().all(sound) => {
+            Ok(RestartUnit::Named(name.to_owned()))
+        }
+        _ => Err("auto, off, or a systemd service like ironic-python-agent.service".into()),
+    }
+}
+
 /// A filter of log lines.
 pub(super) fn log_filter(text: &str) -> Result<String, Wanted> {
     logging::filter(text).map(|_| text.to_owned()).map_err(Into::into)
@@ -300,6 +314,12 @@ mod tests {
         assert!(driver_name("pxe_ipmitool").is_ok());
         for text in ["", "../x", "a/b", "a b", "é"] {
             assert!(driver_name(text).is_err(), "{text}");
+        }
+        assert_eq!(restart_unit("auto"), Ok(RestartUnit::Auto));
+        let named = RestartUnit::Named("ironic-python-agent.service".to_owned());
+        assert_eq!(restart_unit("ironic-python-agent.service"), Ok(named));
+        for text in ["", ".service", "ironic-python-agent", "a/b.service", "x.socket"] {
+            assert!(restart_unit(text).is_err(), "{text}");
         }
         assert!(request_id("req-1").is_ok() && request_id("a\r\nb").is_err() && request_id("").is_err());
         assert!(token("x y").is_err() && token("").is_err() && token("abc-_").is_ok());

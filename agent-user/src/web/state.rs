@@ -12,6 +12,7 @@ use crate::ipa::status::IpaState;
 use crate::params::Mode;
 use crate::passed_by::PassedBy;
 use crate::probes::ProbesState;
+use crate::read_back::ReadBackState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
 use crate::sight::SightState;
@@ -39,6 +40,7 @@ pub struct State<'a> {
     dropin: &'a DropinState,
     place: &'a Place,
     ipa: &'a IpaState,
+    read_back: &'a ReadBackState,
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
     bad_agent_urls: &'a Recent<BadUrl>,
@@ -78,6 +80,7 @@ impl<'a> State<'a> {
             dropin: &view.dropin,
             place: &view.place,
             ipa: &view.ipa,
+            read_back: &view.read_back,
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,
             bad_agent_urls: &view.exchanges.bad_urls,

@@ -153,6 +153,7 @@ fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
         ("lookup.timeout", "70"),
         ("lookup.interval", "2"),
         ("ipa.config-dir", "/x"),
+        ("ipa.restart-unit", "off"),
         ("guard.listen-address", "[::1]:1"),
         ("guard.redirect", "off"),
         ("agent.without-listener", "true"),

@@ -13,6 +13,8 @@ mod place;
 mod passed_by;
 mod reach;
 mod sight;
+mod read_back;
+mod restart;
 mod started_with;
 
 use testbed::daemon::Daemon;

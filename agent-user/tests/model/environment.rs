@@ -130,6 +130,10 @@ pub struct Lots {
     pub placeholder: bool,
     /// Ironic keeps a connection open from one heartbeat to the next.
     pub keep_alive: bool,
+    /// Sight sees IPA's requests since before its start, and systemd runs IPA.
+    pub sight: bool,
+    /// IPA is restarted where its address is lost before its lookup.
+    pub restart: bool,
     /// How many faults a trace has at most; what heals is free.
     pub faults: u8,
     /// `ipa-listen-host`: IPA listens on this address only.
@@ -175,6 +179,8 @@ pub enum Event {
     Start,
     /// The guard redirects again after a failure of its own.
     Recover,
+    /// A lookup of our own.
+    ReadBack,
 }
 
 /// The state of it.
@@ -337,6 +343,7 @@ impl Event {
                 | Self::Continue
                 | Self::Start
                 | Self::Recover
+                | Self::ReadBack
         )
     }
 }

@@ -106,6 +106,12 @@ pub struct Ipa {
     pub phase: Phase,
     /// `advertise_host` as it was at its start.
     pub host: Option<Name>,
+    /// `agent_token` as it was at its start.
+    pub given: Option<u8>,
+    /// The token that it sends.
+    pub token: Option<u8>,
+    /// A lookup of its has left.
+    pub lookup_left: bool,
     /// Its standing connection.
     pub connection: Option<Way>,
     /// Whether Ironic took the last heartbeat.
@@ -115,12 +121,20 @@ pub struct Ipa {
 impl Ipa {
     /// Not started.
     pub fn off() -> Self {
-        Self { phase: Phase::Off, host: None, connection: None, last: None }
+        Self {
+            phase: Phase::Off,
+            host: None,
+            given: None,
+            token: None,
+            lookup_left: false,
+            connection: None,
+            last: None,
+        }
     }
 
     /// Starts with what its configuration says now.
-    pub fn start(&mut self, host: Option<Name>) {
-        *self = Self { phase: Phase::LookingUp, host, ..Self::off() };
+    pub fn start(&mut self, host: Option<Name>, given: Option<u8>) {
+        *self = Self { phase: Phase::LookingUp, host, given, ..Self::off() };
     }
 
     /// Whether it listens: only after its lookup (ironic_python_agent/agent.py, `run`).

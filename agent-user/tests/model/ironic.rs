@@ -12,6 +12,8 @@ pub struct Ironic {
     pub url: Option<Url>,
     /// The token was handed out.
     pub token_given: bool,
+    /// How many tokens were made; the last one counts.
+    pub made: u8,
     /// A heartbeat was accepted and recorded since the last wipe.
     pub accepted: bool,
 }
@@ -20,7 +22,7 @@ pub struct Ironic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// 200 with the token.
-    Token,
+    Token(u8),
     /// 200 with `******`.
     Masked,
     /// 409: locked, and no token yet.
@@ -43,7 +45,7 @@ pub enum Beat {
 impl Ironic {
     /// Before anybody looks up.
     pub fn begin(lots: &Lots) -> Self {
-        Self { url: lots.held_before.then_some(Url::FOREIGN), token_given: false, accepted: false }
+        Self { url: lots.held_before.then_some(Url::FOREIGN), token_given: false, made: 0, accepted: false }
     }
 
     /// The first lookup takes the token.
@@ -52,18 +54,18 @@ impl Ironic {
             (true, _) => Lookup::Masked,
             (false, true) => Lookup::Locked,
             (false, false) => {
-                self.token_given = true;
-                Lookup::Token
+                (self.token_given, self.made) = (true, self.made + 1);
+                Lookup::Token(self.made)
             }
         }
     }
 
     /// The recorded URL is compared before the token, as text after `urlparse(x).geturl()`.
-    pub fn heartbeat(&mut self, url: Url, has_token: bool, environment: &Environment, lots: &Lots) -> Beat {
+    pub fn heartbeat(&mut self, url: Url, token: Option<u8>, environment: &Environment, lots: &Lots) -> Beat {
         if self.url.is_some_and(|held| !same_to_ironic(&held.text(), &url.text())) {
             return Beat::Pinned;
         }
-        let token_is_right = lots.seed || (has_token && self.token_given);
+        let token_is_right = lots.seed || (self.token_given && token == Some(self.made));
         if !token_is_right || (lots.require_tls && !url.text().starts_with("https://")) {
             return Beat::Refused;
         }
@@ -76,6 +78,6 @@ impl Ironic {
 
     /// Power off, tear down, abort: URL and token go.
     pub fn wipe(&mut self) {
-        *self = Self { url: None, token_given: false, accepted: false };
+        *self = Self { url: None, token_given: false, accepted: false, ..*self };
     }
 }

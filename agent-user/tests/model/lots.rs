@@ -17,6 +17,8 @@ pub const PLAIN: Lots = Lots {
     held_before: false,
     placeholder: false,
     keep_alive: false,
+    sight: false,
+    restart: true,
     faults: 2,
     listens: None,
     only: None,
@@ -54,6 +56,7 @@ pub fn draws(mode: Mode, faults: u8) -> Vec<Lots> {
     for lots in &networks {
         all.push(*lots);
         all.push(Lots { tls: true, require_tls: true, ..*lots });
+        all.push(Lots { sight: true, ..*lots });
     }
     let base = Lots { mode, first: TWO, ..PLAIN };
     for lots in &networks {
@@ -94,6 +97,8 @@ pub fn words(lots: &Lots) -> String {
         (lots.held_before, "held_before".to_owned()),
         (lots.placeholder, "placeholder".to_owned()),
         (lots.keep_alive, "keep_alive".to_owned()),
+        (lots.sight, "sight".to_owned()),
+        (!lots.restart, "no restart".to_owned()),
         (lots.listens.is_some(), format!("listens {:?}", lots.listens)),
     ];
     let special = special.into_iter().filter_map(|(is, words)| is.then_some(words));

@@ -95,8 +95,8 @@ impl Model for Pair {
             Action::Step => self.step(&mut state),
             Action::Happen(event) => {
                 state.environment.happen(event);
-                state.bare.happen(event);
-                state.us.happen(event);
+                state.bare.happen(event, &state.environment);
+                state.us.happen(event, &state.environment);
                 self.react(&mut state);
             }
             Action::Rest => {
@@ -126,6 +126,10 @@ impl Pair {
         for _ in 0..STEPS_AT_REST {
             let before = *state;
             self.step(state);
+            if self.may_read_back(state) {
+                state.us.happen(Event::ReadBack, &state.environment);
+                self.react(state);
+            }
             if *state == before {
                 break;
             }
@@ -144,6 +148,13 @@ impl Pair {
         if let Some(sidecar) = &mut state.us.sidecar {
             sidecar.react(&ipa, &state.environment, &self.lots);
         }
+        state.us.restart(&state.environment, &self.lots);
+    }
+
+    /// Whether a lookup of our own is due, and would be answered.
+    fn may_read_back(&self, state: &State) -> bool {
+        let reached = state.environment.reaches_ironic(&self.lots);
+        reached && state.us.sidecar.is_some_and(|sidecar| sidecar.is_due(&state.us.ipa))
     }
 
     fn daemon_events(&self, state: &State, events: &mut Vec<Event>) {
@@ -158,6 +169,9 @@ impl Pair {
         if sidecar.is_off() {
             events.push(Event::Recover);
         }
+        if self.may_read_back(state) {
+            events.push(Event::ReadBack);
+        }
     }
 
     fn may_happen(&self, state: &State, event: Event) -> bool {
@@ -165,8 +179,10 @@ impl Pair {
             return false;
         }
         match event {
-            Event::Kill | Event::Stop => {
-                self.lots.kill_in_flight || state.us.ipa.phase != Phase::InFlight(Way::Guard)
+            Event::Kill | Event::Stop | Event::Term => {
+                let in_flight = event != Event::Term && state.us.ipa.phase == Phase::InFlight(Way::Guard);
+                let pending = self.awaits_restart(state);
+                (self.lots.kill_in_flight || !in_flight) && (self.lots.lost_before_lookup || !pending)
             }
             Event::Lose(addr) => self.may_be_lost(&state.us, Name::Ip(addr)),
             // Delay does not count: what a bare node has behind it must not hit us alone.
@@ -177,6 +193,12 @@ impl Pair {
             }
             _ => true,
         }
+    }
+
+    /// IPA waits for its restart: its address is lost, and there is no other one yet.
+    fn awaits_restart(&self, state: &State) -> bool {
+        let lost = |name: Name| name.addr().is_some_and(|addr| !state.environment.has(addr));
+        state.us.ipa.phase == Phase::LookingUp && state.us.ipa.host.is_some_and(lost)
     }
 
     /// The drop-in has an address whose network leads nowhere: it was the only one, and nothing of Ironic answered yet.
@@ -190,7 +212,8 @@ impl Pair {
     fn may_be_lost(&self, us: &Node, name: Name) -> bool {
         let waits = matches!(us.ipa.phase, Phase::LookingUp | Phase::InFlight(_));
         let stale = us.sidecar.is_some_and(|sidecar| !sidecar.runs() && sidecar.dropin == Some(name));
-        let before_lookup = (waits && us.ipa.host == Some(name)) || stale;
+        let restarts = us.sidecar.is_some_and(|sidecar| sidecar.may_restart(&us.ipa));
+        let before_lookup = (waits && us.ipa.host == Some(name) && !restarts) || stale;
         let before_heartbeat = us.ipa.host == Some(name) && us.first.is_none() && !waits;
         (self.lots.lost_before_lookup || !before_lookup)
             && (self.lots.lost_before_heartbeat || !before_heartbeat)

@@ -32,7 +32,7 @@ impl Node {
     }
 
     /// An event, as far as it concerns this copy.
-    pub fn happen(&mut self, event: Event) {
+    pub fn happen(&mut self, event: Event, environment: &Environment) {
         match event {
             Event::Wipe => {
                 self.ironic.wipe();
@@ -47,10 +47,13 @@ impl Node {
             Event::Away => self.ipa.connection = None,
             _ => {}
         }
+        if event == Event::ReadBack {
+            self.read_back(environment);
+        }
         let Some(sidecar) = &mut self.sidecar else { return };
         match event {
             Event::Kill | Event::Term => sidecar.end(),
-            Event::Stop => sidecar.process = Process::Stopped,
+            Event::Stop => sidecar.stop(),
             Event::Continue => sidecar.process = Process::Running,
             Event::Start => sidecar.start(),
             Event::Recover => sidecar.recover(),
@@ -82,7 +85,30 @@ impl Node {
     fn start(&mut self, lots: &Lots) {
         let operator = lots.placeholder.then_some(Name::Placeholder);
         let dropin = self.sidecar.and_then(|sidecar| sidecar.dropin).filter(|_| !lots.seed);
-        self.ipa.start(dropin.or(operator));
+        let given = self.sidecar.and_then(|sidecar| sidecar.handed_out).filter(|_| !lots.seed);
+        self.ipa.start(dropin.or(operator), given);
+        if let Some(sidecar) = &mut self.sidecar {
+            sidecar.ipa_began(lots);
+        }
+    }
+
+    /// A lookup of our own.
+    fn read_back(&mut self, environment: &Environment) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let answer = self.ironic.lookup(environment);
+        if answer != Lookup::Locked {
+            let token = if let Lookup::Token(token) = answer { Some(token) } else { None };
+            sidecar.read_back(self.ironic.url, token, &self.ipa);
+        }
+    }
+
+    /// What happens to IPA's process where its address is lost before its lookup.
+    pub fn restart(&mut self, environment: &Environment, lots: &Lots) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        if sidecar.restarts(&self.ipa, environment, lots) {
+            self.ipa = Ipa::off();
+            sidecar.ipa_ended();
+        }
     }
 
     /// The way that a request takes; `None`: it gets no answer, and has not reached Ironic.
@@ -108,10 +134,13 @@ impl Node {
 
     fn look_up(&mut self, environment: &Environment, lots: &Lots) {
         let Some(way) = self.connect(environment, lots) else { return };
-        self.ipa.phase = match self.ironic.lookup(environment) {
+        self.ipa.lookup_left = true;
+        let answer = self.ironic.lookup(environment);
+        self.ipa.token = if let Lookup::Token(token) = answer { Some(token) } else { self.ipa.given };
+        self.ipa.phase = match answer {
             Lookup::Locked => Phase::LookingUp,
             // An IPA of the first releases knows no token.
-            Lookup::Masked if !lots.seed => Phase::Dead,
+            Lookup::Masked if !lots.seed && self.ipa.given.is_none() => Phase::Dead,
             _ if environment.slow > 0 => Phase::InFlight(way),
             _ => Phase::HasToken,
         };
@@ -125,13 +154,17 @@ impl Node {
         if let Some(sidecar) = sidecar {
             url = sidecar.heartbeat(own, environment, lots);
         }
-        let beat = self.ironic.heartbeat(url, true, environment, lots);
+        let beat = self.ironic.heartbeat(url, self.ipa.token, environment, lots);
         self.ipa.last = Some(matches!(beat, Beat::Recorded | Beat::Dropped));
         if beat == Beat::Recorded {
             self.first.get_or_insert(outcome(url, own, environment, lots));
         }
-        if let (Way::Guard, Some(sidecar)) = (way, &mut self.sidecar) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        if way == Way::Guard {
             sidecar.answered(beat, own, url);
+        }
+        if self.ipa.last == Some(true) && (way == Way::Guard || lots.sight) {
+            sidecar.saw_accepted();
         }
     }
 }

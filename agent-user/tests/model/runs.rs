@@ -115,6 +115,25 @@ fn an_address_that_is_lost_before_the_lookup_is_found() {
     must_break("lost before the lookup", lots, "never worse");
 }
 
+/// IPA starts with an address, Ironic is away, the address is lost, another one is there.
+const LOST_WHILE_AWAY: &[Event] = &[Event::Away, Event::Lose(Addr::A4)];
+
+#[test]
+fn an_ipa_whose_address_is_lost_before_the_lookup_starts_again() {
+    let only = Some(LOST_WHILE_AWAY);
+    for mode in [Mode::Configure, Mode::Guard] {
+        let lots = Lots { mode, first: TWO, sight: true, only, ..PLAIN };
+        must_hold("lost before the lookup, with sight", &[lots]);
+    }
+}
+
+#[test]
+fn without_the_restart_an_address_that_is_lost_before_the_lookup_is_found() {
+    let only = Some(LOST_WHILE_AWAY);
+    let lots = Lots { first: TWO, sight: true, restart: false, only, ..PLAIN };
+    must_break("lost before the lookup, without the restart", lots, "never worse");
+}
+
 #[test]
 fn an_address_that_is_lost_before_the_first_heartbeat_is_found() {
     let only = Some([Event::Prefer, Event::Lose(Addr::A4)].as_slice());

@@ -10,8 +10,9 @@ use callback_url::{ApiUrl, Local};
 use fib::{Address, Errno, Link, Route};
 use ipa_sidecar::inside::{
     AdvertiseParameters, Answered, Candidate, Committed, Contents, Destination, DropinWrite, Facts,
-    HeartbeatAction, HeartbeatFacts, IpaId, IpaState, Lack, Parameters, Pinned, RouteFailure, StartedWith,
-    Target, advertise_host, decide, heartbeat, settle, started_with,
+    HeartbeatAction, HeartbeatFacts, IpaId, IpaState, Lack, LastReadBack, Parameters, Pinned, ReadBackFacts,
+    Repaired, RestartFacts, RouteFailure, SightRecord, StartedWith, Target, Verdict, advertise_host,
+    by_read_back, decide, heartbeat, judge_restart, read_back_due, settle, started_with,
 };
 
 use super::environment::{Addr, Api, Dns, Endpoint, Environment, Lots, Mode};
@@ -55,6 +56,10 @@ pub struct Sidecar {
     memory: Memory,
     /// When it last looked, nothing of Ironic answered.
     pub blind: bool,
+    /// A token that Ironic handed out to us, in the drop-in.
+    pub handed_out: Option<u8>,
+    /// What sight knows of the IPA that runs.
+    sight: SightRecord,
     /// A URL with an address that is not this machine's left us.
     pub foreign: bool,
     /// After a 202 we sent another URL.
@@ -72,6 +77,8 @@ struct Kept {
     started_with: Option<Name>,
     /// The repaired URL that Ironic holds.
     repaired: Option<Url>,
+    /// What Ironic holds was read back since IPA began.
+    read_back: bool,
 }
 
 /// What a killed daemon forgets.
@@ -89,6 +96,8 @@ struct Memory {
     were: [bool; 3],
     /// The guard does not redirect, after a failure of its own.
     off: bool,
+    /// A heartbeat was seen to be accepted since the last read-back.
+    accepted_since: bool,
 }
 
 /// What came of one round of the watch.
@@ -112,6 +121,8 @@ impl Sidecar {
             kept: Kept::default(),
             memory: Memory::default(),
             blind: false,
+            handed_out: None,
+            sight: SightRecord::NOT_ATTACHED,
             foreign: false,
             changed: false,
             meddled: false,
@@ -126,11 +137,92 @@ impl Sidecar {
     /// Ends; what is on disk stays.
     pub fn end(&mut self) {
         (self.process, self.memory) = (Process::Dead, Memory::default());
+        self.sight = SightRecord::NOT_ATTACHED;
     }
 
     /// Starts again.
     pub fn start(&mut self) {
         self.process = Process::Running;
+        self.memory.held = self.kept.repaired;
+    }
+
+    /// Is stopped: what happens meanwhile may be too much for sight.
+    pub fn stop(&mut self) {
+        self.process = Process::Stopped;
+        self.sight.lost = true;
+    }
+
+    /// An IPA has started.
+    pub fn ipa_began(&mut self, lots: &Lots) {
+        let attached_before_ipa = lots.sight && self.runs();
+        self.sight = SightRecord { attached_before_ipa, ..SightRecord::NOT_ATTACHED };
+    }
+
+    /// Whether its address may be lost: it would be restarted.
+    pub fn may_restart(&self, ipa: &Ipa) -> bool {
+        self.runs() && self.sight.attached_before_ipa && !self.sight.lost && !ipa.lookup_left
+    }
+
+    /// Whether IPA is restarted, through the product's own `judge`.
+    pub fn restarts(&self, ipa: &Ipa, environment: &Environment, lots: &Lots) -> bool {
+        let started = matches!(ipa.phase, Phase::LookingUp | Phase::InFlight(_));
+        if !self.runs() || !lots.restart || !started {
+            return false;
+        }
+        let ip = |name: Option<Name>| name.and_then(Name::addr).map(Addr::ip);
+        let assigned: Vec<_> =
+            Addr::ALL.into_iter().filter(|addr| environment.has(*addr)).map(Addr::ip).collect();
+        let facts = RestartFacts {
+            started_with: ip(ipa.host),
+            assigned: Some(&assigned),
+            dropin: ip(self.dropin),
+            token_spent: false,
+            listens: false,
+            sight: SightRecord { lookup_seen: ipa.lookup_left, ..self.sight },
+            stopped: true,
+        };
+        judge_restart(&facts) == Verdict::Restart
+    }
+
+    /// Whether a lookup of our own is due, through the product's own `due`; delay does not count.
+    pub fn is_due(&self, ipa: &Ipa) -> bool {
+        let long = Duration::from_secs(9999);
+        let last =
+            self.kept.read_back.then_some(LastReadBack { ago: long, url: true, after_heartbeat: true });
+        let facts = ReadBackFacts {
+            up: ipa.is_up().then_some(long),
+            accepted: self.memory.accepted_since.then_some(long),
+            // Only the guard sees it.
+            token_refused: false,
+            last,
+        };
+        self.runs() && read_back_due(&facts).is_some()
+    }
+
+    /// A heartbeat of IPA's was seen to be accepted.
+    pub fn saw_accepted(&mut self) {
+        self.memory.accepted_since |= self.runs();
+    }
+
+    /// What Ironic answered to our lookup.
+    pub fn read_back(&mut self, url: Option<Url>, token: Option<u8>, ipa: &Ipa) {
+        (self.kept.read_back, self.memory.accepted_since) = (true, false);
+        self.handed_out = token.or(self.handed_out);
+        self.memory.held = url.or(self.memory.held.filter(|_| token.is_none()));
+        let id = IpaId { pid: 7, start_ticks: 1000 };
+        let state = IpaState { up: ipa.is_up(), version: None, process: Some(id) };
+        let repaired = self.kept.repaired.map(|url| Repaired {
+            node_uuid: String::new(),
+            url: url.text(),
+            instead_of: String::new(),
+            endpoints: Vec::new(),
+        });
+        let contents = Contents { repaired, ..Contents::default() };
+        let dropin = self.dropin.and_then(Name::host);
+        let known = url.and_then(|url| by_read_back(&url.text(), dropin.as_ref(), &contents, &state));
+        if let Some(known) = known {
+            self.kept.started_with = Some(Name::of(&known.address));
+        }
     }
 
     /// Runs again, whatever has become of it.
@@ -140,7 +232,7 @@ impl Sidecar {
 
     /// The IPA that was known is gone.
     pub fn ipa_ended(&mut self) {
-        (self.kept.rewritten, self.kept.started_with) = (false, None);
+        (self.kept.rewritten, self.kept.started_with, self.kept.read_back) = (false, None, false);
     }
 
     /// Whether new connections of IPA's come to the guard.
@@ -312,7 +404,7 @@ impl Sidecar {
         type Key =
             (Url, [bool; 3], [bool; 3], Option<Name>, Option<Url>, Option<Url>, Option<Addr>, bool, bool);
         let lost = |url: &Url| !is_ours(url.name, environment);
-        if self.kept.repaired.as_ref().is_some_and(lost) {
+        if self.kept.repaired.as_ref().is_some_and(lost) || self.kept.repaired != self.memory.held {
             self.kept.repaired = None;
         }
         let (decided, repaired) = (self.memory.decided, self.kept.repaired);

@@ -15,22 +15,60 @@ pub const ONE_URL_VERSION: &str = "9.7.1";
 pub const OLDER_ONE_URL_VERSION: &str = "9.4.3";
 
 const NAME: &str = "ironic-python-agent";
+/// Those that `cargo lab versions` runs as well: one of each minor that installs on the Pythons that there are. What is below
+/// them is whatever pip finds, within these limits.
+const MORE: [Package; 12] = [
+    more("12.0.0", None, SETUPTOOLS),
+    more("11.6.0", None, SETUPTOOLS),
+    more("10.2.3", None, SETUPTOOLS),
+    more("10.0.0", None, SETUPTOOLS),
+    more("9.14.1", None, SETUPTOOLS),
+    more("9.11.3", None, IRONIC_LIB),
+    more("9.10.0", None, IRONIC_LIB),
+    more("9.9.0", None, IRONIC_LIB),
+    more("9.7.3", None, IRONIC_LIB),
+    more("8.6.0", Some("3.8"), IRONIC_LIB_OR_OLDER),
+    more("7.1.0", Some("3.8"), WERKZEUG),
+    more("6.6.0", Some("3.8"), WERKZEUG),
+];
+/// They import pkg_resources.
+const SETUPTOOLS: &str = "setuptools<81\n";
+const IRONIC_LIB: &str = "setuptools<81\nironic-lib==6.2.0\n";
+const IRONIC_LIB_OR_OLDER: &str = "setuptools<81\nironic-lib<=6.2.0\n";
+const WERKZEUG: &str = "setuptools<81\nwerkzeug<2\n";
+
+const fn more(version: &'static str, python: Option<&'static str>, constraints: &'static str) -> Package {
+    Package { name: NAME, version, python, besides: &["setuptools"], constraints }
+}
+
+/// Every version that can be run, the newest first.
+pub fn versions() -> Vec<&'static str> {
+    let mut versions: Vec<_> = PACKAGES.iter().chain(&MORE).map(|package| package.version).collect();
+    let numbers =
+        |version: &str| version.split('.').filter_map(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();
+    versions.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
+    versions
+}
+
 static PACKAGES: [Package; 3] = [
     Package {
         name: NAME,
         version: VERSION,
+        python: None,
         besides: &[],
         constraints: include_str!("constraints-13.0.0.txt"),
     },
     Package {
         name: NAME,
         version: ONE_URL_VERSION,
+        python: None,
         besides: &["setuptools"], // It imports pkg_resources, which new environments lack.
         constraints: include_str!("constraints-9.7.1.txt"),
     },
     Package {
         name: NAME,
         version: OLDER_ONE_URL_VERSION,
+        python: None,
         besides: &["setuptools"],
         constraints: include_str!("constraints-9.4.3.txt"),
     },
@@ -55,10 +93,9 @@ impl Installation {
 }
 
 pub(super) fn install(version: &str, progress: Step<'_>) -> io::Result<Installation> {
-    let package = PACKAGES.iter().find(|package| package.version == version);
+    let package = PACKAGES.iter().chain(&MORE).find(|package| package.version == version);
     let package = package.ok_or_else(|| {
-        let known: Vec<_> = PACKAGES.iter().map(|package| package.version).collect();
-        let text = format!("{NAME} {version:?} is none of those tested here: {}", known.join(", "));
+        let text = format!("{NAME} {version:?} is none of those tested here: {}", versions().join(", "));
         io::Error::new(io::ErrorKind::InvalidInput, text)
     })?;
     let directory = venv::install(*package, progress, |_, _| Ok(()))?;
@@ -75,6 +112,14 @@ mod tests {
         for version in ["1.5.2", VERSION, ONE_URL_VERSION, OLDER_ONE_URL_VERSION] {
             assert!(error.contains(version), "{error}");
         }
+    }
+
+    #[test]
+    fn the_newest_comes_first() {
+        let versions = versions();
+        assert_eq!((versions.first(), versions.last()), (Some(&VERSION), Some(&"6.6.0")));
+        let place = |wanted: &str| versions.iter().position(|version| *version == wanted).unwrap();
+        assert!(place("9.14.1") < place("9.7.1"), "{versions:?}");
     }
 
     #[test]

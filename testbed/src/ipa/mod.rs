@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use install::{Installation, OLDER_ONE_URL_VERSION, ONE_URL_VERSION, VERSION};
+pub use install::{Installation, OLDER_ONE_URL_VERSION, ONE_URL_VERSION, VERSION, versions};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cache;
@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// Which IPA, where, and what it reads.
 #[derive(Clone, Debug)]
 pub struct IpaOptions {
-    /// [`VERSION`], [`ONE_URL_VERSION`] or [`OLDER_ONE_URL_VERSION`].
+    /// One of [`versions`].
     pub version: String,
     /// The namespace to run in. IPA lists a veth only where its name looks like a VLAN's: `eth0.77`.
     pub netns: Arc<Netns>,

@@ -53,7 +53,7 @@ api_workers = 1
 ramdisk_heartbeat_timeout = {heartbeat_timeout}
 
 [database]
-connection = sqlite:///{directory}/ironic.sqlite
+connection = sqlite:///{directory}/ironic.sqlite?timeout=30
 
 [conductor]
 automated_clean = true

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use install::{Installation, VERSION};
+pub use install::{Installation, OLDER_VERSIONS, VERSION};
 
 use crate::cache;
 use crate::guardian::{Guardian, fresh_directory};
@@ -31,6 +31,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// What kind of Ironic, where.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// [`VERSION`], or one of [`OLDER_VERSIONS`].
+    pub version: String,
     /// The address that its API listens on.
     pub bind: IpAddr,
     /// The port of its API; 0 for any free one.
@@ -54,6 +56,7 @@ impl Default for Options {
     /// Ironic's own defaults (require_tls since 26.0.0) on 127.0.0.1:6385, but fast track and a short heartbeat.
     fn default() -> Self {
         Self {
+            version: VERSION.to_owned(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 6385,
             fast_track: true,
@@ -81,8 +84,8 @@ impl RealIronic {
     ///
     /// # Errors
     /// Without Python 3.11 or without PyPI; the error says what was run and what it said.
-    pub fn install(progress: &mut dyn FnMut(&str)) -> io::Result<Installation> {
-        install::install(progress)
+    pub fn install(version: &str, progress: &mut dyn FnMut(&str)) -> io::Result<Installation> {
+        install::install(version, progress)
     }
 
     /// Starts one and enrolls the node; installs it first where it is missing, telling stderr. Takes about four
@@ -91,7 +94,7 @@ impl RealIronic {
     /// # Errors
     /// Where it cannot be installed, the port is taken, or it does not come up; the error holds the end of its log.
     pub fn start(options: &Options) -> io::Result<Self> {
-        let installation = Self::install(&mut |line| eprintln!("ironic: {line}"))?;
+        let installation = Self::install(&options.version, &mut |line| eprintln!("ironic: {line}"))?;
         let _lock = cache::lock("ironic-start")?;
         let port = free_port(options)?;
         let directory = fresh_directory("ironic")?;

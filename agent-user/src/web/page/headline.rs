@@ -142,6 +142,7 @@ mod tests {
             agent: AgentState::default(),
             probes: ProbesState::default(),
             passed_by: None,
+            read_back: crate::read_back::ReadBackState::default(),
         };
         change(&mut view);
         let Headline { word, class, sentence } = Headline::of(&view, &readiness(&view));

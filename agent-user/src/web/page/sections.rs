@@ -130,6 +130,7 @@ pub(super) fn ironic(html: &mut Sheet, view: &View) -> fmt::Result {
         }
     }
     sight(html, view)?;
+    read_back(html, view)?;
     let seen = &view.exchanges;
     if seen.lookups.is_empty() {
         paragraph(html, "No lookup seen.")?;
@@ -172,6 +173,25 @@ fn sight(html: &mut String, view: &View) -> fmt::Result {
     }
     match &sight.refused {
         Some(refused) => warning(html, refused),
+        None => Ok(()),
+    }
+}
+
+/// What our own lookup has shown.
+fn read_back(html: &mut String, view: &View) -> fmt::Result {
+    let shown = &view.read_back;
+    if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
+        let url = shown.agent_url.as_deref().unwrap_or("no callback URL");
+        paragraph(html, format!("This is node {uuid}. Ironic held {url} {}.", ago(at.elapsed())))?;
+    }
+    if shown.token_handed_out {
+        warning(
+            html,
+            "Ironic had wiped the agent token. The new one is in the drop-in of ironic-python-agent, which takes it at its next start.",
+        )?;
+    }
+    match &shown.last_failure {
+        Some(failure) => warning(html, format!("What Ironic holds cannot be read back: {failure}")),
         None => Ok(()),
     }
 }

@@ -7,11 +7,30 @@ use std::path::Path;
 
 use fib::{Kernel, Link, RtnlError};
 
-/// The MACs of this node's NICs, lower case, in the order of the kernel.
-///
-/// # Errors
-/// Where the links cannot be asked for.
-pub fn macs(kernel: &mut Kernel) -> Result<Vec<String>, RtnlError> {
+use crate::kernel_thread;
+use crate::metrics::Metrics;
+
+/// The MACs of this node's NICs, lower case, in the order of the kernel. None where the links cannot be asked for, which
+/// the log says.
+pub async fn ask(metrics: &Metrics) -> Vec<String> {
+    let asked = kernel_thread::ask(|| {
+        let mut kernel = Kernel::open()?;
+        let macs = macs(&mut kernel);
+        macs.map(|macs| (macs, kernel.take_asked()))
+    });
+    let error = match asked.await {
+        Some(Ok((macs, asked))) => {
+            metrics.netlink_asked(&asked);
+            return macs;
+        }
+        Some(Err(error)) => error.to_string(),
+        None => "no answer in time".to_owned(),
+    };
+    tracing::warn!(error, "the NICs' MAC addresses cannot be asked for");
+    Vec::new()
+}
+
+fn macs(kernel: &mut Kernel) -> Result<Vec<String>, RtnlError> {
     let has_device =
         |name: &[u8]| Path::new("/sys/class/net").join(OsStr::from_bytes(name)).join("device").exists();
     Ok(select(&kernel.links()?, has_device))
