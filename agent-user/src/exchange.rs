@@ -162,7 +162,7 @@ impl Exchanges {
         if accepted {
             self.metrics.heartbeat_accepted(first);
         }
-        if seen_by.sender() == Sender::Ipa {
+        if sender == Sender::Ipa {
             self.ipa_beat(result);
         }
     }

@@ -15,8 +15,8 @@ use crate::params::Mode;
 use crate::passed_by::PassedBy;
 use crate::pin::Held;
 use crate::probes::ProbesState;
-use crate::sight::SightState;
 use crate::read_back::ReadBackState;
+use crate::sight::SightState;
 use crate::watch::Published;
 
 /// What the daemon is to do, and what keeps it from it. It stays the same for the whole run.

@@ -25,14 +25,18 @@ pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sour
         let mut current = decisions.clone();
         let mut done = pin!(async move {
             loop {
-                let (published, dropin) = (current.borrow_and_update(), dropin.borrow_and_update());
-                let waits_for_us = makes_network && published.generation > 0 && has_no_address(&published);
-                if waits_for_us {
-                    tracing::info!(
-                        "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
-                    );
-                }
-                if waits_for_us || is_done(&published, &dropin) {
+                let is_done = {
+                    let published = current.borrow_and_update();
+                    let waits_for_us =
+                        makes_network && published.generation > 0 && has_no_address(&published);
+                    if waits_for_us {
+                        tracing::info!(
+                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
+                        );
+                    }
+                    waits_for_us || is_as_wanted(&published, &dropin.borrow_and_update())
+                };
+                if is_done {
                     return;
                 }
                 tokio::select! {
@@ -73,7 +77,7 @@ pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sour
 }
 
 /// The drop-in is as the decision wants it: on disk with the address, or absent where Ironic answers from none of several.
-fn is_done(published: &Published, dropin: &DropinState) -> bool {
+fn is_as_wanted(published: &Published, dropin: &DropinState) -> bool {
     let as_wanted = match dropin.state {
         DropinPhase::Written => true,
         DropinPhase::Absent => published.decision.is_undecided(),

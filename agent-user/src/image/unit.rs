@@ -100,7 +100,9 @@ pub fn find(root: &Path) -> Option<UnitFiles> {
 
 /// The unit's text and those of its drop-ins, of the one that is installed; none where there is no such unit.
 pub fn texts_in(root: &Path) -> Vec<String> {
-    installed_in(root).and_then(|name| texts(root, &DIRECTORIES.map(|one| root.join(one)), name)).unwrap_or_default()
+    installed_in(root)
+        .and_then(|name| texts(root, &DIRECTORIES.map(|one| root.join(one)), name))
+        .unwrap_or_default()
 }
 
 /// The unit's text and those of its drop-ins. A drop-in takes the place of one with the same name in a later directory.

@@ -9,12 +9,12 @@ mod configure;
 mod earlier;
 mod execve;
 mod listener;
-mod place;
 mod passed_by;
+mod place;
 mod reach;
-mod sight;
 mod read_back;
 mod restart;
+mod sight;
 mod started_with;
 
 use testbed::daemon::Daemon;

@@ -7,9 +7,9 @@ use callback_url::Host;
 use fib::listens;
 use tokio::sync::{mpsc, watch};
 
+use crate::image::unit;
 use crate::ipa::keeper::DropinState;
 use crate::ipa::status::IpaState;
-use crate::ipa::unit;
 use crate::kept::{IpaId, Kept};
 use crate::kernel_thread;
 use crate::metrics::{Metrics, RestartResult};

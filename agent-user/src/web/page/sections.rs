@@ -155,7 +155,7 @@ pub(super) fn ironic(html: &mut Sheet, view: &View) -> fmt::Result {
 }
 
 /// Whether IPA's exchanges are seen where the guard does not pass them on.
-fn sight(html: &mut String, view: &View) -> fmt::Result {
+fn sight(html: &mut Sheet, view: &View) -> fmt::Result {
     let sight = &view.sight;
     if view.acting() == Mode::Agent {
         return Ok(());
@@ -178,7 +178,7 @@ fn sight(html: &mut String, view: &View) -> fmt::Result {
 }
 
 /// What our own lookup has shown.
-fn read_back(html: &mut String, view: &View) -> fmt::Result {
+fn read_back(html: &mut Sheet, view: &View) -> fmt::Result {
     let shown = &view.read_back;
     if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
         let url = shown.agent_url.as_deref().unwrap_or("no callback URL");
