@@ -1,7 +1,7 @@
 //! Sight over plain http: what IPA and Ironic say to each other is seen, with nothing in their way.
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 use testbed::daemon::Daemon;
@@ -14,8 +14,12 @@ use crate::execve::{assert_hidden, readable};
 
 /// A client that speaks as IPA does, on one kept connection: a request for each line, `METHOD PATH [BODY]`.
 const CLIENT: &str = r#"
-import http.client, json, sys
+import encodings.idna, http.client, json, os, sys
 api = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=20)
+if len(sys.argv) > 3:
+    os.seteuid(int(sys.argv[3]))
+api.connect()
+os.seteuid(0)
 for line in sys.stdin:
     method, path, *body = line.rstrip("\n").split(" ", 2)
     headers = {"X-OpenStack-Ironic-API-Version": "1.68", "Connection": "keep-alive", "User-Agent": "python-requests/2"}
@@ -35,19 +39,19 @@ struct Client {
 
 impl Client {
     fn start(site: &Site) -> Self {
-        Self::spawn(site.node.command("python3"))
+        Self::spawn(site, &[])
     }
 
+    /// Of another user.
     fn nobody(site: &Site) -> Self {
-        let mut command = site.node.command("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "python3"]);
-        Self::spawn(command)
+        Self::spawn(site, &["65534"])
     }
 
-    fn spawn(mut command: Command) -> Self {
+    fn spawn(site: &Site, user: &[&str]) -> Self {
         let (host, port) = API.split_once(':').unwrap();
-        command.args(["-c", CLIENT, host, port]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut command = site.node.command("python3");
+        command.args(["-c", CLIENT, host, port]).args(user);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, answers, token: "none".to_owned() }
     }
