@@ -251,7 +251,7 @@ fn the_last_of_several_wins() {
     machine.write("etc/ironic-python-agent.conf", "[DEFAULT]\nadvertise_port=3\nlookup_timeout=3");
     machine.write("etc/ironic-python-agent/a.conf", "[DEFAULT]\nadvertise_port=4\nlookup_interval=4");
     assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 4);
-    machine.drop_in("10.conf", "[DEFAULT]\nadvertise_port=5\nadvertise-port=6");
+    machine.drop_in("10.conf", "[DEFAULT]\nadvertise_port=5\nadvertise_port=6");
     machine.drop_in("9.conf", "[DEFAULT]\nadvertise_port=7");
     machine.drop_in("99.conf.bak", "[DEFAULT]\nadvertise_port=8");
     machine.drop_in(".99.conf", "[DEFAULT]\nadvertise_port=9");
