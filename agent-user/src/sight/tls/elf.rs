@@ -32,9 +32,9 @@ fn parse(content: &[u8]) -> Option<Needs> {
     let mut needs = Needs::default();
     for entry in &dynamic {
         let text = || Some(std::str::from_utf8(dynamic.string(entry).ok()?).ok()?.to_owned());
-        if entry.tag == i64::from(DT_NEEDED) {
+        if entry.tag == DT_NEEDED {
             needs.libraries.extend(text());
-        } else if entry.tag == i64::from(DT_RPATH) || entry.tag == i64::from(DT_RUNPATH) {
+        } else if entry.tag == DT_RPATH || entry.tag == DT_RUNPATH {
             let text = text().unwrap_or_default();
             needs.directories.extend(text.split(':').filter(|part| !part.is_empty()).map(str::to_owned));
         }
