@@ -33,27 +33,6 @@ pub fn installed() -> Option<&'static str> {
     installed_in(Path::new("/"))
 }
 
-/// The file of the unit of IPA's that is installed, and its drop-ins in the order in which systemd reads them
-/// (systemd.unit(5)); none where there is no such unit.
-pub fn files_in(root: &Path) -> Vec<PathBuf> {
-    let directories = DIRECTORIES.map(|directory| root.join(directory));
-    let Some(name) = UNITS.into_iter().find(|name| starts(&directories, name)) else { return Vec::new() };
-    let file = directories.iter().map(|directory| directory.join(name)).find(|file| is_there(file));
-    let mut drop_ins: Vec<PathBuf> = Vec::new();
-    for directory in &directories {
-        let entries = fs::read_dir(directory.join(format!("{name}.d"))).into_iter().flatten().flatten();
-        let files = entries.map(|entry| entry.path());
-        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "conf")) {
-            // Of equal names the one in the earlier directory counts.
-            if drop_ins.iter().all(|other| other.file_name() != path.file_name()) {
-                drop_ins.push(path);
-            }
-        }
-    }
-    drop_ins.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
-    file.into_iter().chain(drop_ins).collect()
-}
-
 /// The unit of IPA's that this process belongs to.
 pub fn of_process(pid: u32) -> Option<&'static str> {
     of_cgroups(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("cgroup")).ok()?)
