@@ -79,6 +79,8 @@ pub struct Seen {
     pub bad_urls: Recent<BadUrl>,
     /// When IPA last spoke to Ironic.
     pub last_of_ipa: Option<Moment>,
+    /// What Ironic gave in its last answer to a lookup.
+    pub heartbeat_timeout: Option<Duration>,
     /// Ironic has accepted a heartbeat.
     accepted: bool,
 }
@@ -186,9 +188,10 @@ impl Exchanges {
         self.metrics.exchange_seen(seen_by.as_str());
     }
 
-    /// Records the heartbeat timeout that a lookup of IPA's got.
+    /// Records the heartbeat timeout that a lookup got.
     pub fn heartbeat_timeout(&self, timeout: Duration) {
         self.metrics.show_heartbeat_timeout(timeout);
+        self.seen.send_modify(|seen| seen.heartbeat_timeout = Some(timeout));
     }
 
     /// Records a bad callback URL.

@@ -98,7 +98,7 @@ impl Agent {
             return None;
         }
         tracing::info!(node = reply.uuid, heartbeat_timeout = ?reply.heartbeat_timeout, "looked up");
-        self.metrics.show_heartbeat_timeout(reply.heartbeat_timeout);
+        self.exchanges.heartbeat_timeout(reply.heartbeat_timeout);
         self.state.send_modify(|state| state.last_failure = None);
         if let Some(url) = &reply.agent_url {
             self.pin.judge(url);

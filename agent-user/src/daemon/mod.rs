@@ -14,7 +14,7 @@ use exporter::{ConfigFile, WebConfigError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::agent::{Agent, AgentState};
@@ -23,7 +23,7 @@ use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
 use crate::ipa::place::{self, Place};
-use crate::ipa::restart::{self, Restarter};
+use crate::ipa::restart::{self, Drain, Restarter};
 use crate::ipa::status::IpaState;
 use crate::ipa::{commitment, dropin, status as ipa_status, token};
 use crate::ironic::{Client, IronicError};
@@ -173,7 +173,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         kept: own.kept.clone(),
     };
     own.guard.send_modify(|state| state.off = guard_off);
-    let surroundings = (surroundings, reach.clone(), metrics.clone());
+    let surroundings = (surroundings, reach.clone(), metrics.clone(), sight.questions());
     let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
     if in_use {
         // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
@@ -216,6 +216,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         exchanges: sources.exchanges.clone(),
         dropin: sources.dropin.clone(),
         guard: sources.guard.clone(),
+        sight: sources.sight.clone(),
         probes: sources.probes.clone(),
         kept: own.kept.clone(),
     };
@@ -324,7 +325,7 @@ fn start_mode(
     client: Option<Client>,
     guard: Option<(TcpListener, Redirect)>,
     parameters: &Parameters,
-    (surroundings, reach, metrics): (Surroundings, Reach, Metrics),
+    (surroundings, reach, metrics, sight): (Surroundings, Reach, Metrics, Option<mpsc::Sender<Drain>>),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
@@ -355,7 +356,7 @@ fn start_mode(
             decisions: decisions.clone(),
             ipa: own.ipa.subscribe(),
             dropin: own.dropin.subscribe(),
-            sight: None,
+            sight,
             kept: own.kept.clone(),
             metrics: metrics.clone(),
         };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use callback_url::{ApiUrl, Host};
+use callback_url::{ApiUrl, Host, Scheme};
 use tokio::sync::watch;
 
 use super::environment::proxy;
@@ -19,6 +19,7 @@ use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::params::Mode;
 use crate::probes::{ProbesState, Target};
+use crate::sight::SightState;
 
 /// What stays the same for the whole run.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub struct Heard {
     pub exchanges: watch::Receiver<Seen>,
     pub dropin: watch::Receiver<DropinState>,
     pub guard: watch::Receiver<GuardState>,
+    pub sight: watch::Receiver<SightState>,
     pub probes: watch::Receiver<ProbesState>,
     /// What outlives the daemon.
     pub kept: Kept,
@@ -119,14 +121,18 @@ impl Memory {
             Mode::Guard => {
                 guards(&heard.guard.borrow(), &heard.exchanges.borrow(), &heard.probes.borrow(), ipa)
             }
-            _ => None,
+            Mode::Configure | Mode::Observe => {
+                let urls = &setting.api_urls;
+                seen(&heard.sight.borrow(), &heard.exchanges.borrow(), &heard.probes.borrow(), ipa, urls)
+            }
+            Mode::Agent => None,
         };
         Facts {
             mode: setting.mode,
             runs: (ipa.up || ipa.process.is_some()) && !started.is_some_and(Started::is_standalone),
             answers_for: self.answers.map(|(_, since)| since.elapsed()),
             sight,
-            heartbeat_timeout: None,
+            heartbeat_timeout: heard.exchanges.borrow().heartbeat_timeout,
             dropin: heard.dropin.borrow().address.clone(),
             given: ipa.process.and_then(|id| given(&heard.kept.read(), id)),
             known_elsewhere: setting.known_elsewhere,
@@ -150,7 +156,26 @@ fn given(kept: &Contents, id: IpaId) -> Option<Host> {
 
 /// What the guard sees of this IPA while it redirects; `None` while it does not.
 fn guards(guard: &GuardState, seen: &Seen, probes: &ProbesState, ipa: &IpaState) -> Option<Sight> {
-    let for_so_long = guard.redirecting_since?.elapsed();
+    Some(looked(guard.redirecting_since?.elapsed(), seen, probes, ipa))
+}
+
+/// What sight sees of this IPA where it looks at every API URL; nothing where something was lost.
+fn seen(
+    sight: &SightState,
+    seen: &Seen,
+    probes: &ProbesState,
+    ipa: &IpaState,
+    urls: &[ApiUrl],
+) -> Option<Sight> {
+    let since = sight.since(urls.iter()).filter(|_| sight.lost + sight.given_up == 0)?;
+    // An IPA in a container may use another libssl: until something of it was seen, nobody knows that it would be.
+    if urls.iter().any(|url| url.scheme == Scheme::Https) && sight.exchanges.last().is_none() {
+        return None;
+    }
+    Some(looked(since.elapsed(), seen, probes, ipa))
+}
+
+fn looked(for_so_long: Duration, seen: &Seen, probes: &ProbesState, ipa: &IpaState) -> Sight {
     // The process's age; of an unknown one nobody knows what it missed.
     let age = ipa.process.map(|id| since_boot().saturating_sub(id.started()));
     let is_its = |ago: &Duration| age.is_none_or(|age| *ago <= age);
@@ -159,12 +184,12 @@ fn guards(guard: &GuardState, seen: &Seen, probes: &ProbesState, ipa: &IpaState)
     let last = [seen.last_of_ipa, beat.map(|beat| beat.at), failed.map(|failure| failure.at)];
     let last = last.into_iter().flatten().map(|at| at.elapsed()).filter(is_its).min();
     let url = beat.filter(|beat| is_its(&beat.at.elapsed()) && !beat.callback_url.is_empty());
-    Some(Sight {
+    Sight {
         for_so_long,
         whole: age.is_some_and(|age| age < for_so_long),
         last,
         url: url.map(|beat| beat.callback_url.clone()),
-    })
+    }
 }
 
 #[cfg(test)]

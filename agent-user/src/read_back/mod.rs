@@ -202,7 +202,7 @@ impl ReadBack {
         };
         (self.seen.last, self.seen.accepted_at) = (Some((Instant::now(), last)), None);
         self.node_uuid = Some(reply.uuid.clone());
-        self.surroundings.metrics.show_heartbeat_timeout(reply.heartbeat_timeout);
+        self.surroundings.exchanges.heartbeat_timeout(reply.heartbeat_timeout);
         self.compare(&reply);
         let handed_out = reply.agent_token.is_some();
         if let Some(token) = reply.agent_token {

@@ -18,6 +18,7 @@ pub use state::{SightState, SourceState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::ipa::restart::Drain;
 use crate::metrics::Metrics;
 use crate::params::{Mode, Parameters};
 use crate::probes::{Reason, Unavailable};
@@ -35,6 +36,7 @@ const PIECES: usize = 64;
 pub struct Sight {
     http: Result<http::Capture, Unavailable>,
     tls: (Tls, tls::Report),
+    questions: (mpsc::Sender<Drain>, mpsc::Receiver<Drain>),
 }
 
 impl Sight {
@@ -42,14 +44,19 @@ impl Sight {
     pub fn open(mode: Mode, parameters: &Parameters) -> Self {
         if mode == Mode::Agent {
             let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
-            return Self { tls: Tls::without(&why), http: Err(why) };
+            return Self { tls: Tls::without(&why), http: Err(why), questions: mpsc::channel(1) };
         }
-        Self { http: http::open(parameters), tls: Tls::attach(parameters) }
+        Self { http: http::open(parameters), tls: Tls::attach(parameters), questions: mpsc::channel(1) }
     }
 
     /// Whether anything is open.
     pub fn any(&self) -> bool {
         self.http.is_ok() || self.tls.1.attached
+    }
+
+    /// Where it is asked what it has seen of an IPA; `None` where nothing looks.
+    pub fn questions(&self) -> Option<mpsc::Sender<Drain>> {
+        self.any().then(|| self.questions.0.clone())
     }
 
     /// Starts it; call it once the privileges are dropped. What is seen appears in `state`.
@@ -78,7 +85,7 @@ impl Sight {
             }
         }
         if any {
-            tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state).run(seen));
+            tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state, self.questions.1).run(seen));
         }
     }
 }

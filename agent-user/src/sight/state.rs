@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use callback_url::{ApiUrl, Scheme};
 use serde::{Serialize, Serializer};
 use text::foreign_text;
 
@@ -11,6 +12,8 @@ use super::parse::{Exchange, Request};
 use super::tls;
 use crate::exchange::SeenBy;
 use crate::http1::TokenSeen;
+use crate::ipa::restart::SightRecord;
+use crate::kept::{IpaId, since_boot};
 use crate::probes::{Reason, Unavailable};
 use crate::recent::{Moment, Recent};
 
@@ -27,6 +30,9 @@ pub struct SightState {
     pub given_up: u64,
     /// Lookups that have begun, whoever asked.
     pub lookups_begun: u64,
+    /// When the last of them did.
+    #[serde(skip)]
+    pub last_lookup: Option<Moment>,
     /// This node, by a lookup of IPA's or an accepted heartbeat.
     pub node_uuid: Option<String>,
     /// Why Ironic refused IPA's last heartbeat.
@@ -38,6 +44,30 @@ pub struct SightState {
 }
 
 impl SightState {
+    /// Since when every source looks that these API URLs need, without a gap; `None` where one does not.
+    pub fn since<'a>(&self, mut urls: impl Iterator<Item = &'a ApiUrl>) -> Option<Moment> {
+        let source = |url: &ApiUrl| match url.scheme {
+            Scheme::Http => self.http.since,
+            Scheme::Https => self.tls.since,
+        };
+        let first = source(urls.next()?)?;
+        urls.try_fold(first, |latest, url| {
+            let since = source(url)?;
+            Some(if since.elapsed() < latest.elapsed() { since } else { latest })
+        })
+    }
+
+    /// What it knows of an IPA, for who may restart it.
+    pub fn record<'a>(&self, urls: impl Iterator<Item = &'a ApiUrl>, ipa: IpaId) -> SightRecord {
+        let age = since_boot().saturating_sub(ipa.started());
+        let is_since = |moment: Moment| moment.elapsed() <= age;
+        SightRecord {
+            attached_before_ipa: self.since(urls).is_some_and(|since| since.elapsed() > age),
+            lost: self.lost + self.given_up > 0,
+            lookup_seen: self.last_lookup.is_some_and(is_since),
+        }
+    }
+
     /// What a source shows.
     pub fn source(&mut self, source: Source) -> &mut SourceState {
         match source {

@@ -1,12 +1,16 @@
 //! Exchanges that were seen are recorded: as IPA's for this node, or as foreign ones.
 
+use std::time::Duration;
+
 use callback_url::Scheme;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::SeenBy;
 use crate::http1::TokenSeen;
+use crate::ipa::restart::Drain;
 use crate::metrics::{Metrics, UrlAction};
+use crate::recent::Moment;
 use crate::registrar::{Beat, Became, Registrar};
 use crate::watch::{Endpoints, ResolvedTarget};
 
@@ -15,6 +19,9 @@ use super::flow::Event;
 use super::flows::Flows;
 use super::parse::{Exchange, Request};
 use super::state::{ExchangeSeen, SightState};
+
+/// Within this time every source has looked several times: that of TLS looks every 50 ms, that of http at once.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// The user whose exchanges decide something: IPA runs as root.
 const ROOT: u32 = 0;
@@ -30,6 +37,8 @@ pub struct Tracker {
     registrar: Registrar,
     metrics: Metrics,
     state: watch::Sender<SightState>,
+    /// Asks what was seen of an IPA.
+    questions: mpsc::Receiver<Drain>,
 }
 
 impl Tracker {
@@ -39,16 +48,34 @@ impl Tracker {
         registrar: Registrar,
         metrics: Metrics,
         state: watch::Sender<SightState>,
+        questions: mpsc::Receiver<Drain>,
     ) -> Self {
         let (flows, endpoints) = (Flows::default(), Endpoints::default());
-        Self { flows, endpoints, targets, node: None, registrar, metrics, state }
+        Self { flows, endpoints, targets, node: None, registrar, metrics, state, questions }
     }
 
     /// Works as long as a source does.
     pub async fn run(mut self, mut sources: mpsc::Receiver<Seen>) {
-        while let Some(seen) = sources.recv().await {
+        loop {
+            tokio::select! {
+                seen = sources.recv() => match seen {
+                    Some(seen) => self.take(&seen),
+                    None => return,
+                },
+                Some(question) = self.questions.recv() => self.answer(question, &mut sources).await,
+            }
+        }
+    }
+
+    /// Reads what the sources have before it answers. The kernel has given them everything already, as the IPA is stopped.
+    async fn answer(&mut self, question: Drain, sources: &mut mpsc::Receiver<Seen>) {
+        let until = Instant::now() + SETTLED;
+        while let Ok(Some(seen)) = timeout_at(until, sources.recv()).await {
             self.take(&seen);
         }
+        let targets = self.targets.borrow().clone();
+        let record = self.state.borrow().record(targets.iter().map(|target| &target.url), question.ipa);
+        let _ = question.answer.send(record); // Nobody waits any longer.
     }
 
     fn take(&mut self, seen: &Seen) {
@@ -58,7 +85,10 @@ impl Tracker {
         }
         for event in self.flows.take(seen, Instant::now()) {
             match event {
-                Event::Began(Request::Lookup) => self.state.send_modify(|state| state.lookups_begun += 1),
+                Event::Began(Request::Lookup) => self.state.send_modify(|state| {
+                    state.lookups_begun += 1;
+                    state.last_lookup = Some(Moment::now());
+                }),
                 Event::Began(_) => {}
                 Event::Ended(exchange) => self.ended(&exchange),
             }

@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use callback_url::{ApiUrl, Reason};
 
@@ -33,7 +32,7 @@ impl Lab {
         let (resolved, targets) = watch::channel(vec![ResolvedTarget { url, addresses }]);
         let (state, shown) = watch::channel(SightState::default());
         let registrar = Registrar { decisions, operator_host: false, pin, exchanges };
-        let tracker = Tracker::new(targets, registrar, metrics.clone(), state);
+        let tracker = Tracker::new(targets, registrar, metrics.clone(), state, mpsc::channel(1).1);
         Self { tracker, metrics, shown, _keep: (published, resolved) }
     }
 
