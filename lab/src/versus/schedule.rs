@@ -43,9 +43,15 @@ impl Schedule {
         let lost_before_lookup =
             happens(|step| matches!(step, (When::Ipa(_) | When::Asked(_), Step::OtherLease)));
         let lost_before_heartbeat = happens(|step| matches!(step, (When::Lookup(_), Step::OtherLease)));
-        if beside == Beside::Guard
-            && happens(|step| matches!(step, (When::Asked(_), Step::Daemon(Hit::Kill | Hit::Stop))))
-        {
+        // A stopped guard takes connects for 2 s more, and with them IPA's question for the API versions.
+        let in_flight = happens(|step| {
+            matches!(
+                step,
+                (When::Asked(_), Step::Daemon(Hit::Kill | Hit::Stop))
+                    | (When::Ipa(_), Step::Daemon(Hit::Stop))
+            )
+        });
+        if beside == Beside::Guard && in_flight {
             return Some("kill_in_flight");
         }
         if beside == Beside::Guard && setting.callback_is_http() {
@@ -270,5 +276,14 @@ mod tests {
         assert_eq!(gap.exception(Beside::Guard, plain), Some("repaired_gap"));
         let stopped = Schedule::calm("stopped").then(When::Beat(0.2), Step::Daemon(Hit::Stop));
         assert_eq!(stopped.exception(Beside::Guard, tls), None);
+    }
+
+    #[test]
+    fn a_guard_that_stops_when_ipa_starts_may_take_its_first_request() {
+        let [.., plain, _] = SETTINGS;
+        let at_start = |hit| Schedule::calm("start").then(When::Ipa(0.0), Step::Daemon(hit));
+        assert_eq!(at_start(Hit::Stop).exception(Beside::Guard, plain), Some("kill_in_flight"));
+        assert_eq!(at_start(Hit::Stop).exception(Beside::Configure, plain), None);
+        assert_eq!(at_start(Hit::Kill).exception(Beside::Guard, plain), None);
     }
 }
