@@ -160,12 +160,18 @@ fn sight(html: &mut Sheet, view: &View) -> fmt::Result {
     if view.acting() == Mode::Agent {
         return Ok(());
     }
-    match (sight.http.attached, &sight.http.detail) {
-        (true, _) => {
-            paragraph(html, "What passes between ironic-python-agent and Ironic over http is seen.")?
+    for (scheme, source) in [("http", &sight.http), ("https", &sight.tls)] {
+        match (source.attached, &source.detail) {
+            (true, None) => paragraph(
+                html,
+                format!("What passes between ironic-python-agent and Ironic over {scheme} is seen."),
+            )?,
+            (true, Some(detail)) => {
+                paragraph(html, format!("Over {scheme} only requests are seen: {detail}."))?
+            }
+            (false, Some(detail)) => paragraph(html, format!("Over {scheme} nothing is seen: {detail}."))?,
+            (false, None) => {}
         }
-        (false, Some(detail)) => paragraph(html, format!("Over http nothing is seen: {detail}."))?,
-        (false, None) => {}
     }
     if sight.lost + sight.given_up > 0 {
         let (lost, given_up) = (sight.lost, sight.given_up);
