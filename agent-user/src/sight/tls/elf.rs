@@ -48,8 +48,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn our_own_needs_are_read() {
-        let needs = needs(&std::env::current_exe().unwrap()).unwrap();
+    fn the_needs_of_a_program_are_read() {
+        let needs = needs(Path::new("/bin/sh")).unwrap();
         assert!(needs.libraries.iter().any(|name| name.starts_with("libc.")), "{needs:?}");
         assert_eq!(super::needs(Path::new("/etc/passwd")), None);
     }
