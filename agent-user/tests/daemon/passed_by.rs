@@ -6,9 +6,11 @@ use testbed::site::*;
 
 use crate::started_with::MORE_THAN_A_TICK;
 
-/// Mode configure, its drop-in on disk. Without probes it keeps its privileges: it may read the environment of others.
+/// Mode configure, its drop-in on disk. Without probes and sight it keeps its privileges: it may read the environment of
+/// others.
 fn configure(site: &Site, directory: &Directory) -> Daemon {
-    let daemon = site.daemon(&["--mode=configure", API_FLAG, &directory.config_dir(), "--probe.connect=off"]);
+    let flags = ["--mode=configure", API_FLAG, &directory.config_dir(), "--probe.connect=off"];
+    let daemon = site.daemon_under(&["setpriv", "--bounding-set", "-net_raw", "--"], &flags);
     wait_drop_in(&daemon, FIRST, SOON);
     std::thread::sleep(MORE_THAN_A_TICK);
     daemon

@@ -15,7 +15,8 @@ fn without_sight_it_is_let_be_and_that_is_said() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("restart");
-    let daemon = site.configure(directory.path());
+    let flags = ["--mode=configure", API_FLAG, &config_dir(directory.path())];
+    let daemon = site.daemon_under(&["setpriv", "--bounding-set", "-net_raw", "--"], &flags);
     wait_drop_in(&daemon, FIRST, LATER);
     std::thread::sleep(MORE_THAN_A_TICK);
     let ipa = IpaProcess::start(&site.node);
