@@ -1,10 +1,12 @@
-//! The one thing that is read of a shared library: which others it needs, and where it looks for them (ld.so(8)).
+//! What is read of a program or shared library: which others it needs, where it looks for them (ld.so(8)), and which of their
+//! functions it calls.
 
 use std::path::Path;
 
 use object::Endianness;
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH};
 use object::read::elf::ElfFile64;
+use object::{Object, ObjectSymbol};
 
 /// No library or interpreter is longer; it is read as a whole.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -16,6 +18,8 @@ pub struct Needs {
     pub libraries: Vec<String>,
     /// Directories, with `$ORIGIN` as it is.
     pub directories: Vec<String>,
+    /// The names that others have to define.
+    pub imports: Vec<String>,
 }
 
 /// Reads it; `None` where the file is no ELF of 64 bits.
@@ -39,6 +43,8 @@ fn parse(content: &[u8]) -> Option<Needs> {
             needs.directories.extend(text.split(':').filter(|part| !part.is_empty()).map(str::to_owned));
         }
     }
+    let undefined = file.dynamic_symbols().filter(|symbol| symbol.is_undefined());
+    needs.imports = undefined.filter_map(|symbol| Some(symbol.name().ok()?.to_owned())).collect();
     Some(needs)
 }
 
@@ -51,6 +57,7 @@ mod tests {
     fn the_needs_of_a_program_are_read() {
         let needs = needs(Path::new("/bin/sh")).unwrap();
         assert!(needs.libraries.iter().any(|name| name.starts_with("libc.")), "{needs:?}");
+        assert!(needs.imports.iter().any(|name| name == "fork" || name == "execve"), "{needs:?}");
         assert_eq!(super::needs(Path::new("/etc/passwd")), None);
     }
 

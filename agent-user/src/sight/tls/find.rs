@@ -18,8 +18,24 @@ const NAMES: [&str; 2] = ["libssl.so.3", "libssl.so.1.1"];
 /// Before this no interpreter of IPA's is looked at any more.
 const MOST: usize = 4;
 
+/// A libssl, and which of its functions IPA's interpreter calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// The file.
+    pub path: PathBuf,
+    /// Their names; `None` where that is not known.
+    pub called: Option<Vec<String>>,
+}
+
+impl Library {
+    /// Of which nothing else is known.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, called: None }
+    }
+}
+
 /// The libssl of the first interpreter that links one, else the system's; each file once.
-pub fn libraries() -> Vec<PathBuf> {
+pub fn libraries() -> Vec<Library> {
     let system = system_directories(Path::new("/etc/ld.so.conf.d"));
     let interpreters = unit::commands().into_iter().filter_map(|command| interpreter(&command));
     for interpreter in interpreters.chain(INTERPRETERS.map(PathBuf::from)) {
@@ -28,7 +44,8 @@ pub fn libraries() -> Vec<PathBuf> {
             return once(linked);
         }
     }
-    once(system.iter().flat_map(|directory| NAMES.map(|name| directory.join(name))).collect())
+    let system = system.iter().flat_map(|directory| NAMES.map(|name| directory.join(name)));
+    once(system.map(Library::at).collect())
 }
 
 /// What runs a command of a unit: the interpreter that the script names in its first line (execve(2)), or the command.
@@ -42,7 +59,7 @@ fn interpreter(command: &Path) -> Option<PathBuf> {
 }
 
 /// The libssl that an interpreter links itself, or that its module `_ssl` links.
-fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<PathBuf> {
+fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
     // Through the links of a virtual environment, to where the standard library is beside.
     let Ok(interpreter) = fs::canonicalize(interpreter) else {
         return Vec::new();
@@ -56,7 +73,11 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<PathBuf> {
         let own = needs.directories.iter().map(|directory| {
             PathBuf::from(directory.replace("${ORIGIN}", origin).replace("$ORIGIN", origin))
         });
-        own.chain(system.iter().cloned()).map(|directory| directory.join(name)).find(|path| is_library(path))
+        let path = own
+            .chain(system.iter().cloned())
+            .map(|directory| directory.join(name))
+            .find(|path| is_library(path))?;
+        Some(Library { path, called: Some(needs.imports) })
     });
     found.collect()
 }
@@ -107,12 +128,12 @@ fn is_library(path: &Path) -> bool {
 }
 
 /// Each file once, whatever its names; at most [`MOST`].
-fn once(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+fn once(libraries: Vec<Library>) -> Vec<Library> {
     let mut seen = BTreeSet::new();
-    let mut kept: Vec<_> = paths
+    let mut kept: Vec<_> = libraries
         .into_iter()
-        .filter(|path| is_library(path))
-        .filter(|path| fs::metadata(path).is_ok_and(|file| seen.insert((file.dev(), file.ino()))))
+        .filter(|library| is_library(&library.path))
+        .filter(|library| fs::metadata(&library.path).is_ok_and(|file| seen.insert((file.dev(), file.ino()))))
         .collect();
     kept.truncate(MOST);
     kept
@@ -128,7 +149,7 @@ mod tests {
 
     /// This machine's, as far as it has one: what is copied below.
     fn any_libssl() -> Option<PathBuf> {
-        libraries().into_iter().next()
+        libraries().into_iter().next().map(|library| library.path)
     }
 
     #[test]
@@ -157,7 +178,13 @@ mod tests {
         let interpreter = interpreter(&root.file("venv/bin/agent")).unwrap();
         assert_eq!(interpreter, root.file("venv/bin/python3"));
         let system = [root.file("nothing"), root.file("libs")];
-        assert_eq!(linked_by(&interpreter, &system), [root.file(&format!("libs/{name}"))]);
+        let found = linked_by(&interpreter, &system);
+        assert_eq!(
+            found.iter().map(|one| &one.path).collect::<Vec<_>>(),
+            [&root.file(&format!("libs/{name}"))]
+        );
+        let called = found[0].called.as_ref().unwrap();
+        assert!(called.iter().any(|name| name.starts_with("SSL_write")), "{called:?}");
         assert!(linked_by(&interpreter, &[]).is_empty());
         assert!(linked_by(Path::new("/nowhere/python3"), &system).is_empty());
     }
@@ -172,7 +199,8 @@ mod tests {
         assert_eq!(directories.len(), 1 + DIRECTORIES.len());
         if let Some(library) = any_libssl() {
             symlink(&library, root.file("again")).unwrap();
-            assert_eq!(once(vec![library.clone(), root.file("again"), root.file("conf/b")]), [library]);
+            let paths = [library.clone(), root.file("again"), root.file("conf/b")];
+            assert_eq!(once(paths.map(Library::at).to_vec()), [Library::at(library)]);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Loading the programs and attaching them to files.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aya::maps::{MapData, MapError, RingBuf};
@@ -9,6 +8,7 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeScope};
 use aya::{Ebpf, EbpfLoader};
 
+use super::find::Library;
 use super::report::Report;
 use super::return_probe;
 use super::slots::Slots;
@@ -53,12 +53,11 @@ impl std::fmt::Debug for Attached {
 /// Loads the programs and attaches them to these files.
 ///
 /// The work is done on a thread of its own, as that of the other probes.
-pub fn load(libraries: &[PathBuf]) -> (Option<Attached>, Report) {
+pub fn load(libraries: Vec<Library>) -> (Option<Attached>, Report) {
     if libraries.is_empty() {
         let words = "no libssl is found that IPA's interpreter may link";
         return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)));
     }
-    let libraries = libraries.to_vec();
     let loaded = std::thread::spawn(move || load_here(&libraries)).join();
     system::give_back_memory();
     match loaded {
@@ -71,7 +70,7 @@ pub fn load(libraries: &[PathBuf]) -> (Option<Attached>, Report) {
     }
 }
 
-fn load_here(libraries: &[PathBuf]) -> Result<(Attached, Report), Unavailable> {
+fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
     lift_memory_limit();
     may_use_bpf()?;
     let mut notes = Vec::new();
@@ -98,8 +97,8 @@ fn load_here(libraries: &[PathBuf]) -> Result<(Attached, Report), Unavailable> {
     let mut report = Report { attached: true, notes, ..Report::default() };
     for library in libraries {
         match attached.attach(library, survived.is_ok()) {
-            Ok(()) => report.libraries.push(library.clone()),
-            Err(why) => report.notes.push(format!("{}: {why}", library.display())),
+            Ok(()) => report.libraries.push(library.path.clone()),
+            Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
         }
     }
     if report.libraries.is_empty() {
@@ -121,17 +120,20 @@ impl Attached {
         }
     }
 
-    /// Attaches to one file more, with the privileges that this needs; all of it or nothing.
+    /// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
+    /// does not call are left out: the kernel takes a tenth of a second to let each one go.
     ///
     /// # Errors
     /// Where the file is no libssl, or the kernel refuses.
-    fn attach(&mut self, library: &Path, answers: bool) -> Result<(), Unavailable> {
+    fn attach(&mut self, library: &Library, answers: bool) -> Result<(), Unavailable> {
         let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
         let mut links = Vec::new();
-        for (name, function) in wanted.iter().chain(&REQUESTS) {
+        let is_called =
+            |function: &str| library.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function));
+        for (name, function) in wanted.iter().chain(&REQUESTS).filter(|(_, function)| is_called(function)) {
             let program = uprobe(&mut self.ebpf, name)?;
             let location = UProbeAttachLocation::Symbol(function);
-            match program.attach(location, library, UProbeScope::AllProcesses) {
+            match program.attach(location, &library.path, UProbeScope::AllProcesses) {
                 Ok(link) => links.push((name, link)),
                 Err(error) => {
                     for (name, link) in links {

@@ -45,7 +45,7 @@ impl Tls {
         }
         #[cfg(feature = "ebpf")]
         {
-            Self::attach_to(&find::libraries())
+            Self::attach_all(find::libraries())
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -57,8 +57,7 @@ impl Tls {
     pub fn attach_to(libraries: &[PathBuf]) -> (Self, Report) {
         #[cfg(feature = "ebpf")]
         {
-            let (attached, report) = load::load(libraries);
-            (Self { attached }, report)
+            Self::attach_all(libraries.iter().cloned().map(find::Library::at).collect())
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -66,6 +65,12 @@ impl Tls {
             let words = "this binary was built without the eBPF probes (cargo xtask build has them)";
             Self::without(&Unavailable::new(Reason::NotBuilt, words))
         }
+    }
+
+    #[cfg(feature = "ebpf")]
+    fn attach_all(libraries: Vec<find::Library>) -> (Self, Report) {
+        let (attached, report) = load::load(libraries);
+        (Self { attached }, report)
     }
 
     /// The slots, for the tests: what stays in them.
