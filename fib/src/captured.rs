@@ -91,7 +91,7 @@ fn links() {
     assert_eq!(missing.errno(), Some(Errno::NODEV));
 }
 
-/// In each captured answer each attribute is damaged in turn: the others are read as before, and the damage is counted.
+/// In captured answers each attribute is damaged in turn: the others are read as before.
 #[test]
 fn a_damaged_attribute_loses_only_itself() {
     /// `nlmsghdr` and the head of the message.
@@ -131,6 +131,24 @@ fn a_damaged_attribute_loses_only_itself() {
         // A label (3) is of no use here.
         assert!(damaged[at + 2] != 3 || read == sound, "at {at}");
     }
+}
+
+/// An attribute that is too short for what it should hold is left out, and counted.
+#[test]
+fn what_cannot_be_read_is_counted() {
+    const ADDRESS: usize = 16 + 8;
+    const LOCAL: u16 = 2;
+    let bytes = include_bytes!("../captures/addresses-inet.bin");
+    let mut damaged = bytes.to_vec();
+    let mut at = ADDRESS;
+    while u16::from_ne_bytes([damaged[at + 2], damaged[at + 3]]) != LOCAL {
+        at += usize::from(u16::from_ne_bytes([damaged[at], damaged[at + 1]])).next_multiple_of(4);
+    }
+    damaged[at] -= 1; // Three bytes of an IPv4 address; its place stays.
+    let damage = Damage::default();
+    let found = answer(&damaged, Extent::Dump, |message| read::address(&message, &damage)).unwrap();
+    assert_eq!(found, addresses(bytes)[1..], "the peer's address does not stand for ours");
+    assert_eq!(damage.take(), 1);
 }
 
 /// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.

@@ -147,12 +147,13 @@ pub fn address(message: &Message, damage: &Damage) -> Option<Address> {
         match attribute.kind {
             ADDRESS => address = attribute.ip(),
             // On point-to-point devices Address is the peer's and Local is ours.
-            LOCAL => local = attribute.ip(),
+            LOCAL => local = Some(attribute.ip()),
             FLAGS => flags = attribute.number().unwrap_or(flags),
             _ => {}
         }
     }
-    let ip = local.or(address)?;
+    // Where ours is there and cannot be read, the peer's must not stand for it.
+    let ip = local.unwrap_or(address)?;
     let has = |flag: u32| flags & flag != 0;
     Some(Address {
         ip,

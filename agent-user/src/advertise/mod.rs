@@ -5,6 +5,8 @@
 mod candidate;
 mod decide;
 mod endpoints;
+#[cfg(test)]
+pub mod example;
 mod explanation;
 mod facts;
 mod order;

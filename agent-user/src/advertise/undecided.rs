@@ -28,26 +28,11 @@ mod tests {
     use callback_url::ApiUrl;
 
     use super::*;
-    use crate::advertise::{CandidateTrace, Refusal, TargetTrace};
-
-    fn candidate(ip: &str, source: &str, accepted: bool) -> CandidateTrace {
-        CandidateTrace {
-            ip: ip.parse().unwrap(),
-            source: Some(source.parse().unwrap()),
-            device: None,
-            table: None,
-            accepted,
-            reason: None,
-            detail: None,
-            origin: Origin::Route,
-            refusal: None,
-        }
-    }
+    use crate::advertise::CandidateTrace;
+    use crate::advertise::example::{self, candidate};
 
     fn decision(resolved: Vec<CandidateTrace>) -> Decision {
-        let url = ApiUrl::parse("http://ironic.test:6385").unwrap();
-        let trace = vec![TargetTrace { url, resolved, failure: None }];
-        Decision { trace, origin: Some(Origin::Route), ..Decision::none(Refusal::NoRoute) }
+        example::decision(&ApiUrl::parse("http://ironic.test:6385").unwrap(), resolved)
     }
 
     #[test]

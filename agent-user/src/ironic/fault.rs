@@ -3,27 +3,15 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use text::{Secret, foreign_text};
 
 use super::error::{IronicError, Peer, Refusal};
 use super::http::Reply;
 use super::json;
 
-/// What is read of an error: Ironic's own text is `faultstring`, the others come from its web framework (406) or a proxy.
-#[derive(Deserialize)]
-struct Fault<'a> {
-    #[serde(borrow)]
-    error_message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    faultstring: Option<&'a RawValue>,
-    #[serde(borrow)]
-    description: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
+json::parts! {
+    /// What is read of an error: Ironic's own text is `faultstring`, the others come from its web framework (406) or a proxy.
+    struct Fault { error_message, faultstring, description, message, title }
 }
 
 impl Fault<'_> {

@@ -5,6 +5,18 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+/// Declares what is read of a JSON object: each field as it stands, where it is there and not null.
+macro_rules! parts {
+    ($(#[$meta:meta])* struct $name:ident { $($field:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(serde::Deserialize, Default)]
+        struct $name<'a> {
+            $(#[serde(borrow)] $field: Option<&'a serde_json::value::RawValue>,)+
+        }
+    };
+}
+pub(super) use parts;
+
 /// A part as this type; `None` where it is another.
 pub(super) fn read<'a, T: Deserialize<'a>>(part: &'a RawValue) -> Option<T> {
     serde_json::from_str(part.get()).ok()

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use text::{MASK, Secret, foreign_text};
 
 use super::error::IronicError;
@@ -102,39 +100,21 @@ impl LookupReply {
     }
 }
 
-/// What is read of the body; the rest is passed over.
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    node: Option<&'a RawValue>,
-    #[serde(borrow)]
-    config: Option<&'a RawValue>,
-    #[serde(borrow)]
-    heartbeat_timeout: Option<&'a RawValue>,
+json::parts! {
+    /// What is read of the body; the rest is passed over.
+    struct Document { node, config, heartbeat_timeout }
 }
 
-#[derive(Deserialize)]
-struct Node<'a> {
-    #[serde(borrow)]
-    uuid: Option<&'a RawValue>,
-    #[serde(borrow)]
-    driver_internal_info: Option<&'a RawValue>,
+json::parts! {
+    struct Node { uuid, driver_internal_info }
 }
 
-#[derive(Deserialize)]
-struct Info<'a> {
-    #[serde(borrow)]
-    agent_url: Option<&'a RawValue>,
+json::parts! {
+    struct Info { agent_url }
 }
 
-#[derive(Deserialize, Default)]
-struct Config<'a> {
-    #[serde(borrow)]
-    heartbeat_timeout: Option<&'a RawValue>,
-    #[serde(borrow)]
-    agent_token: Option<&'a RawValue>,
-    #[serde(borrow)]
-    agent_token_required: Option<&'a RawValue>,
+json::parts! {
+    struct Config { heartbeat_timeout, agent_token, agent_token_required }
 }
 
 /// Whether a text is a UUID in its canonical form (RFC 9562, 4).

@@ -1,7 +1,5 @@
 //! Which API version to speak: what the server offers, never less than protects the token.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use text::foreign_text;
 
 use super::json;
@@ -56,16 +54,12 @@ pub fn parse_root(body: &[u8]) -> Result<ApiVersion, String> {
     })
 }
 
-#[derive(Deserialize)]
-struct Root<'a> {
-    #[serde(borrow)]
-    default_version: Option<&'a RawValue>,
+json::parts! {
+    struct Root { default_version }
 }
 
-#[derive(Deserialize)]
-struct Version<'a> {
-    #[serde(borrow)]
-    version: Option<&'a RawValue>,
+json::parts! {
+    struct Version { version }
 }
 
 fn parse_version(text: &str) -> Option<ApiVersion> {

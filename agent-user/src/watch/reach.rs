@@ -191,26 +191,7 @@ mod tests {
     use callback_url::Host;
 
     use super::*;
-    use crate::advertise::{CandidateTrace, Origin, Refusal, TargetTrace};
-
-    fn candidate(ip: &str, source: &str, accepted: bool) -> CandidateTrace {
-        CandidateTrace {
-            ip: ip.parse().unwrap(),
-            source: Some(source.parse().unwrap()),
-            device: Some("eth0".to_owned()),
-            table: None,
-            accepted,
-            reason: None,
-            detail: None,
-            origin: Origin::Route,
-            refusal: None,
-        }
-    }
-
-    fn decision(url: &ApiUrl, resolved: Vec<CandidateTrace>) -> Decision {
-        let trace = vec![TargetTrace { url: url.clone(), resolved, failure: None }];
-        Decision { trace, origin: Some(Origin::Route), ..Decision::none(Refusal::NoRoute) }
-    }
+    use crate::advertise::example::{candidate, decision};
 
     #[test]
     fn a_decision_waits_for_the_first_round_only() {
