@@ -13,7 +13,8 @@ use crate::netns::Netns;
 
 /// Arguments: the directory to remove, then the server and its arguments. The server gets a session of its own, so
 /// that one signal reaches it and what it forked. Where it ends by itself, its exit code is written down and the
-/// directory stays until our end, so that its log can be read.
+/// directory stays until our end, so that its log can be read. A worker that Ironic forked holds the port: the end
+/// of the server is the end of its whole group, but for what waits to be reaped.
 const SCRIPT: &str = r#"
 directory=$1; shift
 exec 3<&0
@@ -24,6 +25,7 @@ end() { kill -s KILL -- "-$server"; kill -s KILL "$server"; } 2>/dev/null # The 
 watcher=$!
 wait "$server"; code=$?
 end
+while grep -qs ") [^ZX] [0-9]* $server " /proc/[0-9]*/stat; do sleep 0.02; done
 echo "$code" >"$directory/ended.new" && mv "$directory/ended.new" "$directory/ended"
 wait "$watcher"
 rm -rf -- "$directory"
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!(guardian.ended(), None);
         drop(guardian);
         assert!(!directory.exists());
-        eventually("all killed", || pids.iter().all(|pid| gone(pid)));
+        assert!(pids.iter().all(|pid| gone(pid)), "what a child holds, the next server may want");
         fs::remove_dir_all(directory.parent().unwrap()).unwrap();
     }
 
