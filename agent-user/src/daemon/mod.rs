@@ -194,7 +194,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
-    sight.start(names.subscribe(), registrar, &metrics, own.sight.clone(), &mut tasks);
+    let end_sight = sight.start(names.subscribe(), registrar, &metrics, own.sight.clone(), &mut tasks);
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
@@ -248,6 +248,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
     };
     notify::stopping();
+    end_sight();
     if let Some(guard) = guard {
         guard.stop().await;
     }

@@ -59,7 +59,7 @@ impl Sight {
         self.any().then(|| self.questions.0.clone())
     }
 
-    /// Starts it; call it once the privileges are dropped. What is seen appears in `state`.
+    /// Starts it; call it once the privileges are dropped. What is seen appears in `state`. Gives what begins its end.
     pub fn start(
         self,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
@@ -67,10 +67,11 @@ impl Sight {
         metrics: &Metrics,
         state: watch::Sender<SightState>,
         tasks: &mut JoinSet<()>,
-    ) {
+    ) -> impl FnOnce() + Send + use<> {
         let any = self.any();
         let (sender, seen) = mpsc::channel(PIECES);
         let (tls, report) = self.tls;
+        let ending = tls.ending();
         state.send_modify(|state| state.tls = SourceState::of(report));
         tls.start(sender.clone(), tasks);
         match self.http {
@@ -87,5 +88,6 @@ impl Sight {
         if any {
             tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state, self.questions.1).run(seen));
         }
+        ending
     }
 }

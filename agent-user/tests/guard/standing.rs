@@ -11,6 +11,10 @@ use super::*;
 const QUIET: Duration = Duration::from_millis(1200);
 
 fn back(lab: &mut Lab) {
+    if lab.daemon.ended_already().is_none() {
+        signal(&lab.daemon, Signal::KILL);
+        lab.daemon.ended(SOON).unwrap();
+    }
     lab.daemon = lab.site.guard(&[]);
     wait_redirect(&lab.daemon);
     lab.daemon.wait_state("generation", SOON, |state| state["generation"] != 0).unwrap();

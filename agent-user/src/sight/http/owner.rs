@@ -16,12 +16,20 @@ pub struct Owner {
 }
 
 /// Asks the kernel: not on the runtime's thread.
+///
+/// One that is not among our descriptors may be ours and closed meanwhile: then the kernel does not know it any more.
 pub fn owner(client: SocketAddr, server: SocketAddr) -> Owner {
-    match socket_owner(client, server) {
-        Ok(Some(owner)) => Owner {
-            who: Who { pid: None, uid: Some(owner.uid), own_namespace: true },
-            own: is_own(owner.inode),
-        },
+    let asked = socket_owner(client, server).and_then(|found| match found {
+        Some(owner) if !is_own(owner.inode) => {
+            let again = socket_owner(client, server)?.filter(|again| again.inode == owner.inode);
+            Ok(again.map(|owner| (owner, false)))
+        }
+        found => Ok(found.map(|owner| (owner, true))),
+    });
+    match asked {
+        Ok(Some((owner, own))) => {
+            Owner { who: Who { pid: None, uid: Some(owner.uid), own_namespace: true }, own }
+        }
         Ok(None) => Owner::default(),
         Err(error) => {
             tracing::debug!(%error, "whose connection it is could not be asked");

@@ -101,7 +101,7 @@ impl Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.attached.detach();
+        self.attached.links.end();
         for _ in 0..=PIECES_LENGTH / SLOTS {
             if self.drain() == 0 {
                 break;

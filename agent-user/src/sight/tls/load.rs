@@ -1,11 +1,12 @@
 //! Loading the programs and attaching them to files.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::ProgramError;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeLink, UProbeScope};
 use aya::{Ebpf, EbpfLoader};
 
 use super::find::Library;
@@ -36,12 +37,27 @@ const ANSWERS: [Probe; 4] = [
 
 /// What is attached. The kernel detaches it when its descriptors are closed, whatever our end.
 pub struct Attached {
-    /// Holds the links.
-    pub ebpf: Ebpf,
+    ebpf: Ebpf,
+    pub links: Links,
     pub pieces: RingBuf<MapData>,
     pub slots: Arc<Slots>,
     /// The inode number of our network namespace; 0 where tasks' namespaces are not known.
     pub namespace: u32,
+}
+
+/// What holds the programs in place; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Links(Arc<Mutex<Vec<UProbeLink>>>);
+
+impl Links {
+    /// Ends all of them, or waits until another thread has. The kernel takes a tenth of a second for each, one at a time.
+    pub fn end(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn keep(&self, links: impl IntoIterator<Item = UProbeLink>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(links);
+    }
 }
 
 impl std::fmt::Debug for Attached {
@@ -91,9 +107,13 @@ fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
     let slots = Arc::new(Slots::of(&mut ebpf)?);
     close_maps(&mut ebpf);
     let namespace = structures.map_or(0, |(_, namespace)| namespace);
-    let mut attached = Attached { ebpf, pieces, slots, namespace };
+    let mut attached = Attached { ebpf, links: Links::default(), pieces, slots, namespace };
 
-    let survived = return_probe::survived(uprobe(&mut attached.ebpf, "tls_read_return")?);
+    let own = return_probe::attach(uprobe(&mut attached.ebpf, "tls_read_return")?);
+    let survived = own.and_then(|link| {
+        attached.links.keep([link]); // It ends with the others: the kernel takes its time.
+        return_probe::survived()
+    });
     let mut report = Report { attached: true, notes, ..Report::default() };
     for library in libraries {
         match attached.attach(library, survived.is_ok()) {
@@ -111,15 +131,6 @@ fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
 }
 
 impl Attached {
-    /// Ends all links; what is in the slots stays.
-    pub fn detach(&mut self) {
-        for name in PROGRAMS {
-            if let Ok(program) = uprobe(&mut self.ebpf, name) {
-                let _ = program.unload();
-            }
-        }
-    }
-
     /// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
     /// does not call are left out: the kernel takes a tenth of a second to let each one go.
     ///
@@ -131,20 +142,23 @@ impl Attached {
         let is_called =
             |function: &str| library.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function));
         for (name, function) in wanted.iter().chain(&REQUESTS).filter(|(_, function)| is_called(function)) {
-            let program = uprobe(&mut self.ebpf, name)?;
             let location = UProbeAttachLocation::Symbol(function);
-            match program.attach(location, &library.path, UProbeScope::AllProcesses) {
-                Ok(link) => links.push((name, link)),
-                Err(error) => {
-                    for (name, link) in links {
-                        let _ = uprobe(&mut self.ebpf, name)?.detach(link);
-                    }
-                    return Err(why(function, &error));
-                }
-            }
+            let link = attached(uprobe(&mut self.ebpf, name)?, location, &library.path);
+            links.push(link.map_err(|error| why(function, &error))?);
         }
+        self.links.keep(links);
         Ok(())
     }
+}
+
+/// Attaches a program; its link ends when it is dropped.
+pub(super) fn attached(
+    program: &mut UProbe,
+    location: UProbeAttachLocation<'_>,
+    file: &Path,
+) -> Result<UProbeLink, ProgramError> {
+    let link = program.attach(location, file, UProbeScope::AllProcesses)?;
+    program.take_link(link)
 }
 
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut UProbe, Unavailable> {

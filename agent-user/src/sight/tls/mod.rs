@@ -79,6 +79,19 @@ impl Tls {
         self.attached.as_ref().map(|attached| std::sync::Arc::clone(&attached.slots))
     }
 
+    /// What begins the end of the probes, which takes the kernel some tenths of a second: beside what else has to end.
+    pub fn ending(&self) -> impl FnOnce() + Send + use<> {
+        #[cfg(feature = "ebpf")]
+        let links = self.attached.as_ref().map(|attached| attached.links.clone());
+        move || {
+            #[cfg(feature = "ebpf")]
+            if let Some(links) = links {
+                // Where no thread starts, they end with their task.
+                let _ = std::thread::Builder::new().spawn(move || links.end());
+            }
+        }
+    }
+
     /// Nothing is attached, for this reason.
     pub fn without(unavailable: &Unavailable) -> (Self, Report) {
         let tls = Self {

@@ -5,10 +5,12 @@
 //! 6.14 and in later 6.12).
 
 use std::fs;
+use std::path::Path;
 
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink};
 
+use super::load::attached;
 use crate::probes::load::classified;
 use crate::probes::{Reason, Unavailable};
 use crate::system;
@@ -19,22 +21,24 @@ extern "C" fn probed(value: u64) -> u64 {
     std::hint::black_box(value).wrapping_mul(3)
 }
 
-/// Probes the return of a function of ours, and has a child of ours call it under a filter.
+/// Probes the return of a function of this program.
 ///
 /// # Errors
-/// Where the child did not survive it, or none of this could be tried.
-pub fn survived(program: &mut UProbe) -> Result<(), Unavailable> {
-    let unknown = |why: String| Unavailable::new(Reason::ReturnProbe, why);
+/// Where the kernel refuses.
+pub fn attach(program: &mut UProbe) -> Result<UProbeLink, Unavailable> {
     let maps = fs::read_to_string("/proc/self/maps").map_err(|error| unknown(error.to_string()))?;
     let offset = offset_in_file(&maps, probed as *const () as u64)
         .ok_or_else(|| unknown("our own function is in no file".to_owned()))?;
     let location = UProbeAttachLocation::AbsoluteOffset(offset);
-    let link = program
-        .attach(location, "/proc/self/exe", UProbeScope::AllProcesses)
-        .map_err(|error| classified(&error))?;
-    let survived = system::survives_without_system_calls(probed);
-    program.detach(link).map_err(|error| classified(&error))?;
-    match survived {
+    attached(program, location, Path::new("/proc/self/exe")).map_err(|error| classified(&error))
+}
+
+/// Has a child call the probed function under a filter.
+///
+/// # Errors
+/// Where the child did not survive it, or this could not be tried.
+pub fn survived() -> Result<(), Unavailable> {
+    match system::survives_without_system_calls(probed) {
         Ok(true) => Ok(()),
         Ok(false) => Err(unknown(
             "on this kernel a return probe ends processes that have a strict seccomp filter; answers are not seen"
@@ -42,6 +46,10 @@ pub fn survived(program: &mut UProbe) -> Result<(), Unavailable> {
         )),
         Err(error) => Err(unknown(format!("a child to try it on: {error}"))),
     }
+}
+
+fn unknown(why: String) -> Unavailable {
+    Unavailable::new(Reason::ReturnProbe, why)
 }
 
 /// Where an address lies in the file that is mapped there (proc_pid_maps(5)).
