@@ -22,7 +22,7 @@ use crate::exchange::Exchanges;
 use crate::guard::redirect::Redirect;
 use crate::guard::{self, Guard, GuardState, Surroundings};
 use crate::ipa::keeper::{self, DropinPhase, DropinState};
-use crate::ipa::place::{self, Place};
+use crate::ipa::place::{self, Place, Running};
 use crate::ipa::restart::{self, Drain, Restarter};
 use crate::ipa::status::IpaState;
 use crate::ipa::{commitment, dropin, status as ipa_status, token};
@@ -188,9 +188,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
         // starts a thread, which would keep the privileges.
-        let directory = &parameters.ipa.config_dir;
+        let place = own.place.borrow().clone();
         tokio::select! {
-            ipa = commitment::begin(&parameters.ipa_settings, directory, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
+            ipa = commitment::begin(&parameters.ipa_settings, &place, &own.kept, &pin) => drop(own.ipa.send_replace(ipa)),
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
@@ -201,18 +201,14 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let settings = parameters.ipa_settings.clone();
     let makes_network = settings.makes_network();
     tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
-    tasks.spawn(place::follow(image, own.place.clone(), sources.ipa.clone()));
+    tasks.spawn(place::follow(image, own.place.clone(), own.running.clone(), sources.ipa.clone()));
     if writes_dropin(mode) {
-        tasks.spawn(commitment::follow(sources.ipa.clone(), own.kept.clone(), pin));
+        tasks.spawn(commitment::follow(sources.ipa.clone(), sources.place.clone(), own.kept.clone(), pin));
     }
-    let setting = passed_by::Setting {
-        mode,
-        directory: parameters.ipa.config_dir.clone(),
-        api_urls: parameters.ironic.api_urls.clone(),
-        known_elsewhere,
-    };
+    let setting = passed_by::Setting { mode, api_urls: parameters.ironic.api_urls.clone(), known_elsewhere };
     let heard = passed_by::Heard {
         ipa: sources.ipa.clone(),
+        running: own.running.subscribe(),
         exchanges: sources.exchanges.clone(),
         dropin: sources.dropin.clone(),
         guard: sources.guard.clone(),
@@ -288,6 +284,7 @@ fn remove_dropin(parameters: &Parameters) {
 struct Own {
     dropin: watch::Sender<DropinState>,
     place: watch::Sender<Place>,
+    running: watch::Sender<Running>,
     ipa: watch::Sender<IpaState>,
     guard: watch::Sender<GuardState>,
     sight: watch::Sender<SightState>,
@@ -305,6 +302,7 @@ impl Own {
         Self {
             dropin: watch::Sender::new(DropinState::without(dropin)),
             place: watch::Sender::new(place),
+            running: watch::Sender::default(),
             ipa: watch::Sender::default(),
             guard: watch::Sender::default(),
             sight: watch::Sender::default(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::reading::View;
 use super::service::pair;
 use super::words::Variables;
 
@@ -129,24 +130,6 @@ impl Container {
         self.entry_point.as_deref()
     }
 
-    /// The path of this host behind a path in the container.
-    pub fn on_host(&self, inside: &Path) -> Option<PathBuf> {
-        let mounts = self.mounts.iter().filter(|mount| inside.starts_with(&mount.inside));
-        let mount = mounts.max_by_key(|mount| mount.inside.components().count())?;
-        let rest = inside.strip_prefix(&mount.inside).ok()?;
-        Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) })
-    }
-
-    /// The paths of this host that are mounted as configuration files right below a directory in the container, by their
-    /// names there.
-    pub fn mounted_in(&self, inside: &Path) -> Vec<PathBuf> {
-        let is_config = |path: &Path| path.extension().is_some_and(|kind| kind == "conf");
-        let below = |mount: &&Mount| mount.inside.parent() == Some(inside) && is_config(&mount.inside);
-        let mut found: Vec<_> = self.mounts.iter().filter(below).collect();
-        found.sort_by(|one, other| one.inside.cmp(&other.inside));
-        found.into_iter().map(|mount| mount.host.clone()).collect()
-    }
-
     /// How the container sees a path of this host, as far as whole directories are mounted.
     pub fn seen_within(&self, host: &Path) -> Option<PathBuf> {
         let mounts = self.mounts.iter().filter(|mount| host.starts_with(&mount.host));
@@ -178,6 +161,23 @@ impl Container {
             }
         }
         variables
+    }
+}
+
+impl View for Container {
+    fn on_host(&self, inside: &Path) -> Option<PathBuf> {
+        let mounts = self.mounts.iter().filter(|mount| inside.starts_with(&mount.inside));
+        let mount = mounts.max_by_key(|mount| mount.inside.components().count())?;
+        let rest = inside.strip_prefix(&mount.inside).ok()?;
+        Some(if rest.as_os_str().is_empty() { mount.host.clone() } else { mount.host.join(rest) })
+    }
+
+    fn mounted_in(&self, inside: &Path) -> Vec<PathBuf> {
+        let is_config = |path: &Path| path.extension().is_some_and(|kind| kind == "conf");
+        let below = |mount: &&Mount| mount.inside.parent() == Some(inside) && is_config(&mount.inside);
+        let mut found: Vec<_> = self.mounts.iter().filter(below).collect();
+        found.sort_by(|one, other| one.inside.cmp(&other.inside));
+        found.into_iter().map(|mount| mount.host.clone()).collect()
     }
 }
 

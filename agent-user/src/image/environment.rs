@@ -1,5 +1,5 @@
-//! What of IPA's environment counts for where its requests go and what it advertises. It is read from its unit: that of a
-//! running process shows to nobody without privilege.
+//! What of IPA's environment counts for where its requests go and what it advertises. It is read from its unit before IPA
+//! runs; that of a running process shows only to who may trace it (ptrace(2)).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,17 +29,32 @@ pub struct IpaEnvironment {
 impl IpaEnvironment {
     pub(super) fn of(variables: &Variables) -> Self {
         let get = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
-        // The small letters go first (urllib.request, `getproxies_environment`).
-        let proxy = |name: &str| get(name).or_else(|| get(&name.to_ascii_uppercase()));
+        // The small letters go first, and switch the others off where they are empty (urllib.request,
+        // `getproxies_environment`).
+        let proxy = |name: &str| match variables.get(name) {
+            Some(_) => get(name),
+            None => get(&name.to_ascii_uppercase()),
+        };
         Self {
             advertise_host: get("OS_DEFAULT__ADVERTISE_HOST"),
             api_url: get("OS_DEFAULT__API_URL"),
             http_proxy: proxy("http_proxy"),
             https_proxy: proxy("https_proxy"),
             all_proxy: proxy("all_proxy"),
-            no_proxy: proxy("no_proxy"),
+            // Here an empty one counts for nothing (requests/utils.py, `should_bypass_proxies`).
+            no_proxy: get("no_proxy").or_else(|| get("NO_PROXY")),
             ca_bundle: get("REQUESTS_CA_BUNDLE").or_else(|| get("CURL_CA_BUNDLE")).map(PathBuf::from),
         }
+    }
+
+    /// From `/proc/PID/environ` (proc_pid_environ(5)).
+    pub fn of_process(bytes: &[u8]) -> Self {
+        let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let pairs = words.filter_map(|word| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        Self::of(&pairs.collect())
     }
 
     /// The names of those that are set.
@@ -88,5 +103,14 @@ mod tests {
         let shown = format!("{read:?}");
         assert!(!shown.contains("secret") && !shown.contains("token"), "{shown}");
         assert!(shown.contains("OS_DEFAULT__ADVERTISE_HOST") && shown.contains("http_proxy"), "{shown}");
+    }
+
+    #[test]
+    fn the_environment_of_a_process_is_apart_by_zero_bytes() {
+        let read = IpaEnvironment::of_process(b"A=1\0B\0OS_DEFAULT__ADVERTISE_HOST=x=y\0\xff=z\0");
+        assert_eq!(read.advertise_host.as_deref(), Some("x=y"));
+        assert_eq!(read.set().count(), 1);
+        let read = IpaEnvironment::of_process(b"http_proxy=\0HTTP_PROXY=http://a\0no_proxy=\0NO_PROXY=b");
+        assert_eq!((read.http_proxy, read.no_proxy.as_deref()), (None, Some("b")));
     }
 }

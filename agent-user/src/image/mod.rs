@@ -4,9 +4,11 @@
 mod container;
 mod environment;
 mod installation;
+mod mounts;
 pub mod place;
 mod reading;
 mod service;
+pub mod started;
 pub mod unit;
 mod words;
 
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::IpaEnvironment;
 pub use installation::{Installation, IpaVersion};
+pub use mounts::Mounts;
 pub use reading::Source;
 
 use container::Container;
@@ -22,13 +25,15 @@ use reading::Reading;
 use service::Service;
 use unit::UnitFiles;
 
-/// A process of IPA's, as /proc shows it to everybody.
+/// A process of IPA's, as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpaProcess {
     /// Its arguments, the program's name first.
     pub arguments: Vec<String>,
-    /// It runs in a container, with another root than ours.
-    pub is_contained: bool,
+    /// Where its paths lead.
+    pub mounts: Mounts,
+    /// Its environment; `None` where it may not be read.
+    pub environment: Option<IpaEnvironment>,
 }
 
 /// Everything that is known of the image; empty where there is no ironic-python-agent.
@@ -103,27 +108,9 @@ impl Image {
         }
     }
 
-    /// What a process reads. The paths of one in a container mean something only with its unit's mounts.
-    fn read_by(&self, process: &IpaProcess) -> Option<Reading> {
-        let container = match (process.is_contained, &self.container) {
-            (false, _) => None,
-            (true, Some(container)) => Some(container),
-            (true, None) => return None,
-        };
-        Reading::of_process(&process.arguments, container, &self.root)
-    }
-
     /// The place of the drop-in; `given` is `--ipa.config-dir`.
     pub fn place(&self, given: Option<&Path>) -> Place {
         Place::of(self, given)
-    }
-
-    /// The same place, once this process of IPA's was seen.
-    pub fn seen(&self, place: &Place, process: &IpaProcess) -> Place {
-        match self.read_by(process) {
-            Some(reading) => place.clone().judged(self, Some(&reading)),
-            None => place.clone(),
-        }
     }
 
     /// What IPA reads, in its order; `None` where that is unknown.

@@ -12,6 +12,10 @@ use super::reading::{Reading, Source};
 /// The directory where nothing tells another: that of ironic-python-agent-builder's images.
 pub const DEFAULT_DIRECTORY: &str = "/etc/ironic-python-agent.d";
 
+/// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
+/// wins (oslo.config). It is never read as if it were the operator's.
+pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
+
 labels! {
     /// What told it.
     #[derive(Default)]
@@ -101,7 +105,11 @@ impl Place {
             ));
         }
         let ours = resolved(&self.directory);
-        if reading.directories().any(|directory| resolved(directory) == ours) {
+        let is_read = reading.sources.iter().any(|source| match source {
+            Source::Directory(directory) => resolved(directory) == ours,
+            Source::File(file) => resolved(file) == ours.join(DROPIN_NAME),
+        });
+        if is_read {
             return None;
         }
         let inside = image.container.as_ref().and_then(|container| container.seen_within(&self.directory));

@@ -14,6 +14,15 @@ const DEFAULT_PARENTS: [&str; 2] = ["/root", "/etc"];
 /// What the entry point of the container images reads (openshift/ironic-agent-image, Dockerfile.ocp).
 const OF_IMAGES: &str = "/etc/ironic-python-agent";
 
+/// How a container sees this host.
+pub trait View {
+    /// The path of this host behind a path in the container.
+    fn on_host(&self, inside: &Path) -> Option<PathBuf>;
+    /// The paths of this host that are mounted as configuration files right below a directory in the container, by their
+    /// names there.
+    fn mounted_in(&self, inside: &Path) -> Vec<PathBuf>;
+}
+
 /// One place that IPA reads on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -49,12 +58,12 @@ impl Reading {
         Some(Self::of_options(&options, Some(container), root))
     }
 
-    /// Reads the arguments of a process that is known to be IPA.
-    pub fn of_process(arguments: &[String], container: Option<&Container>, root: &Path) -> Option<Self> {
+    /// Reads the arguments of a process that is known to be IPA; `container` is what it sees of this host, if it is in one.
+    pub fn of_process(arguments: &[String], container: Option<&dyn View>, root: &Path) -> Option<Self> {
         Some(Self::of_options(behind_program(arguments)?.as_slice(), container, root))
     }
 
-    fn of_options(options: &[String], container: Option<&Container>, root: &Path) -> Self {
+    fn of_options(options: &[String], container: Option<&dyn View>, root: &Path) -> Self {
         let (mut given, mut reading) = (Vec::new(), Self::default());
         let mut options = options.iter().map(String::as_str);
         while let Some(option) = options.next() {

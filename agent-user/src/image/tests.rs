@@ -131,25 +131,55 @@ fn the_container_of_coreos_reads_nothing_of_the_hosts_directories_until_it_is_to
 #[test]
 fn a_process_that_is_seen_judges_the_place_anew() {
     let builder = root("place-process", "ironic-python-agent.service", BUILDER);
-    let process = |line: &str, is_contained| IpaProcess { arguments: words::split(line), is_contained };
+    let process = |line: &str, its_mounts: &str| IpaProcess {
+        arguments: words::split(line),
+        mounts: Mounts::of("21 1 0:2 / / rw - rootfs rootfs rw\n".to_owned(), its_mounts.to_owned()),
+        environment: None,
+    };
     let image = Image::of(builder.path(), None);
     let place = image.place(None);
-    let other = process("/opt/python3 /usr/bin/ironic-python-agent --config-dir /x", false);
-    let seen = image.seen(&place, &other);
+    let other = process("/opt/python3 /usr/bin/ironic-python-agent --config-dir /x", "");
+    let seen = image.started(&place, &other).place;
     assert_eq!((seen.reads_it, seen.directory.clone()), (Reads::No, place.directory.clone()));
-    let same = process("ironic-python-agent --config-dir /etc/ironic-python-agent.d", false);
-    assert_eq!(image.seen(&seen, &same).reads_it, Reads::Yes);
-    let contained = process("ironic-python-agent --config-dir /x", true);
-    assert_eq!(image.seen(&place, &contained), place, "its paths mean nothing here");
-    let flagged = process(
-        "ironic-python-agent --config-dir /etc/ironic-python-agent.d --advertise_host 192.0.2.1",
-        false,
+    let reads = |line: &str, mounts: &str| image.started(&seen, &process(line, mounts)).place.reads_it;
+    assert_eq!(reads("ironic-python-agent --config-dir /etc/ironic-python-agent.d", ""), Reads::Yes);
+    let file = "ironic-python-agent --config-file=/etc/ironic-python-agent.d/zz-ipa-sidecar.conf";
+    assert_eq!(reads(file, ""), Reads::Yes);
+    let overlay = "50 40 0:77 / / rw - overlay overlay rw\n51 50 0:2 / /mnt/coreos rw - rootfs rootfs rw\n";
+    assert_eq!(reads("ironic-python-agent --config-dir /etc/ironic-python-agent.d", overlay), Reads::No);
+    assert_eq!(
+        reads("ironic-python-agent --config-dir /mnt/coreos/etc/ironic-python-agent.d", overlay),
+        Reads::Yes
     );
-    let seen = image.seen(&place, &flagged);
-    assert!(seen.why.unwrap().contains("--advertise_host 192.0.2.1"));
+    assert_eq!(reads("start-agent", ""), Reads::No, "its arguments show nothing: as before");
     // One that runs already goes before the unit.
     let place = Image::of(builder.path(), Some(&other)).place(None);
     assert_eq!((place.directory, place.known_by), (builder.file("x"), KnownBy::Process));
+}
+
+#[test]
+fn an_argument_goes_before_the_environment_and_that_of_the_process_before_its_units() {
+    let builder = root("place-overridden", "ironic-python-agent.service", BUILDER);
+    let drop_in = "etc/systemd/system/ironic-python-agent.service.d/host.conf";
+    builder.write(drop_in, "[Service]\nEnvironment=OS_DEFAULT__ADVERTISE_HOST=192.0.2.3\n");
+    let image = Image::of(builder.path(), None);
+    let started = |line: &str, environment: Option<&[u8]>| {
+        let environment = environment.map(IpaEnvironment::of_process);
+        let process = IpaProcess { arguments: words::split(line), mounts: Mounts::default(), environment };
+        image.started(&image.place(None), &process)
+    };
+    let own = Some(&b"OS_DEFAULT__ADVERTISE_HOST=192.0.2.2\0"[..]);
+    for (line, environment, expected) in [
+        ("ironic-python-agent --advertise-host 192.0.2.1", own, Some(("--advertise-host", "192.0.2.1"))),
+        ("ironic-python-agent", own, Some(("OS_DEFAULT__ADVERTISE_HOST", "192.0.2.2"))),
+        ("ironic-python-agent", None, Some(("OS_DEFAULT__ADVERTISE_HOST", "192.0.2.3"))),
+        ("ironic-python-agent", Some(&b"A=1"[..]), None),
+    ] {
+        let found = started(line, environment).overridden;
+        assert_eq!(found.as_ref().map(|one| (one.by, one.host.as_str())), expected, "{line}");
+    }
+    let flagged = started("ironic-python-agent --standalone --advertise_host 192.0.2.1", None);
+    assert!(flagged.is_standalone && flagged.place.why.unwrap().contains("--advertise_host 192.0.2.1"));
 }
 
 #[test]

@@ -77,13 +77,6 @@ pub fn find(root: &Path) -> Option<UnitFiles> {
     installed_in(root).and_then(read).or_else(|| UNITS.into_iter().find_map(read))
 }
 
-/// The unit's text and those of its drop-ins, of the one that is installed; none where there is no such unit.
-pub fn texts_in(root: &Path) -> Vec<String> {
-    installed_in(root)
-        .and_then(|name| texts(root, &DIRECTORIES.map(|one| root.join(one)), name))
-        .unwrap_or_default()
-}
-
 /// The unit's text and those of its drop-ins. A drop-in takes the place of one with the same name in a later directory.
 fn texts(root: &Path, directories: &[PathBuf], name: &str) -> Option<Vec<String>> {
     let mut texts = vec![text(root, &file_of(directories, name)?).filter(|text| !text.is_empty())?];

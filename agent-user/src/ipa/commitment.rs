@@ -2,7 +2,6 @@
 //! the token. The decision does not move away from it while it is assigned here.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use callback_url::{Host, same_to_ironic};
 use tokio::sync::watch;
@@ -12,6 +11,7 @@ use crate::params::IpaSettings;
 use crate::pin::Pin;
 
 use super::dropin;
+use super::place::{Place, Reads};
 use super::status::{IpaProbe, IpaState};
 
 /// The address with which the IPA that runs has started, where that is known. Pure.
@@ -53,10 +53,12 @@ pub fn equals(known: StartedWith, kept: &Kept, pin: &Pin) {
     });
 }
 
-/// Judges one look at IPA, keeps what came of it, and tells the decision.
-pub fn judge(kept: &Kept, ipa: &IpaState, pin: &Pin) {
+/// Judges one look at IPA, keeps what came of it, and gives it to the decision. An IPA that does not read the drop-in has
+/// started with what it chose itself.
+fn judge(kept: &Kept, ipa: &IpaState, reads: Reads, pin: &Pin) {
+    let started_with = |contents: &Contents| started_with(contents, ipa).filter(|_| reads != Reads::No);
     kept.update(|contents| {
-        let known = started_with(contents, ipa);
+        let known = started_with(contents);
         if let Some(known) = known.as_ref().filter(|known| contents.started_with.as_ref() != Some(known)) {
             log(known);
         }
@@ -67,7 +69,7 @@ pub fn judge(kept: &Kept, ipa: &IpaState, pin: &Pin) {
             contents.token_spent = Some(id);
         }
     });
-    let known = started_with(&kept.read(), ipa);
+    let known = started_with(&kept.read());
     pin.commit(known.and_then(|known| ip(&known.address)));
 }
 
@@ -84,22 +86,24 @@ fn log(known: &StartedWith) {
 
 /// What is known of an IPA that was there before us, ahead of the first decision. A drop-in that is no longer on disk as we
 /// wrote it counts for nothing.
-pub async fn begin(settings: &IpaSettings, directory: &Path, kept: &Kept, pin: &Pin) -> IpaState {
+pub async fn begin(settings: &IpaSettings, place: &Place, kept: &Kept, pin: &Pin) -> IpaState {
+    let directory = &place.directory;
     let says_so = |dropin: &DropinWrite| dropin::says(directory, &dropin.address);
     kept.update(|contents| contents.dropin = contents.dropin.take().filter(says_so));
     let ipa = match IpaProbe::of(settings) {
         Ok(probe) => probe.look(None).await,
         Err(_) => IpaState::default(), // The task that looks again and again says so.
     };
-    judge(kept, &ipa, pin);
+    judge(kept, &ipa, place.reads_it, pin);
     ipa
 }
 
 /// Judges every look at IPA.
-pub async fn follow(mut ipa: watch::Receiver<IpaState>, kept: Kept, pin: Pin) {
+pub async fn follow(mut ipa: watch::Receiver<IpaState>, place: watch::Receiver<Place>, kept: Kept, pin: Pin) {
     while ipa.changed().await.is_ok() {
         let ipa = ipa.borrow_and_update().clone();
-        judge(&kept, &ipa, &pin);
+        let reads = place.borrow().reads_it;
+        judge(&kept, &ipa, reads, &pin);
     }
 }
 
@@ -113,7 +117,7 @@ mod tests {
 
     const IPA: IpaId = IpaId { pid: 7, start_ticks: 1000 };
 
-    fn kept(written: Duration) -> Contents {
+    fn kept_dropin(written: Duration) -> Contents {
         let dropin = DropinWrite { address: Host::parse("192.0.2.1").unwrap(), written };
         Contents { dropin: Some(dropin), ..Contents::default() }
     }
@@ -124,12 +128,12 @@ mod tests {
 
     #[test]
     fn it_is_known_where_ipa_answers_and_started_after_the_write() {
-        let before = kept(Duration::from_millis(10_000));
+        let before = kept_dropin(Duration::from_millis(10_000));
         let known = started_with(&before, &state(true, Some(IPA))).unwrap();
         assert_eq!((known.ipa, known.address), (IPA, Host::parse("192.0.2.1").unwrap()));
         assert_eq!(started_with(&before, &state(false, Some(IPA))), None, "inside its lookup");
         assert_eq!(started_with(&before, &state(true, None)), None, "nobody knows since when it runs");
-        let after = kept(Duration::from_millis(10_001));
+        let after = kept_dropin(Duration::from_millis(10_001));
         assert_eq!(started_with(&after, &state(true, Some(IPA))), None, "it may have read another");
         assert_eq!(started_with(&Contents::default(), &state(true, Some(IPA))), None, "unknown");
     }
@@ -160,14 +164,28 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_process_stays_known_and_ends_with_it() {
-        let mut contents = kept(Duration::from_secs(1));
+        let mut contents = kept_dropin(Duration::from_secs(1));
         contents.started_with = started_with(&contents, &state(true, Some(IPA)));
         let known = contents.started_with.clone();
         // The drop-in changes afterwards, and IPA does not answer for a moment.
-        contents.dropin = kept(Duration::from_secs(99)).dropin;
+        contents.dropin = kept_dropin(Duration::from_secs(99)).dropin;
         assert_eq!(started_with(&contents, &state(false, Some(IPA))), known);
         let restarted = IpaId { start_ticks: 2000, ..IPA };
         assert_eq!(started_with(&contents, &state(true, Some(restarted))), None);
         assert_eq!(started_with(&contents, &state(true, None)), None);
+    }
+
+    #[test]
+    fn an_ipa_that_does_not_read_the_drop_in_has_not_started_with_it() {
+        let directory = testbed::site::Directory::new("commitment");
+        let metrics = crate::metrics::Metrics::new().unwrap();
+        let pin = Pin::new(crate::exchange::Exchanges::new(metrics.clone()), metrics);
+        for (reads, expected) in [(Reads::No, false), (Reads::Unknown, true), (Reads::Yes, true)] {
+            let kept = Kept::open(directory.path());
+            kept.update(|contents| *contents = kept_dropin(Duration::from_secs(1)));
+            judge(&kept, &state(true, Some(IPA)), reads, &pin);
+            assert_eq!(kept.read().started_with.is_some(), expected, "{reads:?}");
+            assert_eq!(kept.read().token_spent, Some(IPA), "whatever it reads, its lookup has passed");
+        }
     }
 }

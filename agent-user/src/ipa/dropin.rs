@@ -9,7 +9,7 @@ use callback_url::Host;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::params::DROPIN_NAME;
+use crate::image::place::DROPIN_NAME;
 
 use super::token;
 

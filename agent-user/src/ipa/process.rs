@@ -1,4 +1,4 @@
-//! Finds the process of ironic-python-agent, in /proc (proc(5)). What is read here needs no privilege.
+//! Finds the process of ironic-python-agent, in /proc (proc(5)). What is read here needs no privilege, but for its environment.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,15 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::image::IpaProcess;
+use crate::image::{IpaEnvironment, IpaProcess, Mounts};
 use crate::kept::IpaId;
 
 /// The program (ironic-python-agent's `setup.cfg`, `console_scripts`).
 const PROGRAM: &[u8] = b"ironic-python-agent";
 /// Far more than the words that count.
 const COMMAND_LINE_MAX: u64 = 4096;
-/// In the names of the control groups of containers: podman's, docker's, containerd's, Kubernetes'.
-const CONTAINERS: [&str; 4] = ["libpod", "docker", "nerdctl", "kubepods"];
+/// Far more than an environment, or a list of mounts.
+const TEXT_MAX: u64 = 256 * 1024;
 /// Clock ticks a second in what the kernel shows (`USER_HZ`, include/asm-generic/param.h).
 const TICKS_A_SECOND: u64 = 100;
 
@@ -34,7 +34,7 @@ pub fn running(known: Option<IpaId>) -> Option<IpaId> {
     known.filter(|known| ipa(proc, known.pid).as_ref() == Some(known)).or_else(|| running_in(proc))
 }
 
-/// The arguments of this process, where it still is IPA.
+/// How this process was started, where it still is IPA.
 pub fn seen(id: IpaId) -> Option<IpaProcess> {
     seen_in(Path::new("/proc"), id)
 }
@@ -45,9 +45,14 @@ fn seen_in(proc: &Path, id: IpaId) -> Option<IpaProcess> {
     let words = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     let mut arguments: Vec<_> = words.collect();
     arguments.pop(); // Behind the last zero byte.
-    let cgroup = fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
-    let is_contained = CONTAINERS.iter().any(|name| cgroup.contains(name));
-    (ipa(proc, id.pid) == Some(id)).then_some(IpaProcess { arguments, is_contained })
+    let mounts = |process: &Path| {
+        let bytes = start_of(&process.join("mountinfo"), TEXT_MAX).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let mounts = Mounts::of(mounts(&proc.join("self")), mounts(&directory));
+    let environment = start_of(&directory.join("environ"), TEXT_MAX);
+    let environment = environment.map(|bytes| IpaEnvironment::of_process(&bytes));
+    (ipa(proc, id.pid) == Some(id)).then_some(IpaProcess { arguments, mounts, environment })
 }
 
 /// Whether other processes are to be seen at all: /proc may be mounted so that they are not (`hidepid`, proc(5)).
@@ -73,9 +78,13 @@ fn ipa(proc: &Path, pid: u32) -> Option<IpaId> {
 }
 
 fn command(process: &Path) -> Option<Vec<u8>> {
-    let mut command = Vec::new();
-    File::open(process.join("cmdline")).ok()?.take(COMMAND_LINE_MAX).read_to_end(&mut command).ok()?;
-    Some(command)
+    start_of(&process.join("cmdline"), COMMAND_LINE_MAX)
+}
+
+fn start_of(file: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// When the process with this id started, in clock ticks since the kernel's start.
@@ -182,9 +191,15 @@ mod tests {
         assert_eq!(running_in(Path::new("/nowhere")), None);
         let seen = |pid: u32, start_ticks: u64| seen_in(proc.path(), IpaId { pid, start_ticks });
         let arguments = vec!["python3".to_owned(), "/usr/bin/ironic-python-agent".to_owned()];
-        assert_eq!(seen(80, 700), Some(IpaProcess { arguments: arguments.clone(), is_contained: false }));
+        let plain = seen(80, 700).unwrap();
+        assert_eq!((&plain.arguments, plain.environment), (&arguments, None));
+        assert!(!plain.mounts.is_contained());
         assert_eq!(seen(80, 701), None, "another process has this number now");
-        proc.write("80/cgroup", "0::/machine.slice/libpod-0123.scope/container\n");
-        assert_eq!(seen(80, 700), Some(IpaProcess { arguments, is_contained: true }));
+        proc.write("80/environ", "OS_DEFAULT__ADVERTISE_HOST=192.0.2.1\0");
+        proc.write("80/mountinfo", "50 40 0:77 / / rw - overlay overlay rw\n");
+        proc.write("self/mountinfo", "21 1 0:2 / / rw - rootfs rootfs rw\n");
+        let contained = seen(80, 700).unwrap();
+        assert_eq!(contained.environment.unwrap().advertise_host.as_deref(), Some("192.0.2.1"));
+        assert!(contained.mounts.is_contained());
     }
 }

@@ -11,16 +11,13 @@ use std::path::{Path, PathBuf};
 use text::{MASK, printable};
 
 use crate::image::Source;
+use crate::image::place::DROPIN_NAME;
 
 use super::ipa_config;
 use super::layers::Given;
 use super::problem::{Problem, ProblemKind, Source as Layer};
 use super::spec::TABLE;
 use super::value::without_password;
-
-/// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
-/// wins (oslo.config). It is never read as if it were the operator's.
-pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
 
 /// The parameter that problems of whole files are told under.
 const NAME: &str = "ipa.config-dir";

@@ -22,7 +22,6 @@ mod value;
 pub mod vmedia;
 
 pub use flags::{flags, mode_flag};
-pub use ipa_files::DROPIN_NAME;
 pub use layers::Entry;
 pub use load::{Loaded, load, load_from, load_with_medium};
 pub use places::Places;

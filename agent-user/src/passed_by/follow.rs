@@ -1,21 +1,19 @@
 //! Gathers the facts, judges them, and publishes what came of it.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use callback_url::{ApiUrl, Host, Scheme};
 use tokio::sync::watch;
 
-use super::environment::proxy;
 use super::judge::{Facts, Sight, judge};
-use super::started::Started;
+use super::proxy::proxy;
 use super::{PassedBy, Why};
 use crate::exchange::Seen;
 use crate::guard::GuardState;
 use crate::ipa::keeper::DropinState;
+use crate::ipa::place::Running;
 use crate::ipa::status::IpaState;
 use crate::kept::{Contents, IpaId, Kept, since_boot};
-use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::params::Mode;
 use crate::probes::{ProbesState, Target};
@@ -26,8 +24,6 @@ use crate::sight::SightState;
 pub struct Setting {
     /// What the daemon does.
     pub mode: Mode,
-    /// The directory of the drop-in.
-    pub directory: PathBuf,
     /// Ironic.
     pub api_urls: Vec<ApiUrl>,
     /// The operator gave the host where IPA reads it as well.
@@ -39,6 +35,7 @@ pub struct Setting {
 pub struct Heard {
     /// Heard of every 10 s, which sets the pace here.
     pub ipa: watch::Receiver<IpaState>,
+    pub running: watch::Receiver<Running>,
     pub exchanges: watch::Receiver<Seen>,
     pub dropin: watch::Receiver<DropinState>,
     pub guard: watch::Receiver<GuardState>,
@@ -48,14 +45,9 @@ pub struct Heard {
     pub kept: Kept,
 }
 
-/// What is remembered from one look to the next.
+/// Which process has answered since when.
 #[derive(Debug, Default)]
-struct Memory {
-    /// The process that was read, and how it was started.
-    started: Option<(IpaId, Started)>,
-    /// Which process has answered since when.
-    answers: Option<(Option<IpaId>, Instant)>,
-}
+struct Memory(Option<(Option<IpaId>, Instant)>);
 
 /// Looks until the daemon ends.
 pub async fn follow(
@@ -68,13 +60,15 @@ pub async fn follow(
     let mut memory = Memory::default();
     loop {
         let ipa = heard.ipa.borrow_and_update().clone();
-        memory.learn(&ipa, &setting.directory).await;
+        memory.learn(&ipa);
         heard.exchanges.borrow_and_update();
+        heard.running.borrow_and_update();
         let facts = memory.facts(&setting, &ipa, &heard);
         publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
         tokio::select! {
             changed = heard.ipa.changed() => if changed.is_err() { return },
             changed = heard.exchanges.changed() => if changed.is_err() { return },
+            changed = heard.running.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -99,24 +93,16 @@ fn publish(now: Option<PassedBy>, state: &watch::Sender<Option<PassedBy>>, metri
 }
 
 impl Memory {
-    async fn learn(&mut self, ipa: &IpaState, directory: &Path) {
-        self.answers = match self.answers {
+    fn learn(&mut self, ipa: &IpaState) {
+        self.0 = match self.0 {
             Some((process, since)) if ipa.up && process == ipa.process => Some((process, since)),
             _ => ipa.up.then(|| (ipa.process, Instant::now())),
         };
-        let known = self.started.as_ref().map(|(id, _)| *id);
-        if known != ipa.process {
-            self.started = None;
-            if let Some(id) = ipa.process {
-                let directory = directory.to_owned();
-                let read = kernel_thread::ask(move || Started::read(id.pid, &directory)).await.flatten();
-                self.started = read.map(|started| (id, started));
-            }
-        }
     }
 
     fn facts(&self, setting: &Setting, ipa: &IpaState, heard: &Heard) -> Facts {
-        let started = self.started.as_ref().map(|(_, started)| started);
+        let running = heard.running.borrow();
+        let started = running.as_ref().filter(|(id, _)| Some(*id) == ipa.process).map(|(_, started)| started);
         let sight = match setting.mode {
             Mode::Guard => {
                 guards(&heard.guard.borrow(), &heard.exchanges.borrow(), &heard.probes.borrow(), ipa)
@@ -129,18 +115,16 @@ impl Memory {
         };
         Facts {
             mode: setting.mode,
-            runs: (ipa.up || ipa.process.is_some()) && !started.is_some_and(Started::is_standalone),
-            answers_for: self.answers.map(|(_, since)| since.elapsed()),
+            runs: (ipa.up || ipa.process.is_some()) && !started.is_some_and(|one| one.is_standalone),
+            answers_for: self.0.map(|(_, since)| since.elapsed()),
             sight,
             heartbeat_timeout: heard.exchanges.borrow().heartbeat_timeout,
             dropin: heard.dropin.borrow().address.clone(),
             given: ipa.process.and_then(|id| given(&heard.kept.read(), id)),
             known_elsewhere: setting.known_elsewhere,
-            reads: started.map(|started| started.reads).unwrap_or_default(),
-            read: started.map(Started::directories).unwrap_or_default(),
-            overridden: started.and_then(Started::overridden),
-            proxy: started.and_then(|started| proxy(&started.variables, &setting.api_urls)),
-            directory: setting.directory.clone(),
+            place: started.map(|started| started.place.clone()),
+            overridden: started.and_then(|started| started.overridden.clone()),
+            proxy: started.and_then(|started| proxy(&started.environment, &setting.api_urls)),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The rules. Pure: facts in, a cause out. What is unknown is never called passed by.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use callback_url::{Host, host};
 use text::{foreign_text, printable};
 
 use super::{PassedBy, Why};
-use crate::ipa::place::Reads;
+use crate::ipa::place::{Override, Place, Reads};
 use crate::params::Mode;
 
 /// IPA's longest pause between two heartbeats, as a part of the time-out that Ironic gives
@@ -31,31 +30,18 @@ pub struct Facts {
     pub sight: Option<Sight>,
     /// What Ironic gave in the answer to a lookup; `None`: unknown.
     pub heartbeat_timeout: Option<Duration>,
-    /// The directory of the drop-in.
-    pub directory: PathBuf,
     /// The host in the drop-in that is on disk.
     pub dropin: Option<Host>,
     /// The host in the drop-in that was there when this IPA started; `None`: it began before, or nobody knows.
     pub given: Option<Host>,
     /// IPA has this host from its own files or the kernel command line as well.
     pub known_elsewhere: bool,
-    /// Whether it reads the directory of the drop-in.
-    pub reads: Reads,
-    /// The directories that it reads.
-    pub read: Vec<PathBuf>,
+    /// The place of the drop-in, judged by what this IPA reads; `None`: that is unknown.
+    pub place: Option<Place>,
     /// What goes before every file.
     pub overridden: Option<Override>,
     /// The variable that takes its requests to Ironic to a proxy.
     pub proxy: Option<&'static str>,
-}
-
-/// A host that IPA was started with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
-    /// The variable or the argument.
-    pub by: &'static str,
-    /// Its value.
-    pub host: String,
 }
 
 /// How IPA's exchanges are seen, by the guard or by sight.
@@ -92,10 +78,12 @@ impl Facts {
         }
         // The guard is for an IPA that takes its address from nobody: there only what Ironic gets counts.
         if !guards || sends_ours == Some(false) {
-            if self.overridden.as_ref().is_some_and(|other| Host::parse(&other.host) != self.dropin) {
-                return Some(Why::Overridden);
+            // Where it is the same host, it does not matter what its files say.
+            if let Some(other) = &self.overridden {
+                return (Host::parse(&other.host) != self.dropin).then_some(Why::Overridden);
             }
-            if self.reads == Reads::No && !self.known_elsewhere {
+            let is_not_read = self.place.as_ref().is_some_and(|place| place.reads_it == Reads::No);
+            if is_not_read && !self.known_elsewhere {
                 return Some(Why::NotRead);
             }
         }
@@ -134,10 +122,8 @@ impl Facts {
                 printable(host)
             ),
             (Why::NotRead, ..) => format!(
-                "{words}, {}: it reads {}; set --ipa.config-dir to a directory that it reads, or start it with \
-                 --config-dir",
-                self.directory.display(),
-                list(&self.read)
+                "{words}: {}; set --ipa.config-dir to a directory that it reads, or start it with --config-dir",
+                self.place.as_ref().and_then(|place| place.why.as_deref()).unwrap_or_default()
             ),
             (Why::Proxy, ..) => format!(
                 "{words}: {} leads there; put the hosts of the API URLs into no_proxy of its unit",
@@ -162,11 +148,6 @@ fn canonical(host: Host) -> Host {
         Host::Ip(ip) => Host::Ip(ip.to_canonical()),
         Host::Name(name) => Host::Name(name.to_ascii_lowercase()),
     }
-}
-
-fn list(directories: &[PathBuf]) -> String {
-    let shown: Vec<_> = directories.iter().map(|one| printable(&one.display().to_string())).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 #[cfg(test)]

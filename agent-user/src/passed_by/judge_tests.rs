@@ -1,6 +1,7 @@
 //! Every rule, and every sound node that must not be called passed by.
 
 use super::*;
+use crate::image::Image;
 
 const SECOND: Duration = Duration::from_secs(1);
 const URL: &str = "https://192.0.2.5:9999";
@@ -22,15 +23,19 @@ fn sound() -> Facts {
             url: Some(URL.to_owned()),
         }),
         heartbeat_timeout: Some(300 * SECOND),
-        directory: "/etc/ironic-python-agent.d".into(),
         dropin: ours(),
         given: ours(),
         known_elsewhere: false,
-        reads: Reads::Yes,
-        read: vec!["/etc/ironic-python-agent.d".into()],
+        place: place(Reads::Yes),
         overridden: None,
         proxy: None,
     }
+}
+
+fn place(reads_it: Reads) -> Option<Place> {
+    let why = "it reads /etc/ironic-python-agent.conf.d and not /etc/ironic-python-agent.d";
+    let why = (reads_it == Reads::No).then(|| why.to_owned());
+    Some(Place { reads_it, why, ..Image::default().place(None) })
 }
 
 fn sight(change: impl FnOnce(&mut Sight)) -> Option<Sight> {
@@ -88,7 +93,7 @@ fn it_sends_another_url() {
 
 #[test]
 fn it_does_not_read_the_drop_in() {
-    let facts = Facts { reads: Reads::No, sight: None, ..sound() };
+    let facts = Facts { place: place(Reads::No), sight: None, ..sound() };
     assert_eq!(judge(&facts), Some(Why::NotRead));
     assert_eq!(
         judge(&Facts { given: None, ..facts.clone() }),
@@ -114,7 +119,7 @@ fn another_host_goes_before_the_drop_in() {
 
 #[test]
 fn a_proxy_takes_the_requests_past_the_guard() {
-    let proxy = Some("HTTP_PROXY");
+    let proxy = Some("http_proxy");
     let facts = Facts { mode: Mode::Guard, proxy, sight: unseen(), answers_for: None, ..sound() };
     assert_eq!(judge(&facts), Some(Why::Proxy));
     assert_eq!(judge(&Facts { mode: Mode::Configure, ..facts.clone() }), None, "nobody stands in its path");
@@ -168,7 +173,7 @@ fn a_sound_node_is_never_passed_by() {
             "IPA older than the drop-in sends what it chose",
             Facts { sight: sends("http://192.0.2.7:9999"), ..old.clone() },
         ),
-        ("IPA older than the drop-in sends the same", Facts { reads: Reads::No, ..old }),
+        ("IPA older than the drop-in sends the same", Facts { place: place(Reads::No), ..old }),
         (
             "fast track: one IPA through many deployments",
             Facts {
@@ -198,7 +203,7 @@ fn a_sound_node_is_never_passed_by() {
         ),
         (
             "the operator's host, which IPA has from its own file",
-            Facts { reads: Reads::No, known_elsewhere: true, sight: None, ..sound() },
+            Facts { place: place(Reads::No), known_elsewhere: true, sight: None, ..sound() },
         ),
         ("the address that it started with is lost", Facts { dropin: Host::parse("192.0.2.6"), ..sound() }),
         ("an IPv4-mapped address", Facts { sight: sends("https://[::ffff:192.0.2.5]:9999"), ..sound() }),
@@ -207,16 +212,16 @@ fn a_sound_node_is_never_passed_by() {
             Facts { mode: Mode::Observe, sight: None, dropin: None, given: None, ..sound() },
         ),
         ("configure without sight", Facts { sight: None, ..sound() }),
-        ("nobody knows what it reads", Facts { reads: Reads::Unknown, sight: None, ..sound() }),
+        ("nobody knows what it reads", Facts { place: None, sight: None, ..sound() }),
         (
             "Ironic is away, and IPA tries",
             Facts { sight: sight(|sight| (sight.last, sight.url) = (Some(8 * SECOND), None)), ..sound() },
         ),
-        ("mode agent", Facts { mode: Mode::Agent, sight: unseen(), reads: Reads::No, ..sound() }),
+        ("mode agent", Facts { mode: Mode::Agent, sight: unseen(), place: place(Reads::No), ..sound() }),
         (
             "what it sends is ours, whatever is to be expected",
             Facts {
-                reads: Reads::No,
+                place: place(Reads::No),
                 overridden: overridden("192.0.2.99"),
                 proxy: Some("http_proxy"),
                 ..sound()
@@ -231,8 +236,8 @@ fn a_sound_node_is_never_passed_by() {
 fn each_sentence_names_the_cause_and_what_to_do() {
     let facts = Facts {
         overridden: overridden("\u{1b}[2J"),
-        proxy: Some("HTTP_PROXY"),
-        read: vec!["/etc/ironic-python-agent.conf.d".into()],
+        proxy: Some("http_proxy"),
+        place: place(Reads::No),
         sight: sends("http://192.0.2.6:9999"),
         ..sound()
     };
@@ -244,7 +249,7 @@ fn each_sentence_names_the_cause_and_what_to_do() {
             &["/etc/ironic-python-agent.d", "/etc/ironic-python-agent.conf.d", "--ipa.config-dir"],
         ),
         (Why::Overridden, &["OS_DEFAULT__ADVERTISE_HOST", "\\u{1b}[2J", "--advertise.host"]),
-        (Why::Proxy, &["HTTP_PROXY", "no_proxy"]),
+        (Why::Proxy, &["http_proxy", "no_proxy"]),
     ] {
         let told = facts.told(why);
         assert!(told.sentence.starts_with(why.words()), "{told:?}");

@@ -1,13 +1,11 @@
 //! Whether ironic-python-agent passes us by: it runs, and what we do does not reach it, or what it does is not seen here.
 //! Then the daemon is never ready, and page, metric and log name the cause.
 //!
-//! `judge` is pure; `started` reads how IPA was started; `follow` gathers the facts and publishes.
+//! `judge` and `proxy` are pure; `follow` gathers the facts and publishes.
 
-mod environment;
 mod follow;
 mod judge;
-mod mounts;
-mod started;
+mod proxy;
 
 pub use follow::{Heard, Setting, follow};
 

@@ -25,6 +25,10 @@ fn configure(site: &Site, directory: &Path) -> Daemon {
     daemon
 }
 
+fn ipa_that_reads(site: &Site, directory: &Directory) -> IpaProcess {
+    IpaProcess::with(&site.node, &["--config-dir", directory.path().to_str().unwrap()], &[])
+}
+
 /// Waits until it is known with which address this IPA has started.
 fn wait_known(daemon: &Daemon, site: &Site, ipa: &IpaProcess) {
     let is_so = || {
@@ -40,7 +44,7 @@ fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart_of_ours() {
     let site = Site::new();
     let directory = Directory::new("started");
     let daemon = configure(&site, directory.path());
-    let ipa = IpaProcess::start(&site.node);
+    let ipa = ipa_that_reads(&site, &directory);
     let has_process = |state: &Value| state["ipa"]["process"]["pid"] == ipa.pid();
     daemon.wait_state("IPA's process", LATER, has_process).unwrap();
     assert_eq!(kept(&site)["started_with"], Value::Null, "it may be inside its lookup");
@@ -66,7 +70,7 @@ fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart_of_ours() {
 
     // Another process is another IPA, which has not answered yet.
     drop(ipa);
-    let ipa = IpaProcess::start(&site.node);
+    let ipa = ipa_that_reads(&site, &directory);
     wait_drop_in(&daemon, SECOND, LATER);
     assert_eq!(daemon.state().unwrap()["origin"], "route");
     let _answers = FakeIpa::start(&site.node, "[::]:9999");
@@ -81,7 +85,7 @@ fn an_ipa_that_began_before_the_write_is_not_known() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("before");
-    let ipa = IpaProcess::start(&site.node);
+    let ipa = ipa_that_reads(&site, &directory);
     let _answers = FakeIpa::start(&site.node, "[::]:9999");
     std::thread::sleep(MORE_THAN_A_TICK);
     let daemon = configure(&site, directory.path());
