@@ -111,7 +111,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    let sight = Sight::open(mode, &parameters);
+    let sight = Sight::open(mode, &parameters, image.in_container());
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
@@ -158,7 +158,6 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    let in_use = probes.report().any() || guard.is_some() || sight.any();
     probes.start(names.subscribe(), &metrics, own.probes.clone(), &mut tasks);
     let registrar = Registrar {
         decisions: sources.decisions.clone(),
@@ -175,15 +174,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     own.guard.send_modify(|state| state.off = guard_off);
     let surroundings = (surroundings, reach.clone(), metrics.clone(), sight.questions());
     let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
-    if in_use {
-        // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
-        match privileges::drop_all() {
-            Ok(()) => tracing::debug!("all capabilities are dropped"),
-            Err(error) => tracing::error!(%error, "running on with privileges"),
-        }
-        if let Some(protection) = &protection {
-            protection.check().map_err(DaemonError::WebConfigLater)?;
-        }
+    // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
+    match privileges::drop_all(sight.privileged_thread()) {
+        Ok(()) => tracing::debug!("all capabilities are dropped"),
+        Err(error) => tracing::error!(%error, "running on with privileges"),
+    }
+    if let Some(protection) = &protection {
+        protection.check().map_err(DaemonError::WebConfigLater)?;
     }
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
@@ -194,7 +191,14 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
-    let end_sight = sight.start(names.subscribe(), registrar, &metrics, own.sight.clone(), &mut tasks);
+    let end_sight = sight.start(
+        names.subscribe(),
+        own.running.subscribe(),
+        registrar,
+        &metrics,
+        own.sight.clone(),
+        &mut tasks,
+    );
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));

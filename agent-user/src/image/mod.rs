@@ -123,6 +123,11 @@ impl Image {
         self.reading.iter().chain(&self.of_unit).flat_map(Reading::directories)
     }
 
+    /// Whether IPA's unit runs it in a container.
+    pub fn in_container(&self) -> bool {
+        self.container.is_some()
+    }
+
     /// Whether there is an ironic-python-agent at all.
     pub fn has_ipa(&self) -> bool {
         self.unit.is_some() || self.installation.packages.is_some()

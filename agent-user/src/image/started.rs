@@ -1,6 +1,6 @@
 //! How an IPA that runs was started, as far as that decides what becomes of our drop-in and of its requests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place::Place;
 use super::reading::Reading;
@@ -24,6 +24,8 @@ pub struct Started {
     pub overridden: Option<Override>,
     /// Its environment; its unit's where its own may not be read.
     pub environment: IpaEnvironment,
+    /// The file that runs it, without links; `None` inside a container, or where it is not found.
+    pub program: Option<PathBuf>,
     /// It speaks to no Ironic (ironic_python_agent/config.py, `standalone`).
     pub is_standalone: bool,
 }
@@ -41,8 +43,15 @@ impl Image {
             place,
             overridden: overridden(reading.as_ref(), &environment),
             environment,
+            program: self.program(process),
             is_standalone: process.arguments.iter().any(|word| word == "--standalone"),
         }
+    }
+
+    fn program(&self, process: &IpaProcess) -> Option<PathBuf> {
+        let path = process.arguments.first().filter(|path| path.starts_with('/'))?;
+        let path = Some(super::at(&self.root, Path::new(path))).filter(|_| !process.mounts.is_contained())?;
+        path.canonicalize().ok()
     }
 
     /// What a process reads.

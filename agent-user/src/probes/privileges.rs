@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, Pid, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 use thiserror::Error;
@@ -28,11 +28,11 @@ pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON; as another user than root CAP_DA
 const LAST_THREAD: Duration = Duration::from_secs(1);
 
 /// Sets no_new_privs and drops every capability of this thread, of those that it will start, and of their children.
-/// Called while there is no other thread.
+/// Called while there is no other thread, but for one that keeps its own until its work is done.
 ///
 /// # Errors
-/// Where the kernel refuses, or another thread is there and has capabilities.
-pub fn drop_all() -> Result<(), PrivilegeError> {
+/// Where the kernel refuses, or yet another thread is there and has capabilities.
+pub fn drop_all(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
     let from = |errno: rustix::io::Errno| PrivilegeError::Kernel(errno.into());
     set_no_new_privs(true).map_err(from)?;
     // The bounding set wants CAP_SETPCAP, the ambient set Linux 4.3: what follows does not depend on either.
@@ -47,7 +47,7 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     };
     set_capabilities(None, none).map_err(from)?;
     let started = Instant::now();
-    while let Some(thread) = privileged_thread().map_err(PrivilegeError::Kernel)? {
+    while let Some(thread) = privileged_thread(keeps).map_err(PrivilegeError::Kernel)? {
         if started.elapsed() >= LAST_THREAD {
             return Err(PrivilegeError::Thread(thread));
         }
@@ -57,9 +57,13 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
 }
 
 /// A thread of ours that still has capabilities.
-fn privileged_thread() -> io::Result<Option<String>> {
+fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
+    let keeps = keeps.map(|thread| thread.as_raw_nonzero().to_string());
     for thread in std::fs::read_dir("/proc/self/task")? {
         let path = thread?.path();
+        if keeps.as_ref().is_some_and(|keeps| path.ends_with(keeps)) {
+            continue;
+        }
         // A thread that is gone by now has none.
         let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
         if has_capabilities(&status) {

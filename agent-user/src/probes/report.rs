@@ -77,6 +77,8 @@ labels! {
         SelfTest = "self_test",
         /// No libssl is found that IPA's interpreter may link.
         NoLibssl = "no_libssl",
+        /// IPA's container has not been seen yet.
+        NotYet = "not_yet",
         /// The libssl lacks a function that is probed.
         NoFunction = "no_function",
         /// A child of ours under a seccomp filter did not survive a return probe.

@@ -15,9 +15,11 @@ mod tracker;
 
 pub use state::{SightState, SourceState};
 
-use tokio::sync::{mpsc, watch};
+use rustix::thread::Pid;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::ipa::place::Running;
 use crate::ipa::restart::Drain;
 use crate::metrics::Metrics;
 use crate::params::{Mode, Parameters};
@@ -40,18 +42,24 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Opens what the mode needs; call it before the privileges are dropped.
-    pub fn open(mode: Mode, parameters: &Parameters) -> Self {
+    /// Opens what the mode needs; call it before the privileges are dropped. `in_container`: IPA's unit runs it in one.
+    pub fn open(mode: Mode, parameters: &Parameters, in_container: bool) -> Self {
         if mode == Mode::Agent {
             let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
             return Self { tls: Tls::without(&why), http: Err(why), questions: mpsc::channel(1) };
         }
-        Self { http: http::open(parameters), tls: Tls::attach(parameters), questions: mpsc::channel(1) }
+        let (http, tls) = (http::open(parameters), Tls::attach(parameters, in_container));
+        Self { http, tls, questions: mpsc::channel(1) }
     }
 
     /// Whether anything is open.
     pub fn any(&self) -> bool {
-        self.http.is_ok() || self.tls.1.attached
+        self.http.is_ok() || self.tls.1.attached || self.privileged_thread().is_some()
+    }
+
+    /// The thread that keeps its privileges until IPA's container is there.
+    pub fn privileged_thread(&self) -> Option<Pid> {
+        self.tls.0.privileged_thread()
     }
 
     /// Where it is asked what it has seen of an IPA; `None` where nothing looks.
@@ -63,6 +71,7 @@ impl Sight {
     pub fn start(
         self,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
+        running: watch::Receiver<Running>,
         registrar: Registrar,
         metrics: &Metrics,
         state: watch::Sender<SightState>,
@@ -70,9 +79,12 @@ impl Sight {
     ) -> impl FnOnce() + Send + use<> {
         let any = self.any();
         let (sender, seen) = mpsc::channel(PIECES);
-        let (tls, report) = self.tls;
+        let (mut tls, report) = self.tls;
         let ending = tls.ending();
-        state.send_modify(|state| state.tls = SourceState::of(report));
+        state.send_modify(|state| state.take_tls(report));
+        if let Some(later) = tls.take_later() {
+            tasks.spawn(hear_later(later, state.clone()));
+        }
         tls.start(sender.clone(), tasks);
         match self.http {
             Ok(capture) => {
@@ -86,8 +98,21 @@ impl Sight {
             }
         }
         if any {
-            tasks.spawn(Tracker::new(targets, registrar, metrics.clone(), state, self.questions.1).run(seen));
+            tasks.spawn(
+                Tracker::new(targets, running, registrar, metrics.clone(), state, self.questions.1).run(seen),
+            );
         }
         ending
+    }
+}
+
+/// Shows what became of an IPA that was still to come.
+async fn hear_later(later: oneshot::Receiver<tls::Report>, state: watch::Sender<SightState>) {
+    if let Ok(report) = later.await {
+        match &report.missing {
+            Some(why) => tracing::warn!("exchanges of IPA's container over https are not seen: {why}"),
+            None => tracing::info!(libraries = ?report.libraries, "the libssl of IPA's container is watched"),
+        }
+        state.send_modify(|state| state.take_tls(report));
     }
 }

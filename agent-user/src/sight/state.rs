@@ -1,6 +1,7 @@
 //! What sight shows of itself.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callback_url::{ApiUrl, Scheme};
@@ -24,6 +25,9 @@ pub struct SightState {
     pub http: SourceState,
     /// At libssl's functions.
     pub tls: SourceState,
+    /// The interpreters whose libssl is watched.
+    #[serde(skip)]
+    interpreters: Vec<PathBuf>,
     /// Pieces and events that were lost.
     pub lost: u64,
     /// Exchanges that were seen in part, and whose end will not be known.
@@ -57,12 +61,26 @@ impl SightState {
         })
     }
 
-    /// What it knows of an IPA, for who may restart it.
-    pub fn record<'a>(&self, urls: impl Iterator<Item = &'a ApiUrl>, ipa: IpaId) -> SightRecord {
+    /// How it went with the probes on libssl.
+    pub fn take_tls(&mut self, mut report: tls::Report) {
+        self.interpreters = std::mem::take(&mut report.interpreters);
+        self.tls = SourceState::of(report);
+    }
+
+    /// What it knows of an IPA, for who may restart it. `program`: what runs it. An interpreter whose libssl is not known to
+    /// be watched may have spoken unseen.
+    pub fn record<'a>(
+        &self,
+        urls: impl Iterator<Item = &'a ApiUrl> + Clone,
+        ipa: IpaId,
+        program: Option<&Path>,
+    ) -> SightRecord {
+        let is_https = urls.clone().any(|url| url.scheme == Scheme::Https);
+        let is_watched = !is_https || program.is_some_and(|one| self.interpreters.iter().any(|i| i == one));
         let age = since_boot().saturating_sub(ipa.started());
         let is_since = |moment: Moment| moment.elapsed() <= age;
         SightRecord {
-            attached_before_ipa: self.since(urls).is_some_and(|since| since.elapsed() > age),
+            attached_before_ipa: is_watched && self.since(urls).is_some_and(|since| since.elapsed() > age),
             lost: self.lost + self.given_up > 0,
             lookup_seen: self.last_lookup.is_some_and(is_since),
         }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::exchange::SeenBy;
 use crate::http1::TokenSeen;
+use crate::ipa::place::Running;
 use crate::ipa::restart::Drain;
 use crate::metrics::{Metrics, UrlAction};
 use crate::recent::Moment;
@@ -32,6 +33,7 @@ pub struct Tracker {
     flows: Flows,
     endpoints: Endpoints,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
+    running: watch::Receiver<Running>,
     /// This node, once it is known.
     node: Option<String>,
     registrar: Registrar,
@@ -45,13 +47,14 @@ impl Tracker {
     /// Nothing has been seen yet. What is seen appears in `state`.
     pub fn new(
         targets: watch::Receiver<Vec<ResolvedTarget>>,
+        running: watch::Receiver<Running>,
         registrar: Registrar,
         metrics: Metrics,
         state: watch::Sender<SightState>,
         questions: mpsc::Receiver<Drain>,
     ) -> Self {
         let (flows, endpoints) = (Flows::default(), Endpoints::default());
-        Self { flows, endpoints, targets, node: None, registrar, metrics, state, questions }
+        Self { flows, endpoints, targets, running, node: None, registrar, metrics, state, questions }
     }
 
     /// Works as long as a source does.
@@ -74,7 +77,10 @@ impl Tracker {
             self.take(&seen);
         }
         let targets = self.targets.borrow().clone();
-        let record = self.state.borrow().record(targets.iter().map(|target| &target.url), question.ipa);
+        let running = self.running.borrow().clone().filter(|(id, _)| *id == question.ipa);
+        let program = running.and_then(|(_, started)| started.program);
+        let urls = targets.iter().map(|target| &target.url);
+        let record = self.state.borrow().record(urls, question.ipa, program.as_deref());
         let _ = question.answer.send(record); // Nobody waits any longer.
     }
 

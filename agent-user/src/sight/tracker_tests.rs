@@ -32,7 +32,14 @@ impl Lab {
         let (resolved, targets) = watch::channel(vec![ResolvedTarget { url, addresses }]);
         let (state, shown) = watch::channel(SightState::default());
         let registrar = Registrar { decisions, operator_host: false, pin, exchanges };
-        let tracker = Tracker::new(targets, registrar, metrics.clone(), state, mpsc::channel(1).1);
+        let tracker = Tracker::new(
+            targets,
+            watch::channel(None).1,
+            registrar,
+            metrics.clone(),
+            state,
+            mpsc::channel(1).1,
+        );
         Self { tracker, metrics, shown, _keep: (published, resolved) }
     }
 

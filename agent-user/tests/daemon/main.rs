@@ -6,6 +6,7 @@ mod agent;
 mod agent_faults;
 mod beside_ipa;
 mod configure;
+mod container;
 mod earlier;
 mod execve;
 mod listener;

@@ -219,6 +219,15 @@ fn after_attaching_no_privilege_is_left() {
     assert!(status.success() && took < Duration::from_secs(2), "{status} {took:?}");
 }
 
+#[test]
+fn without_probes_no_privilege_is_left_either() {
+    root_test!();
+    let place = Place::new();
+    let daemon = place.daemon(&["--probe.connect=off"]);
+    daemon.wait_address(Some(NODE[0]), SOON).unwrap();
+    assert_no_privileges(&daemon);
+}
+
 /// Of every thread of the daemon.
 fn assert_no_privileges(daemon: &Daemon) {
     let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();

@@ -25,12 +25,14 @@ pub struct Library {
     pub path: PathBuf,
     /// Their names; `None` where that is not known.
     pub called: Option<Vec<String>>,
+    /// The interpreter that links it, without links.
+    pub interpreter: Option<PathBuf>,
 }
 
 impl Library {
     /// Of which nothing else is known.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, called: None }
+        Self { path, called: None, interpreter: None }
     }
 }
 
@@ -65,7 +67,7 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
         return Vec::new();
     };
     let mut linking = modules(&interpreter);
-    linking.push(interpreter);
+    linking.push(interpreter.clone());
     let found = linking.iter().filter_map(|file| {
         let needs = elf::needs(file)?;
         let name = needs.libraries.iter().find(|name| name.starts_with("libssl."))?;
@@ -77,9 +79,24 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
             .chain(system.iter().cloned())
             .map(|directory| directory.join(name))
             .find(|path| is_library(path))?;
-        Some(Library { path, called: Some(needs.imports) })
+        Some(Library { path, called: Some(needs.imports), interpreter: Some(interpreter.clone()) })
     });
     found.collect()
+}
+
+/// The libssl that a process has mapped, as a path that leads into its root. This wants CAP_SYS_PTRACE (proc_pid_root(5)).
+pub fn mapped(pid: u32) -> Option<Library> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let maps = fs::read_to_string(process.join("maps")).ok()?;
+    let file = |is_wanted: &dyn Fn(&str) -> bool| {
+        let mut paths = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5)).map(Path::new);
+        let found =
+            paths.find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_wanted))?;
+        Some(process.join("root").join(found.strip_prefix("/").ok()?))
+    };
+    let path = file(&|name| NAMES.contains(&name))?;
+    let called = file(&|name| name.starts_with("_ssl.")).and_then(|module| elf::needs(&module));
+    Some(Library { path, called: called.map(|needs| needs.imports), interpreter: None })
 }
 
 /// The files of the module `_ssl` that belong to an interpreter such as /usr/bin/python3.11.

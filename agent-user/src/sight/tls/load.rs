@@ -1,15 +1,17 @@
 //! Loading the programs and attaching them to files.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::ProgramError;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeLink, UProbeScope};
 use aya::{Ebpf, EbpfLoader};
+use rustix::thread::{Pid, gettid};
 
 use super::find::Library;
+use super::later::Later;
 use super::report::Report;
 use super::return_probe;
 use super::slots::Slots;
@@ -37,7 +39,6 @@ const ANSWERS: [Probe; 4] = [
 
 /// What is attached. The kernel detaches it when its descriptors are closed, whatever our end.
 pub struct Attached {
-    ebpf: Ebpf,
     pub links: Links,
     pub pieces: RingBuf<MapData>,
     pub slots: Arc<Slots>,
@@ -66,27 +67,43 @@ impl std::fmt::Debug for Attached {
     }
 }
 
-/// Loads the programs and attaches them to these files.
+/// Loads the programs and attaches them to these files; or with `later` to the libssl of an IPA that is still to come.
 ///
-/// The work is done on a thread of its own, as that of the other probes.
-pub fn load(libraries: Vec<Library>) -> (Option<Attached>, Report) {
-    if libraries.is_empty() {
+/// The work is done on a thread of its own, as that of the other probes. It has ended by then, unless it waits for an IPA:
+/// then its number is given.
+pub fn load(libraries: Vec<Library>, later: Option<Later>) -> (Option<Attached>, Report, Option<Pid>) {
+    if libraries.is_empty() && later.is_none() {
         let words = "no libssl is found that IPA's interpreter may link";
-        return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)));
+        return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)), None);
     }
-    let loaded = std::thread::spawn(move || load_here(&libraries)).join();
+    let waits = later.is_some();
+    let (first, loaded) = mpsc::sync_channel(1);
+    let thread = std::thread::spawn(move || {
+        let (answer, programs) = match load_here(&libraries, waits) {
+            Ok((attached, report, programs)) => (Ok((attached, report, gettid())), Some(programs)),
+            Err(unavailable) => (Err(unavailable), None),
+        };
+        let is_heard = first.send(answer).is_ok();
+        if let (true, Some(programs), Some(later)) = (is_heard, programs, later) {
+            later.wait(programs);
+        }
+    });
+    let loaded = loaded.recv();
+    if !waits {
+        let _ = thread.join(); // What it has found is here.
+    }
     system::give_back_memory();
     match loaded {
-        Ok(Ok((attached, report))) => (Some(attached), report),
-        Ok(Err(unavailable)) => (None, Report::none(&unavailable)),
+        Ok(Ok((attached, report, thread))) => (Some(attached), report, waits.then_some(thread)),
+        Ok(Err(unavailable)) => (None, Report::none(&unavailable), None),
         Err(_panic) => {
             let words = "loading the probes on libssl panicked, which is a defect";
-            (None, Report::none(&Unavailable::new(Reason::Error, words)))
+            (None, Report::none(&Unavailable::new(Reason::Error, words)), None)
         }
     }
 }
 
-fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
+fn load_here(libraries: &[Library], waits: bool) -> Result<(Attached, Report, Programs), Unavailable> {
     lift_memory_limit();
     may_use_bpf()?;
     let mut notes = Vec::new();
@@ -107,37 +124,65 @@ fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
     let slots = Arc::new(Slots::of(&mut ebpf)?);
     close_maps(&mut ebpf);
     let namespace = structures.map_or(0, |(_, namespace)| namespace);
-    let mut attached = Attached { ebpf, links: Links::default(), pieces, slots, namespace };
+    let links = Links::default();
+    let attached = Attached { links: links.clone(), pieces, slots, namespace };
 
-    let own = return_probe::attach(uprobe(&mut attached.ebpf, "tls_read_return")?);
+    let own = return_probe::attach(uprobe(&mut ebpf, "tls_read_return")?);
     let survived = own.and_then(|link| {
-        attached.links.keep([link]); // It ends with the others: the kernel takes its time.
+        links.keep([link]); // It ends with the others: the kernel takes its time.
         return_probe::survived()
     });
-    let mut report = Report { attached: true, notes, ..Report::default() };
-    for library in libraries {
-        match attached.attach(library, survived.is_ok()) {
-            Ok(()) => report.libraries.push(library.path.clone()),
-            Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
-        }
+    let mut programs = Programs { ebpf, links, answers_missing: survived.err() };
+    if waits {
+        let words = "IPA runs in a container, whose libssl is not known yet";
+        let report = Report::none(&Unavailable::new(Reason::NotYet, words));
+        return Ok((attached, report, programs));
     }
-    if report.libraries.is_empty() {
-        let why = report.notes.pop().unwrap_or_default();
-        return Err(Unavailable::new(Reason::NoFunction, why));
+    let mut report = programs.attach(libraries);
+    if let Some(why) = report.missing {
+        return Err(why);
     }
-    report.answers = survived.is_ok();
-    report.answers_missing = survived.err();
-    Ok((attached, report))
+    report.notes.splice(0..0, notes);
+    Ok((attached, report, programs))
 }
 
-impl Attached {
+/// The programs, and what holds those in place that are attached.
+pub struct Programs {
+    ebpf: Ebpf,
+    links: Links,
+    answers_missing: Option<Unavailable>,
+}
+
+impl Programs {
+    /// Attaches to each of these files that is a libssl.
+    pub fn attach(&mut self, libraries: &[Library]) -> Report {
+        let mut report = Report::default();
+        for library in libraries {
+            match self.attach_to(library) {
+                Ok(()) => {
+                    report.libraries.push(library.path.clone());
+                    report.interpreters.extend(library.interpreter.clone());
+                }
+                Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
+            }
+        }
+        if report.libraries.is_empty() {
+            let why = report.notes.pop().unwrap_or_default();
+            return Report::none(&Unavailable::new(Reason::NoFunction, why));
+        }
+        report.attached = true;
+        report.answers = self.answers_missing.is_none();
+        report.answers_missing = self.answers_missing.clone();
+        report
+    }
+
     /// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
     /// does not call are left out: the kernel takes a tenth of a second to let each one go.
     ///
     /// # Errors
     /// Where the file is no libssl, or the kernel refuses.
-    fn attach(&mut self, library: &Library, answers: bool) -> Result<(), Unavailable> {
-        let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
+    fn attach_to(&mut self, library: &Library) -> Result<(), Unavailable> {
+        let wanted: &[Probe] = if self.answers_missing.is_none() { &ANSWERS } else { &[] };
         let mut links = Vec::new();
         let is_called =
             |function: &str| library.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function));

@@ -11,6 +11,8 @@ mod elf;
 #[cfg(feature = "ebpf")]
 mod find;
 #[cfg(feature = "ebpf")]
+mod later;
+#[cfg(feature = "ebpf")]
 mod load;
 mod report;
 #[cfg(feature = "ebpf")]
@@ -20,7 +22,8 @@ pub mod slots;
 
 use std::path::PathBuf;
 
-use tokio::sync::mpsc;
+use rustix::thread::Pid;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::chunk::Seen;
@@ -34,23 +37,49 @@ pub use report::Report;
 pub struct Tls {
     #[cfg(feature = "ebpf")]
     attached: Option<load::Attached>,
+    /// Who waits for an IPA that is still to come.
+    later: Option<Waiting>,
+}
+
+/// The thread that keeps its privileges until IPA's container is there.
+#[derive(Debug)]
+struct Waiting {
+    thread: Pid,
+    answered: oneshot::Receiver<Report>,
 }
 
 impl Tls {
     /// Finds the libssl of IPA's interpreter and attaches to it. Blocks for some hundredths of a second; call it while there
-    /// is no other thread and the privileges of the start are there.
-    pub fn attach(parameters: &Parameters) -> (Self, Report) {
+    /// is no other thread and the privileges of the start are there. `in_container`: IPA's unit runs it in one, and it is
+    /// waited for.
+    pub fn attach(parameters: &Parameters, in_container: bool) -> (Self, Report) {
         if parameters.probe_connect == ProbeChoice::Off {
             return Self::without(&Unavailable::new(Reason::SwitchedOff, "--probe.connect=off"));
         }
         #[cfg(feature = "ebpf")]
         {
-            Self::attach_all(find::libraries())
+            if !in_container {
+                return Self::attach_all(find::libraries());
+            }
+            let (later, answered) = later::Later::new(parameters.advertise.wait);
+            let (attached, report, thread) = load::load(Vec::new(), Some(later));
+            (Self { attached, later: thread.map(|thread| Waiting { thread, answered }) }, report)
         }
         #[cfg(not(feature = "ebpf"))]
         {
+            let _ = in_container;
             Self::attach_to(&[])
         }
+    }
+
+    /// The thread that still has privileges, to attach to an IPA that is still to come.
+    pub fn privileged_thread(&self) -> Option<Pid> {
+        self.later.as_ref().map(|waiting| waiting.thread)
+    }
+
+    /// Takes what will show how it went with that.
+    pub fn take_later(&mut self) -> Option<oneshot::Receiver<Report>> {
+        self.later.take().map(|waiting| waiting.answered)
     }
 
     /// Attaches to these files, which must be libssl; every process that maps one of them is seen.
@@ -69,8 +98,8 @@ impl Tls {
 
     #[cfg(feature = "ebpf")]
     fn attach_all(libraries: Vec<find::Library>) -> (Self, Report) {
-        let (attached, report) = load::load(libraries);
-        (Self { attached }, report)
+        let (attached, report, _) = load::load(libraries, None);
+        (Self { attached, later: None }, report)
     }
 
     /// The slots, for the tests: what stays in them.
@@ -97,6 +126,7 @@ impl Tls {
         let tls = Self {
             #[cfg(feature = "ebpf")]
             attached: None,
+            later: None,
         };
         (tls, Report::none(unavailable))
     }

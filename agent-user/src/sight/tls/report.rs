@@ -20,6 +20,8 @@ pub struct Report {
     pub answers_missing: Option<Unavailable>,
     /// The files that are watched.
     pub libraries: Vec<PathBuf>,
+    /// The interpreters that link these, without links: of an IPA of another one nothing may be seen.
+    pub interpreters: Vec<PathBuf>,
     /// What is seen less well than it could be, a sentence each.
     pub notes: Vec<String>,
 }
