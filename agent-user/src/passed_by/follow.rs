@@ -71,7 +71,10 @@ pub async fn follow(
         memory.learn(&ipa, &setting.directory).await;
         heard.exchanges.borrow_and_update();
         let facts = memory.facts(&setting, &ipa, &heard);
-        publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
+        // One that has ended has passed us by all its life, and perhaps died of that. The next one is judged anew.
+        if ipa.up || ipa.process.is_some() || state.borrow().is_none() {
+            publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
+        }
         tokio::select! {
             changed = heard.ipa.changed() => if changed.is_err() { return },
             changed = heard.exchanges.changed() => if changed.is_err() { return },
