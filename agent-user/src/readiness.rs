@@ -14,14 +14,6 @@ const UNDECIDED: &str = "no drop-in: the routes to Ironic have different sources
 
 /// Whether the duty can be done at this moment, and reaches ironic-python-agent.
 pub fn readiness(view: &View) -> Readiness {
-    let ready = duty(view)?;
-    match &view.passed_by {
-        Some(passed_by) => Err(passed_by.sentence.clone()),
-        None => Ok(ready),
-    }
-}
-
-fn duty(view: &View) -> Readiness {
     let duty = &view.duty;
     if let Some(why) = &duty.held_back {
         let (wanted, acting) = (duty.wanted.as_str(), duty.mode.as_str());
@@ -36,13 +28,21 @@ fn duty(view: &View) -> Readiness {
     }
     match duty.mode {
         _ if view.published.generation == 0 => Err("the kernel has not been asked yet".to_owned()),
-        Mode::Observe => Ok(match duty.problems.first() {
-            None => "watching".to_owned(),
-            Some(problem) => format!("watching; {problem}"),
-        }),
+        Mode::Observe => {
+            let watching = "watching".to_owned();
+            reaches(view, duty.problems.first().map_or(watching, |problem| format!("watching; {problem}")))
+        }
         Mode::Configure => configure(view),
         Mode::Guard => guard(view),
         Mode::Agent => agent(view),
+    }
+}
+
+/// Ready where IPA does not pass us by. That goes before what comes of it: what Ironic holds then, or refuses.
+fn reaches(view: &View, ready: String) -> Readiness {
+    match &view.passed_by {
+        Some(passed_by) => Err(passed_by.sentence.clone()),
+        None => Ok(ready),
     }
 }
 
@@ -63,7 +63,7 @@ fn dropin(view: &View) -> Readiness {
 }
 
 fn configure(view: &View) -> Readiness {
-    let dropin = dropin(view)?;
+    let dropin = reaches(view, dropin(view)?)?;
     without([&view.held.stale, &view.sight.refused], dropin)
 }
 
@@ -77,7 +77,7 @@ fn without<const N: usize>(troubles: [&Option<String>; N], ready: String) -> Rea
 
 fn guard(view: &View) -> Readiness {
     let guard = &view.guard;
-    let dropin = dropin(view)?;
+    let dropin = reaches(view, dropin(view)?)?;
     let troubles = [&view.held.stale, &guard.refused, &view.sight.refused, &guard.paused];
     let dropin = without(troubles, dropin)?;
     let Some(address) = guard.listening else {

@@ -8,6 +8,7 @@ mod demo;
 mod ironic;
 mod owned;
 mod pages;
+mod passed_by;
 mod ramdisk;
 mod routes;
 mod soak;
@@ -58,6 +59,12 @@ enum Command {
     Versus(versus::Flags),
     /// Run real IPAs and real Ironics of many versions, with the daemon in modes configure and guard
     Versions(versions::Flags),
+    /// Keep nodes on which all is well, and demand that none is ever called passed by
+    PassedBy {
+        /// How long
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        minutes: u64,
+    },
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
         Command::Ironic(flags) => ironic::run(&flags),
         Command::Versus(flags) => versus::run(&flags),
         Command::Versions(flags) => versions::run(&flags),
+        Command::PassedBy { minutes } => passed_by::run(minutes),
         Command::Pages => pages::run(),
     })
 }
@@ -93,6 +101,7 @@ mod tests {
             "bench --quick question storm",
             "dashboards --keep",
             "pages",
+            "passed-by --minutes 1",
             "versus --fixed",
             "versions --pair 13.0.0 39.0.0 --pair 6.6.0 21.4.4",
         ] {
@@ -112,6 +121,7 @@ mod tests {
             "ironic --no-require-tls=1",
             "ironic extra",
             "pages --all",
+            "passed-by 10",
             "versus --fixed --seeds 3",
             "versus --mode agent",
             "versions --pair 13.0.0",

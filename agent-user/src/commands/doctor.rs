@@ -16,10 +16,14 @@ use crate::ipa::place::{Place, Reads};
 use crate::ipa::status::IpaProbe;
 use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
-use crate::probes::{Probes, privileges};
+use crate::probes::{Probes, Reason, privileges};
+use crate::sight::Sight;
 use crate::web;
 
 use super::explain::{ExplainError, decide_once};
+
+/// What the lack of sight costs.
+const NOT_SEEN: &str = "lookups and heartbeats of IPA over it are not seen; what Ironic holds is read back";
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -56,8 +60,35 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
         checks.push(listener(parameters));
     }
     checks.push(systemd());
+    checks.extend(
+        (mode != Mode::Agent).then(|| sight(parameters, loaded.image.in_container())).into_iter().flatten(),
+    );
     checks.extend(probes(parameters));
     Ok(checks)
+}
+
+/// Opens what it needs and lets it go again: only the kernel knows.
+fn sight(parameters: &Parameters, in_container: bool) -> Vec<Check> {
+    let sight = Sight::open(parameters.mode, parameters, in_container);
+    let (http, tls) = sight.report();
+    let http = match http {
+        Ok(()) => Ok("exchanges with Ironic are seen at the network".to_owned()),
+        Err(why) if why.reason == Reason::Https => Ok(format!("not needed: {}", why.detail)),
+        Err(why) => Err(why.to_string()),
+    };
+    let files: Vec<_> = tls.libraries.iter().map(|path| path.display().to_string()).collect();
+    let seen = format!("what passes through {} is seen", files.join(" and "));
+    let (https, cost) = match (&tls.missing, &tls.answers_missing) {
+        (Some(why), _) => (Err(why.to_string()), NOT_SEEN),
+        (None, Some(why)) => {
+            (Err(format!("{seen}, but no answers: {why}")), "what Ironic holds is read back")
+        }
+        (None, None) => (Ok(seen), NOT_SEEN),
+    };
+    let mut checks =
+        vec![check("sight http", false, http, NOT_SEEN), check("sight https", false, https, cost)];
+    checks.extend(tls.notes.iter().map(|note| check("sight https", false, Err(note.clone()), "see above")));
+    checks
 }
 
 /// Attaches them and lets them go again: only the kernel knows.

@@ -28,7 +28,7 @@ labels! {
     }
 }
 
-/// That IPA passes us by.
+/// That IPA passes us by, or did until it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PassedBy {
     /// The label of `passed_by_info`.

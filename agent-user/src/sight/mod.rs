@@ -62,6 +62,11 @@ impl Sight {
         self.tls.0.privileged_thread()
     }
 
+    /// How it went: with the packet socket, and with the probes on libssl.
+    pub fn report(&self) -> (Result<(), &Unavailable>, &tls::Report) {
+        (self.http.as_ref().map(|_| ()), &self.tls.1)
+    }
+
     /// Where it is asked what it has seen of an IPA; `None` where nothing looks.
     pub fn questions(&self) -> Option<mpsc::Sender<Drain>> {
         self.any().then(|| self.questions.0.clone())

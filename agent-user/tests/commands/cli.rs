@@ -5,7 +5,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use testbed::root_test;
-use testbed::site::{API_FLAG, DEVICE, Directory, FIRST, FakeIpa, Site, assert_names, binary, config_dir};
+use testbed::site::{
+    API_FLAG, DEVICE, Directory, FIRST, FakeIpa, Site, assert_names, binary, config_dir, under,
+};
 
 /// What a command printed and how it ended.
 struct Run {
@@ -275,6 +277,39 @@ fn doctor_says_whether_the_mode_can_work() {
     let beside = run_inside(&site, &["doctor", "--mode=agent", API_FLAG, web]);
     assert_eq!(beside.code, Some(1));
     assert!(beside.out.contains("would take its token"), "{}", beside.out);
+}
+
+#[test]
+fn doctor_says_what_sight_can_see() {
+    root_test!();
+    let site = Site::new();
+    let lines = |words: &[&str], flags: &[&str]| {
+        let all = [
+            &["doctor", "--no-vmedia", "--cmdline.path=/dev/null", "--web.listen-address=127.0.0.1:0"],
+            flags,
+        ];
+        let output = under(&site.node, words).args(all.concat()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = |scheme| text.lines().find(|line| line.contains(scheme)).map(str::to_owned);
+        (line("sight http:"), line("sight https:"), text)
+    };
+    let (http, https, text) = lines(&["env"], &["--mode=configure", API_FLAG]);
+    assert_eq!(http.as_deref(), Some("ok    sight http: exchanges with Ironic are seen at the network"));
+    let https = https.unwrap();
+    if cfg!(feature = "ebpf") {
+        assert_names(https, &["sight https: what passes through ", "libssl"]);
+    } else {
+        assert_names(https, &["lack  sight https: ", "(not_built)"]);
+        assert_names(text, &["over it are not seen; what Ironic holds is read back"]);
+    }
+    let flags = ["--mode=configure", "--ironic.api-url=https://10.77.0.1", "--probe.connect=off"];
+    let (http, https, _) = lines(&["env"], &flags);
+    assert_names(http.unwrap(), &["ok    sight http: not needed: no API URL is http"]);
+    assert_names(https.unwrap(), &["lack  sight https: --probe.connect=off (switched_off)"]);
+    let (http, ..) = lines(&["setpriv", "--bounding-set", "-net_raw", "--"], &["--mode=guard", API_FLAG]);
+    assert_names(http.unwrap(), &["lack  sight http: ", "CAP_NET_RAW", "(not_permitted)"]);
+    let (http, https, _) = lines(&["env"], &["--mode=agent", API_FLAG]);
+    assert_eq!((http, https), (None, None), "it records only what it sends itself");
 }
 
 #[test]

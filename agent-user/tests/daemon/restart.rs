@@ -1,13 +1,9 @@
 //! An IPA whose address is lost before its lookup.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use testbed::root_test;
 use testbed::site::*;
 
-/// One that began in the tick of the write may have begun before it.
-const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
 const NOT_ATTACHED: &str = r#"ipa_restarts_total{result="not_attached"}"#;
 
 #[test]

@@ -1,16 +1,11 @@
 //! Modes that write the drop-in: with which address IPA has started is known, and outlives the daemon.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
-
-/// The kernel rounds the start of a process down to a tick of 10 ms. One that began in the tick of the write may have
-/// begun before it.
-pub const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
 
 /// What is kept, as it lies on disk.
 fn kept(site: &Site) -> Value {

@@ -18,14 +18,13 @@ fn wait_passed_by(lab: &Lab, why: &str, names: &[&str]) {
 /// After the start the daemon may not read the environment of a process: IPA's unit says it.
 #[test]
 fn a_proxy_of_ipas_unit_takes_its_requests_past_the_guard() {
-    root_test!();
+    root_test!("python3");
     let site = Site::new();
-    let etc = Directory::new("proxy-etc");
-    etc.write(
-        "systemd/system/ironic-python-agent.service",
-        "[Service]\nExecStart=/usr/bin/ironic-python-agent\nEnvironment=HTTP_PROXY=http://user:pw@192.0.2.9:3128\n",
-    );
+    let (etc, there) = (Directory::new("proxy-etc"), "10.77.0.1:3128");
+    let variables = [("HTTP_PROXY", &*format!("http://user:pw@{there}"))];
+    ipa_unit(&etc, &variables);
     let ironic = site.ironic(node_with_mac());
+    let _proxy = Proxy::start(&site.conductor, there.parse().unwrap(), API.parse().unwrap());
     let config = site.directory.config_dir();
     let mut command = with_etc(&site.node, etc.path());
     command.args(Daemon::words(&["--mode=guard", API_FLAG, &config]));
@@ -33,8 +32,16 @@ fn a_proxy_of_ipas_unit_takes_its_requests_past_the_guard() {
     wait_drop_in(&daemon, FIRST, SOON);
     wait_redirect(&daemon);
     let lab = Lab { daemon, ironic, site };
-    let _ipa = ipa(&lab, &[]);
+    let place = lab.directory.path().to_str().unwrap();
+    let agent =
+        AgentProcess::start(&lab.node, &format!("http://{API}"), &["--config-dir", place], &variables);
+    wait_beats(&lab.daemon, &lab.ironic, 1, LATER);
     wait_passed_by(&lab, "proxy", &["HTTP_PROXY", "no_proxy"]);
+    assert_names(lab.daemon.get("/").unwrap().text(), &["<strong>Passed by:</strong>"]);
+    let (code, status) = lab.site.status();
+    assert_eq!(code, Some(1), "{status}");
+    assert_names(status, &["! Passed by:", "HTTP_PROXY leads there"]);
+    assert_eq!(taken(&lab.daemon), 0, "{}", agent.log());
     assert!(!lab.daemon.log().contains("user:pw"), "a proxy's password is nobody's");
     // What comes through the guard all the same speaks against it.
     lab.lookup();

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
+use anyhow::Context;
+use serde_json::Value;
 use xtask::dashboards::board::{Board, Target, substituted};
 
+use super::node::Node;
 use super::prometheus::{Prometheus, Series};
-use super::scenario::{SCENARIOS, Scenario};
+use super::scenario::{Place, SCENARIOS, Scenario};
 
 /// The node board's panels that another scenario fills than the healthy agent's.
 const FILLED_BY: [(&str, &str); 14] = [
@@ -47,15 +50,16 @@ pub struct Tally {
     targets: usize,
     labels: usize,
     cells: usize,
+    causes: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { variables, targets, labels, cells, .. } = self;
+        let Self { variables, targets, labels, cells, causes, .. } = self;
         write!(
             f,
             "{variables} variables, {targets} queries and {labels} labels of legends and tables have data; \
-             {cells} pairs of alert and scenario are as expected"
+             {cells} pairs of alert and scenario are as expected, and the cause of being passed by in {causes} scenarios"
         )
     }
 }
@@ -194,6 +198,45 @@ pub fn table(alerts: &[&str], fired: &Fired, tally: &mut Tally) {
         }
         println!("  {alert:36}{row}");
     }
+}
+
+/// Whether each node names why IPA passes it by, and no other cause: in the alert, in `/state` and in `/-/ready`.
+///
+/// # Errors
+/// Where Prometheus does not answer.
+pub fn passed_by(
+    nodes: &[(Place, Node)],
+    prometheus: &Prometheus,
+    since: SystemTime,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let firing = prometheus.range("ALERTS{alertstate=\"firing\",why!=\"\"}", since)?;
+    println!("\npassed by: the cause in the alert, and what /-/ready says");
+    for (Place { scenario, .. }, node) in nodes {
+        let ours = firing.iter().filter(|series| series.label("instance") == scenario.name);
+        let whys: BTreeSet<_> = ours.map(|series| series.label("why")).collect();
+        tally.causes += 1;
+        if whys != scenario.passed_by.into_iter().collect() {
+            tally
+                .wrong
+                .push(format!("{}: passed by {whys:?}, and not {:?}", scenario.name, scenario.passed_by));
+            tally.scenarios.insert(scenario.name);
+        }
+        let Some(why) = scenario.passed_by else { continue };
+        let daemon = node.daemon.as_ref().context("no daemon")?;
+        let (ready, state) = (daemon.get("/-/ready")?, daemon.state()?);
+        let text = ready.text();
+        let at =
+            |pointer: &str| state.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let is_so =
+            ready.status == 503 && at("/passed_by/why") == why && text.trim() == at("/passed_by/sentence");
+        println!("  {:22} {why:13} {} {}", scenario.name, ready.status, text.trim());
+        if !is_so {
+            tally.wrong.push(format!("{}: /-/ready does not name the cause {why}", scenario.name));
+            tally.scenarios.insert(scenario.name);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

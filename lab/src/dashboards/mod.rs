@@ -136,6 +136,7 @@ impl Stage {
         let names: Vec<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
         let fired = check::fired(&self.prometheus, self.started)?;
         check::table(&names, &fired, &mut tally);
+        check::passed_by(&self.nodes, &self.prometheus, self.started, &mut tally)?;
         if !tally.wrong.is_empty() {
             self.show_logs(&tally);
             bail!("{} wrong:\n  {}", tally.wrong.len(), tally.wrong.join("\n  "));

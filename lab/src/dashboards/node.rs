@@ -12,18 +12,28 @@ use serde_json::Value;
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 use testbed::seed_ipa::{SeedIpa, SeedOptions};
-use testbed::site::IpaProcess;
+use testbed::site::{AgentProcess, Directory, Proxy, ipa_unit, program_with_etc};
 use testbed::stand_in::StandIn;
 
-use super::scenario::{Agent, Place, TOKEN};
+use super::scenario::{Agent, PROXY, Place, Scenario, TOKEN};
 use crate::agent::{self, Threads};
 use crate::owned::Scratch;
 
-/// A lookup counts names that end like a VLAN's as NICs.
-const NIC: &str = "eth0.77";
+/// The port of the API, and that of the proxy.
+const API_PORT: u16 = 6385;
+const PROXY_PORT: u16 = 3128;
 /// How often the agents heartbeat and the conductor calls back.
 const PACE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a process of IPA's is started to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// The directory of the drop-in.
+    Dropin,
+    /// What it reads by itself.
+    Others,
+}
 
 /// Everything of one scenario; it ends when dropped.
 pub struct Node {
@@ -38,7 +48,11 @@ pub struct Node {
     /// Its files.
     pub directory: PathBuf,
     /// A process of IPA's.
-    agent: Option<IpaProcess>,
+    agent: Option<AgentProcess>,
+    proxy: Option<Proxy>,
+    /// What is `/etc` to the daemon.
+    etc: Option<Directory>,
+    scenario: &'static Scenario,
     number: u8,
 }
 
@@ -48,23 +62,37 @@ impl Node {
     /// # Errors
     /// Where a namespace, a device or a port cannot be made.
     pub fn new(place: &Place, hub: &Arc<Netns>, scratch: &Scratch) -> anyhow::Result<Self> {
-        let number = place.number;
+        let (number, scenario) = (place.number, place.scenario);
+        let nic = scenario.nic;
         let netns = Arc::new(Netns::new()?);
-        netns.join(NIC, hub, &format!("node{number}"))?;
+        netns.join(nic, hub, &format!("node{number}"))?;
         netns.join("scrape", hub, &format!("scrape{number}"))?;
         hub.ip(&format!("addr add 10.77.{number}.1/24 dev node{number}"))?;
         hub.ip(&format!("addr add 10.78.{number}.1/30 dev scrape{number}"))?;
-        netns.ip(&format!("addr add {}/24 dev {NIC}", address(number, 5)))?;
+        netns.ip(&format!("addr add {}/24 dev {nic}", address(number, 5)))?;
         netns.ip(&format!("addr add {}/30 dev scrape", place.scrape_address()))?;
-        let ironic = match place.scenario.ironic {
+        let ironic = match scenario.ironic {
             Some(behaviour) => {
-                let listener = hub.enter(|| TcpListener::bind((address(number, 1), 6385)))??;
+                let listener = hub.enter(|| TcpListener::bind((address(number, 1), API_PORT)))??;
                 Some(StandIn::start(listener, behaviour())?)
             }
             None => None,
         };
-        let directory = scratch.directory(place.scenario.name)?;
-        Ok(Self { hub: Arc::clone(hub), netns, daemon: None, ironic, directory, agent: None, number })
+        let directory = scratch.directory(scenario.name)?;
+        let (hub, etc) = (Arc::clone(hub), scenario.unit.map(|_| Directory::new("dashboards-etc")));
+        let (daemon, agent, proxy) = (None, None, None);
+        let node = Self { hub, netns, daemon, ironic, directory, agent, proxy, etc, scenario, number };
+        if let Some(etc) = &node.etc {
+            ipa_unit(etc, &borrowed(&node.variables()));
+        }
+        Ok(node)
+    }
+
+    /// The variables of IPA's unit.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let proxy = SocketAddr::new(address(self.number, 1), PROXY_PORT).to_string();
+        let variables = self.scenario.unit.unwrap_or_default().iter();
+        variables.map(|(name, value)| (*name, value.replace(PROXY, &proxy))).collect()
     }
 
     /// Starts the daemon and who is beside it.
@@ -76,16 +104,17 @@ impl Node {
         if agent != Agent::None {
             agent::listen(&self.netns, agent != Agent::Listens, threads)?;
         }
-        let mut command = match place.scenario.unprivileged {
-            false => self.netns.command(binary),
-            true => unprivileged(&self.netns, binary),
+        let mut command = match (&self.etc, place.scenario.unprivileged) {
+            (Some(etc), _) => program_with_etc(&self.netns, etc.path(), binary),
+            (None, false) => self.netns.command(binary),
+            (None, true) => unprivileged(&self.netns, binary),
         };
         let token = self.directory.join("token");
         std::fs::write(&token, TOKEN)?;
         let api = place.scenario.elsewhere.map_or_else(|| address(self.number, 1).to_string(), str::to_owned);
         command
             .args(["run", "--web.listen-address=0.0.0.0:10099", "--cmdline.path=/dev/null", "--no-vmedia"])
-            .arg(format!("--ironic.api-url=http://{api}:6385"))
+            .arg(format!("--ironic.api-url=http://{api}:{API_PORT}"))
             .arg(format!("--ipa.config-dir={}", self.directory.display()))
             .args(place.scenario.flags.iter().map(|flag| flag.replace("TOKEN", &token.to_string_lossy())));
         let daemon = self.daemon.insert(Daemon::from_command(command, &self.netns)?);
@@ -95,7 +124,7 @@ impl Node {
                 state.pointer("/guard/redirecting").and_then(Value::as_bool) == Some(true)
             })?;
             let mut options =
-                SeedOptions::new(&self.netns, format!("http://{}:6385", address(self.number, 1)));
+                SeedOptions::new(&self.netns, format!("http://{}:{API_PORT}", address(self.number, 1)));
             if agent == Agent::Good {
                 options.advertise_host = Some(address(self.number, 5).to_string());
             }
@@ -112,9 +141,46 @@ impl Node {
         Ok(())
     }
 
-    /// An agent begins that was not given the directory of the drop-in.
-    pub fn begin_agent_without_arguments(&mut self) {
-        self.agent = Some(IpaProcess::start(&self.netns));
+    /// A process of IPA's begins, with the environment of its unit; through the proxy where that names one.
+    ///
+    /// # Errors
+    /// Where there is no drop-in.
+    pub fn begin_agent(&mut self, reads: Reads, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.begin(address(self.number, 1), reads, variables)
+    }
+
+    /// The same, and it knows another address of the API.
+    ///
+    /// # Errors
+    /// As [`Node::begin_agent`], and where the hub cannot have that address.
+    pub fn begin_agent_elsewhere(&mut self) -> anyhow::Result<()> {
+        let (there, device) = (address(self.number, 2), format!("node{}", self.number));
+        self.hub.ip(&format!("addr add {there}/24 dev {device}"))?;
+        self.pass_on(SocketAddr::new(there, API_PORT));
+        self.begin(there, Reads::Dropin, &[])
+    }
+
+    fn begin(&mut self, api: IpAddr, reads: Reads, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+        let daemon = self.daemon.as_ref().context("no daemon")?;
+        let is_written = |state: &Value| state.pointer("/dropin/state").is_some_and(|it| it == "written");
+        daemon.wait_state("a drop-in", PATIENCE, is_written)?;
+        let of_unit = self.variables();
+        if of_unit.iter().any(|(name, _)| *name == "HTTP_PROXY") {
+            self.pass_on(SocketAddr::new(address(self.number, 1), PROXY_PORT));
+        }
+        let directory = self.directory.to_string_lossy().into_owned();
+        let given = ["--config-dir", &directory];
+        let arguments = if reads == Reads::Dropin { &given[..] } else { &[] };
+        let variables = [variables, &borrowed(&of_unit)].concat();
+        let api = format!("http://{api}:{API_PORT}");
+        self.agent = Some(AgentProcess::start(&self.netns, &api, arguments, &variables));
+        Ok(())
+    }
+
+    /// Everything that comes here goes to Ironic.
+    fn pass_on(&mut self, from: SocketAddr) {
+        let ironic = SocketAddr::new(address(self.number, 1), API_PORT);
+        self.proxy = Some(Proxy::start(&self.hub, from, ironic));
     }
 
     /// Where the conductor calls back.
@@ -139,9 +205,13 @@ impl Node {
     /// What `ip` said, and of [`Node::accepted`].
     pub fn change_address(&mut self) -> anyhow::Result<()> {
         self.accepted()?;
-        let new = address(self.number, 6);
-        Ok(self.netns.ip_lines(&format!("addr flush dev {NIC}\naddr add {new}/24 dev {NIC}"))?)
+        let (new, nic) = (address(self.number, 6), self.scenario.nic);
+        Ok(self.netns.ip_lines(&format!("addr flush dev {nic}\naddr add {new}/24 dev {nic}"))?)
     }
+}
+
+fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 fn address(number: u8, host: u8) -> IpAddr {

@@ -6,11 +6,13 @@ use serde_json::json;
 use testbed::http::Http;
 use testbed::stand_in::{Behaviour, Fault, Path};
 
-use super::node::Node;
+use super::node::{Node, Reads};
 use crate::routes;
 
 /// The token that the operator hands out, where one does.
 pub const TOKEN: &str = "handed-out-0123456789-abcdefghijklmnopqrstu";
+/// Stands for the address of the proxy in Ironic's network.
+pub const PROXY: &str = "PROXY";
 /// More route messages than the daemon's netlink buffer takes: 1 MiB, which the kernel doubles, at some 700 bytes each.
 const ROUTES: usize = 8_000;
 
@@ -43,6 +45,12 @@ pub struct Scenario {
     pub elsewhere: Option<&'static str>,
     /// Who is on the node.
     pub agent: Agent,
+    /// The node's device towards Ironic; a lookup counts names that end like a VLAN's as NICs.
+    pub nic: &'static str,
+    /// The variables of IPA's unit, where one is installed; [`PROXY`] in one stands for the proxy's address.
+    pub unit: Option<&'static [(&'static str, &'static str)]>,
+    /// Why IPA passes the daemon by, as in `passed_by_info`.
+    pub passed_by: Option<&'static str>,
     /// The conductor connects to the node.
     pub calls_back: bool,
     /// What is done before the daemon starts.
@@ -79,18 +87,29 @@ const AGENT_MODE: Scenario = Scenario {
     ironic: Some(Behaviour::default),
     elsewhere: None,
     agent: Agent::Listens,
+    nic: "eth0.77",
+    unit: None,
+    passed_by: None,
     calls_back: true,
     before: |_| Ok(()),
     then: |_| Ok(()),
 };
 const OBSERVER: Scenario =
     Scenario { flags: &["--mode=observe"], ironic: None, agent: Agent::None, ..AGENT_MODE };
+/// IPA begins once the drop-in is on disk.
+const CONFIGURED: Scenario = Scenario {
+    alerts: &["IpaSidecarPassedBy"],
+    flags: &["--mode=configure"],
+    ironic: Some(impatient),
+    agent: Agent::None,
+    ..AGENT_MODE
+};
 const GUARD: Scenario = Scenario { flags: &["--mode=guard"], agent: Agent::Good, ..AGENT_MODE };
 /// The daemon is given [`TOKEN`].
 const WITH_TOKEN: &[&str] = &["--mode=agent", "--ironic.agent-token-file=TOKEN"];
 
 /// All of them.
-pub static SCENARIOS: [Scenario; 17] = [
+pub static SCENARIOS: [Scenario; 21] = [
     Scenario { name: "healthy-agent", ironic: Some(impatient), ..AGENT_MODE },
     Scenario { name: "healthy-guard", flags: &["--mode=guard", "--probe.connect=off"], ..GUARD },
     Scenario { name: "seed-url", alerts: &["IpaSidecarBadAgentUrlSeen"], agent: Agent::Seed, ..GUARD },
@@ -160,15 +179,45 @@ pub static SCENARIOS: [Scenario; 17] = [
         unprivileged: true,
         ..AGENT_MODE
     },
+    // As RDO's unit starts it: without --config-dir. The operator's host does not reach it.
     Scenario {
-        name: "passed-by",
-        alerts: &["IpaSidecarPassedBy"],
-        flags: &["--mode=configure"],
-        then: |node| {
-            node.begin_agent_without_arguments();
-            Ok(())
-        },
-        ..OBSERVER
+        name: "passed-by-start-line",
+        flags: &["--mode=configure", "--advertise.host=node.example"],
+        unit: Some(&[]),
+        passed_by: Some("not_read"),
+        then: |node| node.begin_agent(Reads::Others, &[]),
+        ..CONFIGURED
+    },
+    // The agent of 2016 takes its address from the text of a route, and the device's name is in its way.
+    Scenario {
+        name: "passed-by-device",
+        alerts: &["IpaSidecarPassedBy", "IpaSidecarBadAgentUrlSeen"],
+        nic: "asrc.77",
+        passed_by: Some("other_url"),
+        then: |node| node.begin_agent(Reads::Dropin, &[("TEST_AGE", "2016")]),
+        ..CONFIGURED
+    },
+    Scenario {
+        name: "passed-by-environment",
+        alerts: &["IpaSidecarPassedBy", "IpaSidecarBadAgentUrlSeen", "IpaSidecarStalePin"],
+        unit: Some(&[("OS_DEFAULT__ADVERTISE_HOST", "192.0.2.99")]), // RFC 5737: nobody's.
+        passed_by: Some("overridden"),
+        then: |node| node.begin_agent(Reads::Dropin, &[]),
+        ..CONFIGURED
+    },
+    Scenario {
+        name: "passed-by-proxy",
+        flags: &["--mode=guard"],
+        unit: Some(&[("HTTP_PROXY", "http://PROXY")]),
+        passed_by: Some("proxy"),
+        then: |node| node.begin_agent(Reads::Dropin, &[]),
+        ..CONFIGURED
+    },
+    Scenario {
+        name: "passed-by-unseen",
+        passed_by: Some("nothing_seen"),
+        then: Node::begin_agent_elsewhere,
+        ..CONFIGURED
     },
     Scenario { name: "overrun", alerts: &["IpaSidecarNetlinkOverruns"], then: overrun, ..OBSERVER },
     Scenario {

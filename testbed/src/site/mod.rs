@@ -2,25 +2,32 @@
 //! A failure here is a failure of the test that called.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod agent_process;
 mod directory;
 mod dns;
 mod fake_ipa;
 mod guard;
 mod kept;
 mod look;
+mod proxy;
+mod sound;
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+pub use agent_process::AgentProcess;
 pub use directory::{Directory, config_dir, names};
 pub use dns::{NameServer, Says};
 pub use fake_ipa::{FakeIpa, IpaProcess};
 pub use guard::{GUARD, events, fault, taken, token, wait_redirect};
 pub use kept::Kept;
 pub use look::*;
+pub use proxy::Proxy;
+pub use sound::Sound;
 
 use serde_json::json;
 
@@ -56,6 +63,9 @@ pub const DROP_IN: &str = "zz-ipa-sidecar.conf";
 pub const SOON: Duration = Duration::from_secs(10);
 /// An answer that needs a next heartbeat or a retry.
 pub const LATER: Duration = Duration::from_secs(30);
+/// The kernel rounds the start of a process down to a tick of 10 ms. One that began in the tick of a write may have begun
+/// before it.
+pub const MORE_THAN_A_TICK: Duration = Duration::from_millis(50);
 /// A token that the operator hands out.
 pub const TOKEN: &str = "handed-out-0123456789-abcdefghijklmnopqrstu";
 /// Heartbeats that Ironic accepted.
@@ -78,10 +88,23 @@ pub fn binary() -> &'static str {
 
 /// A command that ends in the daemon's binary, inside, with a directory as `/etc`.
 pub fn with_etc(netns: &Netns, etc: &Path) -> Command {
+    program_with_etc(netns, etc, binary())
+}
+
+/// The same with another program.
+pub fn program_with_etc(netns: &Netns, etc: &Path, program: impl AsRef<OsStr>) -> Command {
     let mut command = netns.command("unshare");
     command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
-    command.arg("mount --bind \"$0\" /etc && exec \"$@\"").arg(etc).arg(binary());
+    command.arg("mount --bind \"$0\" /etc && exec \"$@\"").arg(etc).arg(program);
     command
+}
+
+/// IPA's unit, as it stands below `/etc`, with these variables.
+pub fn ipa_unit(etc: &Directory, variables: &[(&str, &str)]) {
+    let variables = variables.iter().map(|(name, value)| format!("Environment={name}={value}\n"));
+    let text =
+        format!("[Service]\nExecStart=/usr/bin/ironic-python-agent\n{}", variables.collect::<String>());
+    etc.write("systemd/system/ironic-python-agent.service", text);
 }
 
 /// A command that ends in the daemon's binary, inside, behind other programs.
@@ -208,6 +231,15 @@ impl Site {
     /// Mode configure towards the stand-in, with its drop-in in this directory.
     pub fn configure(&self, directory: &Path) -> Daemon {
         self.daemon(&["--mode=configure", API_FLAG, &config_dir(directory)])
+    }
+
+    /// `ipa-sidecar status` on the node: its exit code, and its words however the lines are cut.
+    pub fn status(&self) -> (Option<i32>, String) {
+        let mut command = self.node.command(binary());
+        command.arg("status").env("RUNTIME_DIRECTORY", self.node.runtime_directory().unwrap());
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     /// The daemon with a kernel command line, and with variables of its own.

@@ -10,7 +10,7 @@ const REQUEST_BYTES: u64 = 64 << 20;
 pub struct Recorded {
     /// `GET`, `POST`.
     pub method: String,
-    /// The target, query included.
+    /// The target in origin form, query included.
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -52,7 +52,7 @@ impl Recorded {
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return Err(io::Error::other(format!("not a request line: {line:?}")));
         };
-        let mut request = Self { method, target, ..Self::default() };
+        let mut request = Self { method, target: origin_form(&target), ..Self::default() };
         while let Some(line) = read_line(&mut stream)?.filter(|line| !line.is_empty()) {
             if let Some((name, value)) = line.split_once(':') {
                 request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
@@ -66,6 +66,13 @@ impl Recorded {
         }
         Ok(Some(request))
     }
+}
+
+/// Of a target as a proxy sends it on (RFC 9112, section 3.2.2).
+fn origin_form(target: &str) -> String {
+    let authority_on = target.strip_prefix("http://");
+    let path = authority_on.and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)));
+    path.unwrap_or(target).to_owned()
 }
 
 fn read_line(stream: &mut impl BufRead) -> io::Result<Option<String>> {

@@ -8,30 +8,30 @@ use crate::view::View;
 use exporter::{Row, Sheet, ago, heading, paragraph, subheading, table, times, took, warning};
 
 /// Call-backs and failed connects.
-pub(super) fn connections(html: &mut Sheet, view: &View) -> fmt::Result {
+pub(super) fn connections(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let probes = &view.probes;
     let callback = &probes.callback;
-    heading(html, "Connections")?;
+    heading(sheet, "Connections")?;
     match callback.last_connection.zip(callback.last_connection_peer) {
         Some((at, peer)) => paragraph(
-            html,
+            sheet,
             format!(
                 "The advertised port was reached from outside {}, last from {peer} {}.",
                 times(callback.connections),
                 ago(at.elapsed())
             ),
         )?,
-        None => paragraph(html, "Nobody from outside has reached the advertised port yet.")?,
+        None => paragraph(sheet, "Nobody from outside has reached the advertised port yet.")?,
     }
     if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
         let (often, when) = (times(callback.refused), ago(at.elapsed()));
         let what = "It refused somebody from outside, because nothing listened";
-        warning(html, format!("{what}: {often}, last {peer} {when}."))?;
+        warning(sheet, format!("{what}: {often}, last {peer} {when}."))?;
     }
     if probes.connect_failures.last().is_none() {
         return Ok(());
     }
-    subheading(html, "Connects from here that failed")?;
+    subheading(sheet, "Connects from here that failed")?;
     let failures = probes.connect_failures.iter().rev();
     let failures = failures.map(|failure| {
         let ironic = failure.target == Target::Ironic;
@@ -45,13 +45,13 @@ pub(super) fn connections(html: &mut Sheet, view: &View) -> fmt::Result {
             ],
         }
     });
-    table(html, ["When", "To", "Error", "Process"], failures)
+    table(sheet, ["When", "To", "Error", "Process"], failures)
 }
 
 /// Which probes there are, and what the lack of one costs.
-pub(super) fn probes(html: &mut Sheet, view: &View) -> fmt::Result {
+pub(super) fn probes(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let probes = &view.probes;
-    heading(html, "eBPF probes")?;
+    heading(sheet, "eBPF probes")?;
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
         bad: false,
         cells: match outcome {
@@ -59,17 +59,17 @@ pub(super) fn probes(html: &mut Sheet, view: &View) -> fmt::Result {
             Err(why) => [probe.as_str().to_owned(), format!("missing: {why}"), probe.cost().to_owned()],
         },
     });
-    table(html, ["Probe", "State", "What that costs"], rows)?;
+    table(sheet, ["Probe", "State", "What that costs"], rows)?;
     for note in &probes.report.notes {
-        paragraph(html, note)?;
+        paragraph(sheet, note)?;
     }
     if probes.events_lost > 0 {
-        warning(html, format!("{} events were lost because too many came at once.", probes.events_lost))?;
+        warning(sheet, format!("{} events were lost because too many came at once.", probes.events_lost))?;
     }
     if probes.runs_skipped > 0 {
         let cause = "because they came in an interrupt of another one";
         paragraph(
-            html,
+            sheet,
             format!("{} runs of a probe were skipped by the kernel, {cause}.", probes.runs_skipped),
         )?;
     }

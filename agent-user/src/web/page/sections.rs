@@ -14,7 +14,7 @@ use crate::params::Mode;
 use crate::view::View;
 
 /// What is asked first.
-pub(super) fn facts(html: &mut Sheet, view: &View) -> fmt::Result {
+pub(super) fn facts(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let decision = &view.published.decision;
     let url = |url: Option<String>, none: &str| url.unwrap_or_else(|| none.to_owned());
     let heartbeat = match view.exchanges.heartbeats.last() {
@@ -33,7 +33,7 @@ pub(super) fn facts(html: &mut Sheet, view: &View) -> fmt::Result {
         mode = format!("{mode} (wanted: {}: {why})", view.duty.wanted.as_str());
     }
     exporter::facts(
-        html,
+        sheet,
         &[
             ("Callback URL", url(decision.callback_url.clone(), "none")),
             ("Ironic holds", url(view.held.shown(), "nothing that we know of")),
@@ -45,18 +45,18 @@ pub(super) fn facts(html: &mut Sheet, view: &View) -> fmt::Result {
 }
 
 /// Every candidate for the address.
-pub(super) fn decision(html: &mut Sheet, view: &View) -> fmt::Result {
-    heading(html, "Which address, and why")?;
+pub(super) fn decision(sheet: &mut Sheet, view: &View) -> fmt::Result {
+    heading(sheet, "Which address, and why")?;
     let decision = &view.published.decision;
     if decision.trace.is_empty() {
-        paragraph(html, "There is no API URL to look for a route to.")?;
+        paragraph(sheet, "There is no API URL to look for a route to.")?;
     }
     for target in &decision.trace {
-        subheading(html, format_args!("API {}", target.url))?;
+        subheading(sheet, format_args!("API {}", target.url))?;
         if let Some(failure) = &target.failure {
-            warning(html, failure)?;
+            warning(sheet, failure)?;
         }
-        table(html, ["To", "From", "Device", "Table", "Usable"], target.resolved.iter().map(candidate))?;
+        table(sheet, ["To", "From", "Device", "Table", "Usable"], target.resolved.iter().map(candidate))?;
     }
     Ok(())
 }
@@ -83,79 +83,79 @@ fn candidate(trace: &CandidateTrace) -> Row<5> {
 }
 
 /// The agent on this machine.
-pub(super) fn agent(html: &mut Sheet, view: &View) -> fmt::Result {
-    heading(html, "ironic-python-agent")?;
+pub(super) fn agent(sheet: &mut Sheet, view: &View) -> fmt::Result {
+    heading(sheet, "ironic-python-agent")?;
     let ipa = &view.ipa;
     match (&ipa.version, ipa.up) {
-        (Some(version), _) => paragraph(html, format!("It answers on this machine; version {version}."))?,
-        (None, true) => paragraph(html, "It answers on this machine.")?,
-        (None, false) => paragraph(html, "It does not answer on this machine.")?,
+        (Some(version), _) => paragraph(sheet, format!("It answers on this machine; version {version}."))?,
+        (None, true) => paragraph(sheet, "It answers on this machine.")?,
+        (None, false) => paragraph(sheet, "It does not answer on this machine.")?,
     }
     if let Some(passed_by) = &view.passed_by {
-        warning(html, &passed_by.sentence)?;
+        warning(sheet, &passed_by.sentence)?;
     }
     let (dropin, place) = (&view.dropin, &view.place);
     match (dropin.state, place.reads_it) {
         (DropinPhase::Off, _) => {}
-        (_, Reads::No) => warning(html, format!("{}.", place.shown()))?,
-        (_, Reads::Yes | Reads::Unknown) => paragraph(html, format!("{}.", place.shown()))?,
+        (_, Reads::No) => warning(sheet, format!("{}.", place.shown()))?,
+        (_, Reads::Yes | Reads::Unknown) => paragraph(sheet, format!("{}.", place.shown()))?,
     }
     match (dropin.state, &dropin.address) {
         (DropinPhase::Off, _) => Ok(()),
         (DropinPhase::Written, Some(address)) => {
             let address = address.bare();
-            paragraph(html, format!("Its configuration drop-in makes it advertise {address}."))
+            paragraph(sheet, format!("Its configuration drop-in makes it advertise {address}."))
         }
         (DropinPhase::Failed, _) => {
             let error = dropin.error.as_deref().unwrap_or_default();
-            warning(html, format!("Its configuration drop-in: {error}"))
+            warning(sheet, format!("Its configuration drop-in: {error}"))
         }
-        _ => paragraph(html, "Its configuration drop-in is not written."),
+        _ => paragraph(sheet, "Its configuration drop-in is not written."),
     }
 }
 
 /// What was asked of Ironic, and what it holds.
-pub(super) fn ironic(html: &mut Sheet, view: &View) -> fmt::Result {
-    heading(html, "Ironic")?;
+pub(super) fn ironic(sheet: &mut Sheet, view: &View) -> fmt::Result {
+    heading(sheet, "Ironic")?;
     if let Some(stale) = &view.held.stale {
-        warning(html, stale)?;
+        warning(sheet, stale)?;
     }
     if view.acting() == Mode::Agent {
-        paragraph(html, format!("We speak to Ironic ourselves: {}.", view.agent.phase.words()))?;
+        paragraph(sheet, format!("We speak to Ironic ourselves: {}.", view.agent.phase.words()))?;
         if let Some(uuid) = &view.agent.node_uuid {
-            paragraph(html, format!("This is node {uuid}."))?;
+            paragraph(sheet, format!("This is node {uuid}."))?;
         }
         if let Some(failure) = &view.agent.last_failure {
-            warning(html, failure)?;
+            warning(sheet, failure)?;
         }
     }
-    sight(html, view)?;
-    read_back(html, view)?;
+    sight(sheet, view)?;
+    read_back(sheet, view)?;
     let seen = &view.exchanges;
     if seen.lookups.is_empty() {
-        paragraph(html, "No lookup seen.")?;
+        paragraph(sheet, "No lookup seen.")?;
     } else {
-        subheading(html, "Lookups")?;
+        subheading(sheet, "Lookups")?;
         let lookups = seen.lookups.iter().map(|((sender, result), count)| Row {
             bad: !matches!(result, LookupResult::Ok | LookupResult::MaskedToken),
             cells: [whose(*sender).to_owned(), result.as_str().to_owned(), count.to_string()],
         });
-        table(html, ["By", "Result", "How many"], lookups)?;
+        table(sheet, ["By", "Result", "How many"], lookups)?;
     }
     if seen.heartbeats.last().is_none() {
-        return paragraph(html, "No heartbeat seen.");
+        return paragraph(sheet, "No heartbeat seen.");
     }
-    subheading(html, "Heartbeats")?;
+    subheading(sheet, "Heartbeats")?;
     let beats = seen.heartbeats.iter().rev();
     let beats = beats.map(|beat| Row {
         bad: beat.result != HeartbeatResult::Accepted,
         cells: [ago(beat.at.elapsed()), beat.result.as_str().to_owned(), beat.callback_url.clone()],
     });
-    table(html, ["When", "Result", "Callback URL"], beats)
+    table(sheet, ["When", "Result", "Callback URL"], beats)
 }
 
 /// Whether IPA's exchanges are seen where the guard does not pass them on.
-fn sight(html: &mut Sheet, view: &View) -> fmt::Result {
+fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let sight = &view.sight;
     if view.acting() == Mode::Agent {
         return Ok(());
@@ -163,82 +163,82 @@ fn sight(html: &mut Sheet, view: &View) -> fmt::Result {
     for (scheme, source) in [("http", &sight.http), ("https", &sight.tls)] {
         match (source.attached, &source.detail) {
             (true, None) => paragraph(
-                html,
+                sheet,
                 format!("What passes between ironic-python-agent and Ironic over {scheme} is seen."),
             )?,
             (true, Some(detail)) => {
-                paragraph(html, format!("Over {scheme} only requests are seen: {detail}."))?
+                paragraph(sheet, format!("Over {scheme} only requests are seen: {detail}."))?
             }
-            (false, Some(detail)) => paragraph(html, format!("Over {scheme} nothing is seen: {detail}."))?,
+            (false, Some(detail)) => paragraph(sheet, format!("Over {scheme} nothing is seen: {detail}."))?,
             (false, None) => {}
         }
     }
     if sight.lost + sight.given_up > 0 {
         let (lost, given_up) = (sight.lost, sight.given_up);
-        paragraph(html, format!("{lost} pieces were lost, {given_up} exchanges were seen in part only."))?;
+        paragraph(sheet, format!("{lost} pieces were lost, {given_up} exchanges were seen in part only."))?;
     }
     match &sight.refused {
-        Some(refused) => warning(html, refused),
+        Some(refused) => warning(sheet, refused),
         None => Ok(()),
     }
 }
 
 /// What our own lookup has shown.
-fn read_back(html: &mut Sheet, view: &View) -> fmt::Result {
+fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let shown = &view.read_back;
     if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
         let url = shown.agent_url.as_deref().unwrap_or("no callback URL");
-        paragraph(html, format!("This is node {uuid}. Ironic held {url} {}.", ago(at.elapsed())))?;
+        paragraph(sheet, format!("This is node {uuid}. Ironic held {url} {}.", ago(at.elapsed())))?;
     }
     if shown.token_handed_out {
         warning(
-            html,
+            sheet,
             "Ironic had wiped the agent token. The new one is in the drop-in of ironic-python-agent, which takes it at its next start.",
         )?;
     }
     match &shown.last_failure {
-        Some(failure) => warning(html, format!("What Ironic holds cannot be read back: {failure}")),
+        Some(failure) => warning(sheet, format!("What Ironic holds cannot be read back: {failure}")),
         None => Ok(()),
     }
 }
 
 /// What the guard did, and the bad URLs of whoever sent them.
-pub(super) fn guard(html: &mut Sheet, view: &View) -> fmt::Result {
+pub(super) fn guard(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let guard = &view.guard;
     if view.duty.mode == Mode::Guard {
-        heading(html, "Guard")?;
+        heading(sheet, "Guard")?;
         match guard.listening {
-            Some(address) => paragraph(html, format!("It listens on {address}."))?,
-            None => paragraph(html, "It does not listen yet.")?,
+            Some(address) => paragraph(sheet, format!("It listens on {address}."))?,
+            None => paragraph(sheet, "It does not listen yet.")?,
         }
         for words in [&guard.paused, &guard.refused, &guard.depends].into_iter().flatten() {
-            warning(html, words)?;
+            warning(sheet, words)?;
         }
         let events = guard.events.iter().rev();
         let events = events.map(|event| Row::plain([ago(event.at.elapsed()), event.what.clone()]));
-        table(html, ["When", "What it did"], events)?;
+        table(sheet, ["When", "What it did"], events)?;
     }
     let bad_urls = &view.exchanges.bad_urls;
     if bad_urls.last().is_none() {
         return Ok(());
     }
-    heading(html, "Bad callback URLs seen")?;
+    heading(sheet, "Bad callback URLs seen")?;
     let bad = bad_urls.iter().rev();
     let bad = bad.map(|event| Row {
         bad: true,
         cells: [ago(event.at.elapsed()), format!("\"{}\"", event.url), reasons(&event.reasons)],
     });
-    table(html, ["When", "URL", "What is wrong"], bad)
+    table(sheet, ["When", "URL", "What is wrong"], bad)
 }
 
 /// What is wrong with parameters that others gave.
-pub(super) fn parameters(html: &mut Sheet, view: &View) -> fmt::Result {
+pub(super) fn parameters(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let problems = &view.duty.problems;
     if problems.is_empty() {
         return Ok(());
     }
-    heading(html, "Problems with parameters")?;
-    list(html, problems)
+    heading(sheet, "Problems with parameters")?;
+    list(sheet, problems)
 }
 
 /// Reasons for people, each with its metric label.
