@@ -104,6 +104,7 @@ mod tests {
             "passed-by --minutes 1",
             "versus --fixed",
             "versions --pair 13.0.0 39.0.0 --pair 6.6.0 21.4.4",
+            "versions --fixed",
         ] {
             assert!(parse(words).is_ok(), "{words}");
         }
@@ -125,6 +126,7 @@ mod tests {
             "versus --fixed --seeds 3",
             "versus --mode agent",
             "versions --pair 13.0.0",
+            "versions --fixed --pair 13.0.0 39.0.0",
         ] {
             let error = parse(words).err().unwrap();
             assert!(error.use_stderr(), "{words}: {error}");

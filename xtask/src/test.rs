@@ -40,14 +40,18 @@ pub fn bpf_stage(stages: &mut Stages) -> Option<Object> {
 /// The stages after the prerequisites and the BPF programs.
 pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
     let ready = stages.run("ironic", || {
-        RealIronic::install(testbed::ironic::VERSION, &mut |line| println!("{line}"))?;
-        Ok(format!("Ironic {}", testbed::ironic::VERSION))
+        let versions = [testbed::ironic::VERSION, testbed::ironic::OLDER_IN_CI];
+        for version in versions {
+            RealIronic::install(version, &mut |line| println!("{line}"))?;
+        }
+        Ok(format!("versions {}", versions.join(" and ")))
     });
     let agent = stages.run("ironic-python-agent", || {
-        for version in [testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION] {
+        let versions = [testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION];
+        for version in versions {
             RealIpa::install(version, &mut |line| println!("{line}"))?;
         }
-        Ok(format!("versions {} and {}", testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION))
+        Ok(format!("versions {}", versions.join(" and ")))
     });
     let built = stages.run("build tests", || {
         let mut command = process::cargo();
@@ -59,10 +63,11 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
     if ready && agent && built {
         stages.run("tests", || tests(object, filter));
     }
-    // Not named by a filter: `cargo lab ramdisk` and `cargo lab versus --fixed` run them alone.
+    // Not named by a filter: `cargo lab ramdisk` and so on run them alone.
     if filter.is_none() && testbed::is_root() {
         stages.run("ramdisk", || lab::stage("ramdisk"));
         stages.run("versus", || lab::stage("versus --fixed"));
+        stages.run("versions", || lab::stage("versions --fixed"));
     }
 }
 

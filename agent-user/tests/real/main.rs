@@ -1,12 +1,16 @@
-//! The real Ironic and the real ironic-python-agent: with each other, with mode agent, with the guard between them.
+//! The real Ironic and the real ironic-python-agent: with each other, with mode agent, with the guard between them,
+//! and with nothing between them that sight sees.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod agent;
+mod database;
+mod front;
 #[cfg(feature = "ebpf")]
 mod guard;
 mod ipa_control;
 mod ironic_control;
+mod sight;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

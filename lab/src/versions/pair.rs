@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// IPA is asked every 10 s, and is given 20 s for its first heartbeat.
 const READ_BACK: Duration = Duration::from_secs(60);
 
+/// In `/state`: the callback URL that Ironic held.
+const URL_READ_BACK: &str = "/read_back/agent_url";
+
 /// Asks the agent as the conductor's client does (ironic/drivers/modules/agent_client.py): requests, with the certificate
 /// that came with the heartbeat.
 const CALL: &str = "import requests, sys; url, cert = sys.argv[1:]; \
@@ -103,15 +106,11 @@ impl Pair {
         let (mode_flag, place) = (format!("--mode={mode}"), directory.config_dir());
         command.args(Daemon::words(&[mode_flag.as_str(), API_FLAG, place.as_str()]));
         let daemon = Daemon::from_command(command, &node)?;
-        let is_written = |state: &Value| state["dropin"]["address"] == FIRST;
+        let is_written = |state: &Value| text(state, "/dropin/address") == Some(FIRST);
         let state = daemon.wait_state("the drop-in", SOON, is_written)?;
-        ensure!(
-            state["acting_mode"] == mode,
-            "it acts as {}: {}",
-            state["acting_mode"],
-            state["guard"]["off"]
-        );
-        let decided = state["callback_url"].as_str().unwrap_or_default().to_owned();
+        let acting = text(&state, "/acting_mode").unwrap_or_default();
+        ensure!(acting == mode, "it acts as {acting}: {:?}", text(&state, "/guard/off/detail"));
+        let decided = text(&state, "/callback_url").unwrap_or_default().to_owned();
         let options = IpaOptions {
             version: self.ipa.clone(),
             cmdline: "ipa-api-url=http://10.77.0.1:6385".to_owned(),
@@ -121,13 +120,17 @@ impl Pair {
         let recorded = recorded(&ironic, &ipa)?;
         let call = call(&ironic, &conductor, &python, &recorded);
         // Without one the cell stays empty.
-        let is_read = |state: &Value| state["read_back"]["agent_url"].is_string();
+        let is_read = |state: &Value| text(state, URL_READ_BACK).is_some();
         let read_back = daemon.wait_state("the read-back", READ_BACK, is_read).ok();
-        let read_back =
-            read_back.and_then(|state| Some(state["read_back"]["agent_url"].as_str()?.to_owned()));
+        let read_back = read_back.and_then(|state| Some(text(&state, URL_READ_BACK)?.to_owned()));
         let metrics = daemon.get("/metrics")?.text();
         Ok(Found { decided, recorded, seen_by: seen_by(&metrics), read_back, call })
     }
+}
+
+/// A text in `/state`.
+fn text<'a>(state: &'a Value, pointer: &str) -> Option<&'a str> {
+    state.pointer(pointer)?.as_str()
 }
 
 /// The node and its conductor on one wire.

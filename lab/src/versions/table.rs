@@ -20,6 +20,8 @@ file; `--pair IPA IRONIC` runs one pair. The API is http, `require_tls` is off, 
 back*: what the daemon's own lookup showed. *Call*: a request to the agent as the conductor makes it, with the certificate
 that came with the heartbeat where the URL is https.
 
+";
+const HEAD: &str = "\
 | ironic-python-agent | Ironic | mode | URL | seen by | read back | call |
 |---|---|---|---|---|---|---|
 ";
@@ -51,12 +53,8 @@ pub fn write(lines: Vec<String>) -> anyhow::Result<()> {
 fn merged(before: &str, lines: Vec<String>) -> String {
     // By the numbers of the versions, the newest first.
     let key = |line: &str| {
-        let cells: Vec<_> = line.split('|').map(str::trim).collect();
-        let numbers = |place: usize| -> Vec<i64> {
-            let version = cells.get(place).copied().unwrap_or_default();
-            version.split('.').filter_map(|part| part.parse().ok()).map(|part: i64| -part).collect()
-        };
-        (numbers(1), numbers(2), cells.get(3).copied().unwrap_or_default().to_owned())
+        let mode = cell(line, 3).to_owned();
+        (numbers(cell(line, 1)), numbers(cell(line, 2)), mode)
     };
     let known = before
         .lines()
@@ -64,7 +62,36 @@ fn merged(before: &str, lines: Vec<String>) -> String {
     let mut rows: BTreeMap<_, String> = known.map(|line| (key(line), line.to_owned())).collect();
     rows.extend(lines.into_iter().map(|line| (key(&line), line)));
     let rows: Vec<_> = rows.into_values().collect();
-    format!("{INTRODUCTION}{}\n", rows.join("\n"))
+    format!("{INTRODUCTION}{}\n{HEAD}{}\n", pairs(&rows), rows.join("\n"))
+}
+
+/// Which pairs there are, a line for each Ironic.
+fn pairs(rows: &[String]) -> String {
+    let mut agents: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        let of_ironic = agents.entry((numbers(cell(row, 2)), cell(row, 2))).or_default();
+        if !of_ironic.contains(&cell(row, 1)) {
+            of_ironic.push(cell(row, 1));
+        }
+    }
+    let all = testbed::ipa::versions();
+    let line = |(ironic, agents): (&str, Vec<&str>)| {
+        let which = match all.iter().all(|version| agents.contains(version)) {
+            true => format!("every ironic-python-agent of the {} that are tested", all.len()),
+            false => format!("ironic-python-agent {}", agents.join(", ")),
+        };
+        format!("- Ironic {ironic} with {which}\n")
+    };
+    agents.into_iter().map(|((_, ironic), agents)| line((ironic, agents))).collect()
+}
+
+fn cell(line: &str, place: usize) -> &str {
+    line.split('|').nth(place).unwrap_or_default().trim()
+}
+
+/// What sorts the newest version first.
+fn numbers(version: &str) -> Vec<i64> {
+    version.split('.').filter_map(|part| part.parse().ok()).map(|part: i64| -part).collect()
 }
 
 #[cfg(test)]
@@ -76,8 +103,20 @@ mod tests {
         let line = |ipa: &str, word: &str| format!("| {ipa} | 39.0.0 | guard | {word} | - | - | - |");
         let first = merged("", vec![line("9.7.1", "old"), line("13.0.0", "x")]);
         let second = merged(&first, vec![line("9.7.1", "new"), line("10.0.0", "y")]);
-        let rows: Vec<_> = second.lines().skip(INTRODUCTION.lines().count()).collect();
+        let (head, rows) = second.split_once(HEAD).unwrap();
+        let rows: Vec<_> = rows.lines().collect();
         assert_eq!(rows, [line("13.0.0", "x"), line("10.0.0", "y"), line("9.7.1", "new")]);
-        assert!(second.starts_with(INTRODUCTION));
+        assert!(head.starts_with(INTRODUCTION));
+        assert!(
+            head.ends_with("- Ironic 39.0.0 with ironic-python-agent 13.0.0, 10.0.0, 9.7.1\n\n"),
+            "{head}"
+        );
+    }
+
+    #[test]
+    fn a_whole_column_is_named_as_such() {
+        let line = |ipa: &&str| format!("| {ipa} | 21.4.4 | guard | x | - | - | - |");
+        let text = merged("", testbed::ipa::versions().iter().map(line).collect());
+        assert!(text.contains("- Ironic 21.4.4 with every ironic-python-agent of the"), "{text}");
     }
 }

@@ -12,7 +12,9 @@ use crate::venv::{self, Package, Step};
 /// The version from PyPI.
 pub const VERSION: &str = "39.0.0";
 /// The others that `cargo lab versions` runs; what is below them is whatever pip finds.
-pub const OLDER_VERSIONS: [&str; 3] = ["29.0.6", "24.1.5", "21.4.4"];
+pub const OLDER_VERSIONS: [&str; 3] = [OLDER_IN_CI, "24.1.5", "21.4.4"];
+/// The oldest that a new Python runs.
+pub const OLDER_IN_CI: &str = "29.0.6";
 static PACKAGES: [Package; 4] = [
     Package {
         name: "ironic",

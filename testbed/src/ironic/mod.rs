@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use install::{Installation, OLDER_VERSIONS, VERSION};
+pub use install::{Installation, OLDER_IN_CI, OLDER_VERSIONS, VERSION};
 
 use crate::cache;
 use crate::guardian::{Guardian, fresh_directory};

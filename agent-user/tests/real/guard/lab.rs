@@ -2,17 +2,15 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
-use testbed::cache;
 use testbed::daemon::Daemon;
 use testbed::ipa::{self, IpaOptions, RealIpa};
-use testbed::ironic::{self, Options, RealIronic};
+use testbed::ironic::{Options, RealIronic};
 use testbed::site::*;
 
+use crate::database::{self, said};
 use crate::{PATIENCE, start_ironic, wait_beat, wait_recorded};
 
 /// The URL of the API.
@@ -150,18 +148,8 @@ impl Lab {
 
     /// The token that Ironic has given to IPA, which its API never shows.
     pub fn token(&self) -> Option<String> {
-        let script = "import json, sqlite3, sys\n\
-            database = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=30)\n\
-            text, = database.execute('select driver_internal_info from nodes').fetchone()\n\
-            print(json.loads(text or '{}').get('agent_secret_token', ''))";
-        let database = self.ironic.log_path().with_file_name("ironic.sqlite");
-        let mut command = Command::new(ironic_python());
-        let said = said(command.args(["-c", script]).arg(database));
-        let token = Some(said.trim().to_owned()).filter(|token| !token.is_empty());
-        if let Some(token) = &token {
-            assert_eq!(token.len(), 43, "not as Ironic makes them");
-            self.tokens.borrow_mut().push(token.clone());
-        }
+        let token = database::token(&self.ironic);
+        self.tokens.borrow_mut().extend(token.clone());
         token
     }
 
@@ -180,7 +168,7 @@ impl Lab {
             answer = client.get_commands_status(node, retry_connection=False)\n\
             print(json.dumps([node.driver_internal_info['agent_url'], answer]))";
         let config = self.ironic.log_path().with_file_name("ironic.conf");
-        let mut command = self.site.conductor.command(ironic_python());
+        let mut command = self.site.conductor.command(database::python());
         let said = said(command.args(["-c", script]).arg(config).arg(self.ironic.node_uuid()));
         let last = said.lines().last().unwrap_or_default();
         let answer: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"));
@@ -227,16 +215,4 @@ pub fn accepted(sidecar: &Daemon) -> f64 {
 pub fn wait_accepted(sidecar: &Daemon) {
     let before = accepted(sidecar);
     wait_until(sidecar, "another heartbeat through the guard", PATIENCE, || accepted(sidecar) > before);
-}
-
-fn ironic_python() -> PathBuf {
-    let name = format!("ironic-{}/venv/bin/python", ironic::VERSION);
-    cache::directory().unwrap().join(name)
-}
-
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complained}");
-    String::from_utf8(output.stdout).unwrap()
 }
