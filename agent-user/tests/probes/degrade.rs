@@ -1,11 +1,14 @@
 //! Where BPF is not to be had, or only a part of what it needs: the daemon runs, and names what is missing.
 
+use std::fs::{Permissions, set_permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::place::*;
 use testbed::daemon::Daemon;
 use testbed::root_test;
+use testbed::site::{self, FIRST, FIRST_URL, FakeIpa, Site};
 
 const ALL: [&str; 4] = ["connect", "connect_call", "callback", "callback_refused"];
 /// Runs the rest of its words with bpf(2) answering EPERM, as a container's seccomp filter does.
@@ -118,6 +121,46 @@ fn without_bpf_the_daemon_is_ready_and_names_the_reason() {
                 "{capabilities}"
             );
         }
+    }
+}
+
+/// What sight lacks is named too. IPA answers, so its lookup is over: one of our own tells what Ironic holds.
+#[test]
+fn without_bpf_sight_is_missed_by_name_and_read_back_does_the_rest() {
+    root_test!();
+    let mut nodes = Vec::new();
+    for (name, words) in LACKS {
+        let site = Site::new();
+        let ironic = site.ironic(site::pregenerated());
+        site.pin(&ironic, FIRST_URL);
+        set_permissions(site.directory.path(), Permissions::from_mode(0o777)).unwrap();
+        let config_dir = site.directory.config_dir();
+        let daemon = site.daemon_under(words, &["--mode=configure", site::API_FLAG, &config_dir]);
+        site::wait_drop_in(&daemon, FIRST, site::LATER);
+        let answers = FakeIpa::start(&site.node, "[::]:9999");
+        nodes.push((name, site, ironic, daemon, answers));
+    }
+    for (name, _site, _ironic, daemon, _answers) in &nodes {
+        let is_done = |state: &serde_json::Value| state["read_back"]["state"] == "done";
+        let state = daemon.wait_state("the read-back", Duration::from_secs(60), is_done).unwrap();
+        assert_eq!(state["read_back"]["agent_url"], FIRST_URL, "{name}");
+        assert_eq!(state["pinned_url"], FIRST_URL, "{name}");
+        let [http, tls] = ["http", "tls"].map(|source| &state["sight"][source]);
+        assert_eq!((&tls["attached"], &tls["reason"]), (&false.into(), &REASON.into()), "{name}: {tls}");
+        assert!(tls["detail"].as_str().unwrap().contains(DETAIL), "{name}: {tls}");
+        // The packet socket is no matter of bpf(2).
+        let has_socket = *name == "seccomp";
+        assert_eq!(http["attached"], has_socket, "{name}: {http}");
+        let page = daemon.get("/").unwrap().text();
+        let mut named = vec!["Over https nothing is seen: ", DETAIL, "Ironic held ", FIRST_URL];
+        if !has_socket {
+            assert_eq!(http["reason"], REASON, "{name}: {http}");
+            named.extend(["Over http nothing is seen: ", "CAP_NET_RAW"]);
+        }
+        assert_names(page, &named);
+        let ready = daemon.get("/-/ready").unwrap();
+        assert_eq!(ready.status, 200, "{name}: {}", ready.text());
+        println!("{name:26} http {http} tls {tls}");
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+#[cfg(all(feature = "ebpf", target_arch = "x86_64"))]
+mod guest;
 #[cfg(feature = "ebpf")]
 mod lab;
 #[cfg(feature = "ebpf")]

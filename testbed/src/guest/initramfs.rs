@@ -11,6 +11,10 @@ use crate::debian::run;
 
 /// Where Debian's busybox-static is.
 const BUSYBOX: &str = "/bin/busybox";
+/// Debian's, which links the libssl of the system.
+const PYTHON: &str = "/usr/bin/python3";
+/// Where the loader of libraries looks besides (ld.so.conf(5)).
+const LOADER: &str = "etc/ld.so.conf.d";
 
 /// One in the making, in a directory that goes with it.
 #[derive(Debug)]
@@ -86,6 +90,30 @@ impl Initramfs {
             if word.starts_with('/') {
                 self.add(&fs::canonicalize(word)?, word)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Copies Debian's Python with these modules, what they import, and the libraries of all that.
+    ///
+    /// # Errors
+    /// As [`Initramfs::add`], and where one of the modules is missing here.
+    pub fn add_python(&self, modules: &str) -> io::Result<()> {
+        let print = format!(
+            "import {modules}, sys\nfor module in list(sys.modules.values()): print(getattr(module, '__file__', ''))"
+        );
+        let listed = run(Command::new(PYTHON).args(["-I", "-S", "-c", &print]))?;
+        for file in String::from_utf8_lossy(&listed.stdout).lines().chain([PYTHON]) {
+            match Path::new(file) {
+                module if file.ends_with(".py") => self.add(module, file)?,
+                program if file.starts_with('/') => self.add_program(program, file)?,
+                _ => {} // Built in.
+            }
+        }
+        for file in fs::read_dir(Path::new("/").join(LOADER))? {
+            let path = file?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            self.add(&path, &format!("{LOADER}/{name}"))?;
         }
         Ok(())
     }

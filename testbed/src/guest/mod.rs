@@ -12,6 +12,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+/// Whether there is what a guest needs. Where it is missing, the running test has to end; see [`crate::have`].
+pub fn is_possible() -> bool {
+    let there =
+        |program: &str| ["/usr/bin", "/bin"].iter().any(|place| Path::new(place).join(program).exists());
+    let all = ["qemu-system-x86_64", "cpio", "busybox"].into_iter().all(there);
+    crate::have("qemu-system-x86_64, cpio and busybox", all)
+}
+
 /// Boots without a network and waits until the guest powers itself off; gives what it wrote on its console. A minute is
 /// short.
 ///
