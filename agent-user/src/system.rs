@@ -4,7 +4,7 @@
 use std::io;
 #[cfg(feature = "ebpf")]
 use std::os::fd::BorrowedFd;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 #[cfg(feature = "ebpf")]
 use std::sync::atomic::AtomicU64;
 
@@ -45,6 +45,26 @@ pub fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) takes no pointer, and may be called at any time from any thread.
     let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// How many packets a packet socket had no room for since this was asked last (`PACKET_STATISTICS`, packet(7)).
+///
+/// # Errors
+/// Where this is no packet socket.
+pub fn packets_dropped(socket: impl AsFd) -> io::Result<u32> {
+    let mut counts = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = libc::socklen_t::try_from(size_of_val(&counts)).unwrap_or_default();
+    // SAFETY: the kernel writes at most `length` bytes, which `counts` has, and both outlive the call.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut counts).cast(),
+            &raw mut length,
+        )
+    };
+    if outcome == 0 { Ok(counts.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Whether a call is survived by a child of ours that may make no system call but the one to end itself (seccomp(2)).

@@ -157,7 +157,10 @@ impl Reader {
                     }
                     packet.zeroize();
                 }
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return true,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
+                    self.count_dropped(socket);
+                    return true;
+                }
                 // A device that went down says so here once (ENETDOWN).
                 Err(rustix::io::Errno::NETDOWN) => {}
                 Err(error) => {
@@ -170,6 +173,20 @@ impl Reader {
         false
     }
 
+    /// What the kernel had no room for may have been a whole connection.
+    fn count_dropped(&self, socket: &AsyncFd<OwnedFd>) {
+        match system::packets_dropped(socket.get_ref()) {
+            Ok(0) => {}
+            Ok(count) => self.lose(u64::from(count)),
+            Err(error) => tracing::debug!(%error, "how many packets were dropped is unknown"),
+        }
+    }
+
+    fn lose(&self, count: u64) {
+        self.metrics.probe_events_lost(count);
+        self.state.send_modify(|state| state.lost += count);
+    }
+
     async fn take(&mut self, segment: &Segment<'_>) {
         let Some((ends, direction)) = connections::ends(segment, &self.endpoints) else { return };
         if self.connections.begins(&ends, segment) {
@@ -179,9 +196,29 @@ impl Reader {
         for seen in self.connections.take(&ends, direction, segment, Instant::now()) {
             if self.seen.try_send(seen).is_err() {
                 self.connections.lost(&ends);
-                self.metrics.probe_events_lost(1);
-                self.state.send_modify(|state| state.lost += 1);
+                self.lose(1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_no_room_for_is_counted_once() {
+        testbed::root_test!();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        let socket = socket().unwrap();
+        SockRef::from(&socket).attach_filter(&filter::filter(&[to])).unwrap();
+        sockopt::set_socket_recv_buffer_size(&socket, 0).unwrap(); // The kernel's least, some packets.
+        (0..50).for_each(|_| drop(TcpStream::connect(to).unwrap()));
+        let dropped = system::packets_dropped(&socket).unwrap();
+        assert_eq!((dropped > 0, system::packets_dropped(&socket).unwrap()), (true, 0), "{dropped}");
+        assert!(system::packets_dropped(&listener).is_err(), "it is no packet socket");
     }
 }
