@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::ipa::restart::Drain;
 use crate::metrics::Metrics;
 use crate::params::{Mode, Parameters};
-use crate::probes::{Reason, Unavailable};
+use crate::probes::{Probes, Reason, Unavailable};
 use crate::registrar::Registrar;
 use crate::watch::ResolvedTarget;
 
@@ -40,13 +40,13 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Opens what the mode needs; call it before the privileges are dropped.
-    pub fn open(mode: Mode, parameters: &Parameters) -> Self {
+    /// Opens what the mode needs, with what the probes have loaded; call it before the privileges are dropped.
+    pub fn open(mode: Mode, parameters: &Parameters, probes: &mut Probes) -> Self {
         if mode == Mode::Agent {
             let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
             return Self { tls: Tls::without(&why), http: Err(why), questions: mpsc::channel(1) };
         }
-        Self { http: http::open(parameters), tls: Tls::attach(parameters), questions: mpsc::channel(1) }
+        Self { http: http::open(parameters), tls: Tls::attach(probes), questions: mpsc::channel(1) }
     }
 
     /// Whether anything is open.

@@ -32,6 +32,11 @@ impl Library {
     pub fn at(path: PathBuf) -> Self {
         Self { path, called: None }
     }
+
+    /// Whether IPA's interpreter may call this function of it.
+    pub fn calls(&self, function: &str) -> bool {
+        self.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function))
+    }
 }
 
 /// The libssl of the first interpreter that links one, else the system's; each file once.
@@ -64,9 +69,7 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
     let Ok(interpreter) = fs::canonicalize(interpreter) else {
         return Vec::new();
     };
-    let mut linking = modules(&interpreter);
-    linking.push(interpreter);
-    let found = linking.iter().filter_map(|file| {
+    let library = |file: &PathBuf| {
         let needs = elf::needs(file)?;
         let name = needs.libraries.iter().find(|name| name.starts_with("libssl."))?;
         let origin = file.parent()?.to_str()?;
@@ -78,8 +81,10 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
             .map(|directory| directory.join(name))
             .find(|path| is_library(path))?;
         Some(Library { path, called: Some(needs.imports) })
-    });
-    found.collect()
+    };
+    let found: Vec<_> = modules(&interpreter).iter().filter_map(library).collect();
+    // Where there is no such module it is built in.
+    if found.is_empty() { library(&interpreter).into_iter().collect() } else { found }
 }
 
 /// The files of the module `_ssl` that belong to an interpreter such as /usr/bin/python3.11.

@@ -3,27 +3,23 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aya::Ebpf;
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::ProgramError;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeLink, UProbeScope};
-use aya::{Ebpf, EbpfLoader};
 
 use super::find::Library;
 use super::report::Report;
 use super::return_probe;
 use super::slots::Slots;
-use crate::probes::load::{
-    OBJECT, classified, close_maps, lift_memory_limit, may_use_bpf, program, refused, structures,
-};
+use crate::probes::load::{Object, classified, program, refused};
 use crate::probes::{Reason, Unavailable};
 use crate::system;
 
 /// A program and the function that it goes to.
 type Probe = (&'static str, &'static str);
 
-const PROGRAMS: [&str; 6] =
-    ["tls_write", "tls_write_ex", "tls_free", "tls_read", "tls_read_ex", "tls_read_return"];
 /// What is needed to see requests. The functions with `_ex` came with OpenSSL 1.1.1.
 const REQUESTS: [Probe; 3] =
     [("tls_write", "SSL_write"), ("tls_write_ex", "SSL_write_ex"), ("tls_free", "SSL_free")];
@@ -37,7 +33,6 @@ const ANSWERS: [Probe; 4] = [
 
 /// What is attached. The kernel detaches it when its descriptors are closed, whatever our end.
 pub struct Attached {
-    ebpf: Ebpf,
     pub links: Links,
     pub pieces: RingBuf<MapData>,
     pub slots: Arc<Slots>,
@@ -69,55 +64,53 @@ impl std::fmt::Debug for Attached {
 /// Loads the programs and attaches them to these files.
 ///
 /// The work is done on a thread of its own, as that of the other probes.
-pub fn load(libraries: Vec<Library>) -> (Option<Attached>, Report) {
+///
+/// # Errors
+/// Why nothing is attached.
+pub fn load(object: &mut Object, libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
     if libraries.is_empty() {
         let words = "no libssl is found that IPA's interpreter may link";
-        return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)));
+        return Err(Unavailable::new(Reason::NoLibssl, words));
     }
-    let loaded = std::thread::spawn(move || load_here(&libraries)).join();
+    let loaded = std::thread::scope(|scope| scope.spawn(|| load_here(object, libraries)).join());
     system::give_back_memory();
-    match loaded {
-        Ok(Ok((attached, report))) => (Some(attached), report),
-        Ok(Err(unavailable)) => (None, Report::none(&unavailable)),
-        Err(_panic) => {
-            let words = "loading the probes on libssl panicked, which is a defect";
-            (None, Report::none(&Unavailable::new(Reason::Error, words)))
-        }
-    }
+    loaded.unwrap_or_else(|_panic| {
+        let words = "loading the probes on libssl panicked, which is a defect";
+        Err(Unavailable::new(Reason::Error, words))
+    })
 }
 
-fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
-    lift_memory_limit();
-    may_use_bpf()?;
-    let mut notes = Vec::new();
-    let structures = structures().map_err(|why| {
-        notes.push(format!("{why}: whether a process is in this network namespace is not known"));
-    });
-    let mut loader = EbpfLoader::new();
-    if let Ok((offsets, namespace)) = &structures {
-        loader.override_global("OFFSETS", offsets.values(), true);
-        loader.override_global("NETWORK_NAMESPACE", namespace, true);
+fn load_here(object: &mut Object, libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
+    let mut report = Report { attached: true, ..Report::default() };
+    if let Err(why) = &object.namespace {
+        report.notes.push(format!("{why}: whether a process is in this network namespace is not known"));
     }
-    let mut ebpf = loader.load(OBJECT).map_err(|error| classified(&error))?;
-    for name in PROGRAMS {
-        uprobe(&mut ebpf, name)?.load().map_err(|error| refused(name, &error))?;
+    let namespace = object.namespace.clone().unwrap_or(0);
+    let ebpf = &mut object.ebpf;
+    // Only what is called: the kernel takes some hundredths of a second to verify each one.
+    let is_called = |function| libraries.iter().any(|library| library.calls(function));
+    for (name, _) in REQUESTS.iter().chain(&ANSWERS).filter(|(_, function)| is_called(function)) {
+        let program = uprobe(ebpf, name)?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| refused(name, &error))?;
+        }
     }
     let pieces = ebpf.take_map("TLS_PIECES").ok_or(MapError::InvalidName { name: "TLS_PIECES".to_owned() });
     let pieces = pieces.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
-    let slots = Arc::new(Slots::of(&mut ebpf)?);
-    close_maps(&mut ebpf);
-    let namespace = structures.map_or(0, |(_, namespace)| namespace);
-    let mut attached = Attached { ebpf, links: Links::default(), pieces, slots, namespace };
+    let slots = Arc::new(Slots::of(ebpf)?);
+    let attached = Attached { links: Links::default(), pieces, slots, namespace };
 
-    let own = return_probe::attach(uprobe(&mut attached.ebpf, "tls_read_return")?);
+    let own = return_probe::attach(uprobe(ebpf, "tls_read_return")?);
     let survived = own.and_then(|link| {
         attached.links.keep([link]); // It ends with the others: the kernel takes its time.
         return_probe::survived()
     });
-    let mut report = Report { attached: true, notes, ..Report::default() };
     for library in libraries {
-        match attached.attach(library, survived.is_ok()) {
-            Ok(()) => report.libraries.push(library.path.clone()),
+        match attach(ebpf, library, survived.is_ok()) {
+            Ok(links) => {
+                attached.links.keep(links);
+                report.libraries.push(library.path.clone());
+            }
             Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
         }
     }
@@ -130,25 +123,19 @@ fn load_here(libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
     Ok((attached, report))
 }
 
-impl Attached {
-    /// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
-    /// does not call are left out: the kernel takes a tenth of a second to let each one go.
-    ///
-    /// # Errors
-    /// Where the file is no libssl, or the kernel refuses.
-    fn attach(&mut self, library: &Library, answers: bool) -> Result<(), Unavailable> {
-        let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
-        let mut links = Vec::new();
-        let is_called =
-            |function: &str| library.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function));
-        for (name, function) in wanted.iter().chain(&REQUESTS).filter(|(_, function)| is_called(function)) {
-            let location = UProbeAttachLocation::Symbol(function);
-            let link = attached(uprobe(&mut self.ebpf, name)?, location, &library.path);
-            links.push(link.map_err(|error| why(function, &error))?);
-        }
-        self.links.keep(links);
-        Ok(())
-    }
+/// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
+/// does not call are left out: the kernel takes a tenth of a second to let each one go.
+///
+/// # Errors
+/// Where the file is no libssl, or the kernel refuses.
+fn attach(ebpf: &mut Ebpf, library: &Library, answers: bool) -> Result<Vec<UProbeLink>, Unavailable> {
+    let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
+    let wanted = wanted.iter().chain(&REQUESTS).filter(|(_, function)| library.calls(function));
+    let links = wanted.map(|(name, function)| {
+        let location = UProbeAttachLocation::Symbol(function);
+        attached(uprobe(ebpf, name)?, location, &library.path).map_err(|error| why(function, &error))
+    });
+    links.collect()
 }
 
 /// Attaches a program; its link ends when it is dropped.

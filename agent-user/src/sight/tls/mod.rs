@@ -24,8 +24,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::chunk::Seen;
-use crate::params::{Parameters, ProbeChoice};
-use crate::probes::{Reason, Unavailable};
+#[cfg(not(feature = "ebpf"))]
+use crate::probes::Reason;
+#[cfg(feature = "ebpf")]
+use crate::probes::load::Object;
+use crate::probes::{Probes, Unavailable};
 
 pub use report::Report;
 
@@ -37,27 +40,26 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Finds the libssl of IPA's interpreter and attaches to it. Blocks for some hundredths of a second; call it while there
-    /// is no other thread and the privileges of the start are there.
-    pub fn attach(parameters: &Parameters) -> (Self, Report) {
-        if parameters.probe_connect == ProbeChoice::Off {
-            return Self::without(&Unavailable::new(Reason::SwitchedOff, "--probe.connect=off"));
-        }
+    /// Finds the libssl of IPA's interpreter and attaches to it, with what the probes have loaded. Blocks for some hundredths
+    /// of a second; call it while there is no other thread and the privileges of the start are there.
+    pub fn attach(probes: &mut Probes) -> (Self, Report) {
         #[cfg(feature = "ebpf")]
         {
-            Self::attach_all(find::libraries())
+            Self::attach_all(probes.object(), &find::libraries())
         }
         #[cfg(not(feature = "ebpf"))]
         {
-            Self::attach_to(&[])
+            Self::without(&probes.report().missing())
         }
     }
 
-    /// Attaches to these files, which must be libssl; every process that maps one of them is seen.
+    /// Attaches to these files, which must be libssl; every process that maps one of them is seen. For the tests.
     pub fn attach_to(libraries: &[PathBuf]) -> (Self, Report) {
         #[cfg(feature = "ebpf")]
         {
-            Self::attach_all(libraries.iter().cloned().map(find::Library::at).collect())
+            let libraries: Vec<_> = libraries.iter().cloned().map(find::Library::at).collect();
+            let mut object = Object::open();
+            Self::attach_all(object.as_mut().map_err(|why| why.clone()), &libraries)
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -68,9 +70,11 @@ impl Tls {
     }
 
     #[cfg(feature = "ebpf")]
-    fn attach_all(libraries: Vec<find::Library>) -> (Self, Report) {
-        let (attached, report) = load::load(libraries);
-        (Self { attached }, report)
+    fn attach_all(object: Result<&mut Object, Unavailable>, libraries: &[find::Library]) -> (Self, Report) {
+        match object.and_then(|object| load::load(object, libraries)) {
+            Ok((attached, report)) => (Self { attached: Some(attached) }, report),
+            Err(unavailable) => Self::without(&unavailable),
+        }
     }
 
     /// The slots, for the tests: what stays in them.
