@@ -60,16 +60,24 @@ pub async fn examine(loaded: &Loaded) -> Result<Vec<Check>, ExplainError> {
         checks.push(listener(parameters));
     }
     checks.push(systemd());
-    checks.extend(
-        (mode != Mode::Agent).then(|| sight(parameters, loaded.image.in_container())).into_iter().flatten(),
-    );
-    checks.extend(probes(parameters));
+    checks.extend(probes_and_sight(loaded));
     Ok(checks)
 }
 
-/// Opens what it needs and lets it go again: only the kernel knows.
-fn sight(parameters: &Parameters, in_container: bool) -> Vec<Check> {
-    let sight = Sight::open(parameters.mode, parameters, in_container);
+/// Attaches them and lets them go again: only the kernel knows.
+fn probes_and_sight(loaded: &Loaded) -> Vec<Check> {
+    let before = privileges::described();
+    let parameters = &loaded.parameters;
+    let mut attached = Probes::attach(parameters);
+    let mut checks = match parameters.mode {
+        Mode::Agent => Vec::new(),
+        mode => sight(&Sight::open(mode, parameters, &mut attached, loaded.image.in_container())),
+    };
+    checks.extend(probes(&attached, parameters.probe_connect == ProbeChoice::On, &before));
+    checks
+}
+
+fn sight(sight: &Sight) -> Vec<Check> {
     let (http, tls) = sight.report();
     let http = match http {
         Ok(()) => Ok("exchanges with Ironic are seen at the network".to_owned()),
@@ -91,12 +99,8 @@ fn sight(parameters: &Parameters, in_container: bool) -> Vec<Check> {
     checks
 }
 
-/// Attaches them and lets them go again: only the kernel knows.
-fn probes(parameters: &Parameters) -> Vec<Check> {
-    let before = privileges::described();
-    let attached = Probes::attach(parameters);
+fn probes(attached: &Probes, required: bool, before: &str) -> Vec<Check> {
     let report = attached.report();
-    let required = parameters.probe_connect == ProbeChoice::On;
     let mut checks: Vec<_> = report
         .probes
         .iter()

@@ -94,7 +94,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
     let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
-    let probes = Probes::attach(&loaded.parameters);
+    let mut probes = Probes::attach(&loaded.parameters);
     if loaded.parameters.probe_connect == ProbeChoice::On {
         problems.extend(probes.report().lacking());
     }
@@ -111,7 +111,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    let sight = Sight::open(mode, &parameters, image.in_container());
+    let sight = Sight::open(mode, &parameters, &mut probes, image.in_container());
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });

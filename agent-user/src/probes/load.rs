@@ -23,9 +23,50 @@ use crate::system::{self, SharedWords};
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
 /// The kernel's types.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// The object: its maps are there, and its programs know this kernel.
+pub struct Object {
+    pub ebpf: Ebpf,
+    /// The inode number of our network namespace, which the programs know; or why they know no structures.
+    pub namespace: Result<u32, Unavailable>,
+}
+
+impl Object {
+    /// For programs that want to know structures only, and that on their own.
+    ///
+    /// # Errors
+    /// Where BPF is not to be had.
+    pub fn open() -> Result<Self, Unavailable> {
+        lift_memory_limit();
+        may_use_bpf()?;
+        let mut offsets = Offsets::new(Path::new(""));
+        let members = read_btf(Path::new(BTF), &mut offsets);
+        Self::with(&offsets, members, 0)
+    }
+
+    /// Reads the kernel's types (aya does) and makes the maps, which takes longer than all the rest: once is enough.
+    fn with(offsets: &Offsets, members: Result<(), Unavailable>, port: u16) -> Result<Self, Unavailable> {
+        let namespace = members.map(|()| own_namespace());
+        let opened = EbpfLoader::new()
+            .override_global("OFFSETS", offsets.values(), true)
+            .override_global("NETWORK_NAMESPACE", namespace.as_ref().unwrap_or(&0), true)
+            .override_global("PORT", &port, true)
+            .load(OBJECT);
+        Ok(Self { ebpf: opened.map_err(|error| classified(&error))?, namespace })
+    }
+
+    /// Closes the maps that nobody has taken. Programs that are loaded keep those that they use.
+    pub fn close_maps(&mut self) {
+        let names: Vec<_> = self.ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            drop(self.ebpf.take_map(&name));
+        }
+    }
+}
+
 /// What is attached; detached when dropped.
 pub struct Attached {
-    ebpf: Ebpf,
+    /// Where sight has its programs too.
+    pub object: Object,
     pub events: RingBuf<MapData>,
     /// What the programs log.
     pub log: Option<EbpfLogger<ToTracing>>,
@@ -35,7 +76,10 @@ impl Attached {
     /// How often the kernel skipped a program because it came in an interrupt of another BPF program on the same
     /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Told for tracepoints since Linux 6.6.
     pub fn skipped(&self) -> u64 {
-        let descriptors = self.ebpf.programs().filter_map(|(_, program)| program.fd().ok());
+        let programs = self.object.ebpf.programs().map(|(_, program)| program);
+        // What sight lacks it notices itself.
+        let own = programs.filter(|program| !matches!(program, Program::UProbe(_)));
+        let descriptors = own.filter_map(|program| program.fd().ok());
         let told = descriptors.filter_map(|descriptor| {
             let path = format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd());
             recursion_misses(&std::fs::read_to_string(path).ok()?)
@@ -98,21 +142,21 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     let reset = read(Offsets::read_reset);
     let errors = read(Offsets::read_report);
     let members = read_btf(Path::new(BTF), &mut offsets);
-    let namespace = if members.is_ok() { own_namespace() } else { 0 };
 
-    let mut ebpf = open(&offsets, namespace, port)?;
+    let mut object = Object::with(&offsets, members.clone(), port)?;
+    let ebpf = &mut object.ebpf;
     let mut report = Report::default();
-    let raw = members.clone().and_then(|()| attach_raw(&mut ebpf));
+    let raw = members.clone().and_then(|()| attach_raw(ebpf));
     if let Err(why) = &raw {
         tracing::debug!("the raw tracepoint is not to be had, the slower one is tried: {why}");
     }
-    let connect = raw.or_else(|_| state.and_then(|()| attach(&mut ebpf, &[SET_STATE])));
+    let connect = raw.or_else(|_| state.and_then(|()| attach(ebpf, &[SET_STATE])));
     report.probes.push((Probe::Connect, connect.clone()));
     let call = calls.and(members.clone());
-    let call = call.and_then(|()| attach(&mut ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
+    let call = call.and_then(|()| attach(ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
     report.probes.push((Probe::ConnectCall, call));
     if let Err(no_btf) = &members {
-        let outcome = errors.and_then(|()| attach(&mut ebpf, &[ERROR_REPORT]));
+        let outcome = errors.and_then(|()| attach(ebpf, &[ERROR_REPORT]));
         report.probes.push((Probe::ErrorReport, outcome));
         report.notes.push(format!(
             "{no_btf}: connects in other network namespaces that have the same addresses are counted too"
@@ -120,25 +164,13 @@ fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
     }
     report.probes.push((Probe::Callback, connect));
     let refused = reset.and(members);
-    let refused = refused.and_then(|()| attach(&mut ebpf, &[SEND_RESET]));
+    let refused = refused.and_then(|()| attach(ebpf, &[SEND_RESET]));
     report.probes.push((Probe::CallbackRefused, refused));
 
-    let log = EbpfLogger::init_with_logger(&mut ebpf, ToTracing).ok();
+    let log = EbpfLogger::init_with_logger(ebpf, ToTracing).ok();
     let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
     let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
-    close_maps(&mut ebpf);
-    let attached = Attached { ebpf, events, log };
-    Ok((attached, report))
-}
-
-/// Everything about structures that BTF tells, and the inode number of our network namespace.
-///
-/// # Errors
-/// Where there is no BTF, or it lacks a member.
-pub fn structures() -> Result<(Offsets, u32), Unavailable> {
-    let mut offsets = Offsets::new(Path::new(""));
-    read_btf(Path::new(BTF), &mut offsets)?;
-    Ok((offsets, own_namespace()))
+    Ok((Attached { object, events, log }, report))
 }
 
 /// The inode number of our network namespace; 0 where that is not known.
@@ -170,15 +202,6 @@ fn read_btf(path: &Path, offsets: &mut Offsets) -> Result<(), Unavailable> {
     let bytes = std::fs::read(path).map_err(|error| no_btf(error.to_string()))?;
     let btf = Btf::parse(&bytes).map_err(|error| no_btf(error.to_string()))?;
     offsets.read_members(&btf)
-}
-
-fn open(offsets: &Offsets, namespace: u32, port: u16) -> Result<Ebpf, Unavailable> {
-    let opened = EbpfLoader::new()
-        .override_global("OFFSETS", offsets.values(), true)
-        .override_global("NETWORK_NAMESPACE", &namespace, true)
-        .override_global("PORT", &port, true)
-        .load(OBJECT);
-    opened.map_err(|error| classified(&error))
 }
 
 /// Attaches the raw tracepoint of socket states.
@@ -226,14 +249,6 @@ pub fn map_array(ebpf: &mut Ebpf, name: &str, words: usize) -> Result<SharedWord
     SharedWords::map(array.fd().as_fd(), words).map_err(|error| {
         Unavailable::new(Reason::NoBpf, format!("the array {name} cannot be mapped: {error}"))
     })
-}
-
-/// Closes the maps that nobody has taken. Programs that are loaded keep those that they use.
-pub fn close_maps(ebpf: &mut Ebpf) {
-    let names: Vec<_> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
-    for name in names {
-        drop(ebpf.take_map(&name));
-    }
 }
 
 /// Why a program could not be loaded; of what the verifier says, the last line.

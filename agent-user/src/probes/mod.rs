@@ -80,6 +80,18 @@ impl Probes {
         &self.report
     }
 
+    /// What is loaded: sight has its programs there too.
+    ///
+    /// # Errors
+    /// Why nothing is.
+    #[cfg(feature = "ebpf")]
+    pub fn object(&mut self) -> Result<&mut load::Object, Unavailable> {
+        match &mut self.attached {
+            Some(attached) => Ok(&mut attached.object),
+            None => Err(self.report.missing()),
+        }
+    }
+
     /// Logs how it went, and starts what follows the events. What is seen appears in `state`.
     pub fn start(
         self,
@@ -100,7 +112,8 @@ impl Probes {
             tasks.spawn(poll::follow(self.port, callbacks.clone()));
         }
         #[cfg(feature = "ebpf")]
-        if let Some(attached) = self.attached {
+        if let Some(mut attached) = self.attached {
+            attached.object.close_maps();
             let join = join::Join::new(self.report.attached(Probe::ErrorReport));
             let recorder = record::Recorder::new(join, targets, callbacks, metrics.clone(), state);
             tasks.spawn(drain::Drain::new(attached, recorder).run());

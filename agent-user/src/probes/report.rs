@@ -143,6 +143,12 @@ impl Report {
         sentences
     }
 
+    /// The first reason why one is not attached.
+    pub fn missing(&self) -> Unavailable {
+        let first = self.probes.iter().find_map(|(_, outcome)| outcome.clone().err());
+        first.unwrap_or_else(|| Unavailable::new(Reason::Error, "nothing is loaded, which is a defect"))
+    }
+
     /// Whether any is.
     pub fn any(&self) -> bool {
         self.probes.iter().any(|(_, outcome)| outcome.is_ok())

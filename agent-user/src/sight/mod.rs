@@ -23,7 +23,7 @@ use crate::ipa::place::Running;
 use crate::ipa::restart::Drain;
 use crate::metrics::Metrics;
 use crate::params::{Mode, Parameters};
-use crate::probes::{Reason, Unavailable};
+use crate::probes::{Probes, Reason, Unavailable};
 use crate::registrar::Registrar;
 use crate::watch::ResolvedTarget;
 
@@ -42,13 +42,15 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Opens what the mode needs; call it before the privileges are dropped. `in_container`: IPA's unit runs it in one.
-    pub fn open(mode: Mode, parameters: &Parameters, in_container: bool) -> Self {
+    /// Opens what the mode needs, with what the probes have loaded; call it before the privileges are dropped.
+    /// `in_container`: IPA's unit runs it in one.
+    pub fn open(mode: Mode, parameters: &Parameters, probes: &mut Probes, in_container: bool) -> Self {
         if mode == Mode::Agent {
             let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
             return Self { tls: Tls::without(&why), http: Err(why), questions: mpsc::channel(1) };
         }
-        let (http, tls) = (http::open(parameters), Tls::attach(parameters, in_container));
+        let waited_for = in_container.then_some(parameters.advertise.wait);
+        let (http, tls) = (http::open(parameters), Tls::attach(probes, waited_for));
         Self { http, tls, questions: mpsc::channel(1) }
     }
 

@@ -11,6 +11,7 @@ mod probes;
 mod question;
 mod report;
 mod samples;
+mod sight;
 mod site;
 mod size;
 mod start;
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Measure = fn(&Bench) -> anyhow::Result<Figure>;
 
 /// Every figure, in the order of the report.
-const FIGURES: [(&str, Measure); 9] = [
+const FIGURES: [(&str, Measure); 10] = [
     ("question", question::measure),
     ("change", change::measure),
     ("storm", storm::measure),
@@ -39,6 +40,7 @@ const FIGURES: [(&str, Measure); 9] = [
     ("pages", pages::measure),
     ("guard", guard::measure),
     ("probes", probes::measure),
+    ("sight", sight::measure),
     ("size", size::measure),
 ];
 
@@ -62,15 +64,16 @@ pub struct Flags {
     /// Take a tenth of the rounds, and only print
     #[arg(long)]
     quick: bool,
-    /// Write docs/benchmarks.md even so
+    /// Write docs/benchmarks.md even so; with names, only their sections of it
     #[arg(long)]
     write: bool,
-    /// Measure only these, and only print
+    /// Measure only these, and only print without --write
     #[arg(value_parser = PossibleValuesParser::new(FIGURES.map(|(name, _)| name)))]
     names: Vec<String>,
 }
 
-/// Measures the named figures, or all; writes `docs/benchmarks.md` where all were measured in full, or with `--write`.
+/// Measures the named figures, or all; writes `docs/benchmarks.md` where all were measured in full, or with `--write`; of named
+/// ones their sections.
 ///
 /// # Errors
 /// Without root, or where something cannot be measured.
@@ -90,8 +93,11 @@ pub fn run(Flags { quick, write, names }: &Flags) -> anyhow::Result<()> {
         println!("measured in {:.0} s", started.elapsed().as_secs_f64());
         figures.push(figure);
     }
-    if *write || (names.is_empty() && !quick) {
-        report::write(&figures, &busy)?;
+    match (names.is_empty(), *write) {
+        (true, true) => report::write(&figures, &busy)?,
+        (true, false) if !quick => report::write(&figures, &busy)?,
+        (false, true) => report::replace(&figures, &busy)?,
+        _ => {}
     }
     Ok(())
 }

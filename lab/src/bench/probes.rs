@@ -90,7 +90,10 @@ fn connects(
 }
 
 /// This thread runs on the last processor only: moving about costs more than the probes do.
-fn stay_on_one_processor() -> std::io::Result<()> {
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn stay_on_one_processor() -> std::io::Result<()> {
     let last = std::thread::available_parallelism()?.get() - 1;
     let mut processors = CpuSet::new();
     processors.set(last);

@@ -69,8 +69,14 @@ impl Figure {
 
     /// As markdown.
     pub fn text(&self) -> String {
+        self.text_after("")
+    }
+
+    /// The same, with a paragraph ahead of the method.
+    fn text_after(&self, paragraph: &str) -> String {
         let Self { title, method, rows, limit } = self;
-        let mut text = format!("\n## {title}\n\n{method}\n\n| | measured | aim |\n|---|---|---|\n");
+        let mut text =
+            format!("\n## {title}\n\n{paragraph}{method}\n\n| | measured | aim |\n|---|---|---|\n");
         let mut missed = String::new();
         for Row { what, value, aim } in rows {
             let aim = aim.as_ref().map_or(String::new(), |Aim { words, met }| {
@@ -101,6 +107,36 @@ pub fn write(figures: &[Figure], load: &str) -> anyhow::Result<()> {
     fs::write(FILE, text).with_context(|| FILE.to_owned())?;
     println!("\n{FILE} is written");
     Ok(())
+}
+
+/// Puts figures into the report in place of their old sections, and leaves the others as they are; a new one goes to the
+/// end. `load` is the machine's before it began.
+///
+/// # Errors
+/// As [`write`], and where there is no report.
+pub fn replace(figures: &[Figure], load: &str) -> anyhow::Result<()> {
+    let date = process::output(Command::new("date").args(["-u", "+%F"]))?;
+    let apart = format!(
+        "Measured apart on {}, at a load average of {load} when it began; the sections without such a line are of the run \
+         above.\n\n",
+        date.trim()
+    );
+    let mut text = fs::read_to_string(FILE).with_context(|| FILE.to_owned())?;
+    for figure in figures {
+        text = with_section(&text, figure.title, &figure.text_after(&apart));
+    }
+    fs::write(FILE, text).with_context(|| FILE.to_owned())?;
+    println!("\n{FILE} is written");
+    Ok(())
+}
+
+/// The text with this section instead of the one of that title.
+fn with_section(text: &str, title: &str, section: &str) -> String {
+    let Some(start) = text.find(&format!("\n## {title}\n")) else { return format!("{text}{section}") };
+    let (before, old) = text.split_at(start);
+    let after =
+        old.get(1..).and_then(|rest| rest.split_once("\n## ")).map(|(_, after)| format!("\n## {after}"));
+    format!("{before}{section}{}", after.unwrap_or_default())
 }
 
 /// How busy the machine is: the runnable processes of the last minute.
@@ -141,6 +177,14 @@ fn first_line(command: &mut Command) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_takes_the_place_of_its_own_only() {
+        let text = "# Head\n\n## A\n\nold a\n\n## B\n\nold b\n";
+        assert_eq!(with_section(text, "A", "\n## A\n\nnew\n"), "# Head\n\n## A\n\nnew\n\n## B\n\nold b\n");
+        assert_eq!(with_section(text, "B", "\n## B\n\nnew\n"), "# Head\n\n## A\n\nold a\n\n## B\n\nnew\n");
+        assert_eq!(with_section(text, "C", "\n## C\n\nnew\n"), format!("{text}\n## C\n\nnew\n"));
+    }
 
     #[test]
     fn what_is_missed_is_said() {

@@ -9,7 +9,7 @@ use testbed::guest::{Boot, Machine};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 
-use super::guest::{Cost, Guest};
+use super::guest::{Cost, Guest, field};
 use crate::owned::{Killed, Scratch};
 
 /// From power on to the first heartbeat; an idle machine takes one to two minutes.
@@ -100,6 +100,7 @@ impl Network {
         let agent = when(&guest, "ironic-python-agent", "ExecMainStartTimestampMonotonic")?;
         ensure!(ready < agent, "ready {ready:.1} s after the kernel's start, IPA {agent:.1} s");
         self.conductor_calls(&guest)?;
+        let seen = sight_saw(&mut guest)?;
         let Cost { resident, anonymous, descriptors } = guest.cost()?;
         let ipa = guest.run("grep VmRSS /proc/$(systemctl show -P MainPID ironic-python-agent)/status")?;
         let ipa = ipa.trim_start_matches("VmRSS:").trim();
@@ -108,7 +109,7 @@ impl Network {
         ensure!(shown.trim() == "0", "restarts, or errors in its log: {shown}");
         Ok(format!(
             "with ipa-sidecar: ready {ready:.1} s after the kernel's start, IPA started {agent:.1} s, first heartbeat \
-             recorded {first:.1} s; {resident} KiB resident ({anonymous} anonymous) beside IPA's {ipa}, {descriptors} \
+             recorded {first:.1} s; {seen}; {resident} KiB resident ({anonymous} anonymous) beside IPA's {ipa}, {descriptors} \
              descriptors"
         ))
     }
@@ -140,6 +141,26 @@ impl Network {
             "without its binary: IPA's first heartbeat recorded {first:.1} s after the kernel's start, {recorded}"
         ))
     }
+}
+
+/// IPA's lookup and its first heartbeat were seen with nothing in their way, and all is well.
+fn sight_saw(guest: &mut Guest) -> anyhow::Result<String> {
+    for (metric, labels) in [
+        ("lookup_attempts_total", "result=\"ok\",sender=\"ipa\""),
+        ("heartbeats_total", "result=\"accepted\",sender=\"ipa\""),
+    ] {
+        guest.wait_metric(metric, labels, SOON, |count| count >= 1.0)?;
+    }
+    let count = |seen_by: &str| guest.metric("exchanges_seen_total", &format!("seen_by=\"{seen_by}\""));
+    let (sight, guard) = (count("sight")?, count("guard")?);
+    ensure!(sight >= 2.0 && guard == 0.0, "seen by sight: {sight}, by the guard: {guard}");
+    guest.wait_ready(SOON)?;
+    let state = guest.state()?;
+    let (guard, sight_state) = (field(&state, "guard"), field(&state, "sight"));
+    ensure!(field(guard, "listening").is_null(), "the guard listens: {guard:#}");
+    ensure!(field(field(&state, "passed_by"), "why").is_null(), "IPA passes us by: {state:#}");
+    let https = field(field(sight_state, "tls"), "attached");
+    Ok(format!("{sight} exchanges seen by sight (probes on libssl attached: {https}), no guard, ready"))
 }
 
 /// Seconds from the kernel's start to what systemd noted.

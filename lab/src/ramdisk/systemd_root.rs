@@ -21,7 +21,7 @@ const SUITE: &str = "bookworm";
 /// What ironic-python-agent asks or runs at its start, and what the guest itself needs.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,iproute2,kmod,python3,util-linux,parted,hdparm,lshw,dmidecode,\
                         gdisk,dosfstools,e2fsprogs,psmisc,smartmontools,nvme-cli,efibootmgr,netbase,procps";
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 11] = [
     "virtio_pci",
     "virtio_console",
     "virtio_net",
@@ -32,6 +32,7 @@ const MODULES: [&str; 10] = [
     "nls_cp437",
     "nls_ascii",
     "loop",
+    "tcp_diag", // The kernel loads it when it is asked whose a connection is.
 ];
 /// Services of the distribution that a deploy ramdisk has no use for.
 const MASKED: [&str; 5] = [

@@ -34,6 +34,11 @@ impl Library {
     pub fn at(path: PathBuf) -> Self {
         Self { path, called: None, interpreter: None }
     }
+
+    /// Whether IPA's interpreter may call this function of it.
+    pub fn calls(&self, function: &str) -> bool {
+        self.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function))
+    }
 }
 
 /// The libssl of the first interpreter that links one, else the system's; each file once.
@@ -66,9 +71,7 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
     let Ok(interpreter) = fs::canonicalize(interpreter) else {
         return Vec::new();
     };
-    let mut linking = modules(&interpreter);
-    linking.push(interpreter.clone());
-    let found = linking.iter().filter_map(|file| {
+    let library = |file: &PathBuf| {
         let needs = elf::needs(file)?;
         let name = needs.libraries.iter().find(|name| name.starts_with("libssl."))?;
         let origin = file.parent()?.to_str()?;
@@ -80,8 +83,10 @@ fn linked_by(interpreter: &Path, system: &[PathBuf]) -> Vec<Library> {
             .map(|directory| directory.join(name))
             .find(|path| is_library(path))?;
         Some(Library { path, called: Some(needs.imports), interpreter: Some(interpreter.clone()) })
-    });
-    found.collect()
+    };
+    let found: Vec<_> = modules(&interpreter).iter().filter_map(library).collect();
+    // Where there is no such module it is built in.
+    if found.is_empty() { library(&interpreter).into_iter().collect() } else { found }
 }
 
 /// The libssl that a process has mapped, as a path that leads into its root. This wants CAP_SYS_PTRACE (proc_pid_root(5)).

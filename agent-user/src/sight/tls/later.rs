@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::find;
-use super::load::Programs;
 use super::report::Report;
 use crate::ipa::process;
 use crate::probes::{Reason, Unavailable};
@@ -30,12 +29,10 @@ impl Later {
         (Self { wait, answer }, answered)
     }
 
-    /// Attaches to the libssl of the IPA that comes, then ends. Nobody hears of it where the daemon has ended.
-    pub(super) fn wait(self, mut programs: Programs) {
-        let report = match mapped_by_ipa(self.wait) {
-            Ok(library) => programs.attach(&[library]),
-            Err(why) => Report::none(&Unavailable::new(Reason::NoLibssl, why)),
-        };
+    /// Has the libssl of the IPA that comes attached to, then ends. Nobody hears of it where the daemon has ended.
+    pub(super) fn wait(self, attach: impl FnOnce(find::Library) -> Result<Report, Unavailable>) {
+        let found = mapped_by_ipa(self.wait).map_err(|why| Unavailable::new(Reason::NoLibssl, why));
+        let report = found.and_then(attach).unwrap_or_else(|why| Report::none(&why));
         let _ = self.answer.send(report);
     }
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+use aya::Ebpf;
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::ProgramError;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeError, UProbeLink, UProbeScope};
-use aya::{Ebpf, EbpfLoader};
+
 use rustix::thread::{Pid, gettid};
 
 use super::find::Library;
@@ -15,17 +16,13 @@ use super::later::Later;
 use super::report::Report;
 use super::return_probe;
 use super::slots::Slots;
-use crate::probes::load::{
-    OBJECT, classified, close_maps, lift_memory_limit, may_use_bpf, program, refused, structures,
-};
+use crate::probes::load::{Object, classified, program, refused};
 use crate::probes::{Reason, Unavailable};
 use crate::system;
 
 /// A program and the function that it goes to.
 type Probe = (&'static str, &'static str);
 
-const PROGRAMS: [&str; 6] =
-    ["tls_write", "tls_write_ex", "tls_free", "tls_read", "tls_read_ex", "tls_read_return"];
 /// What is needed to see requests. The functions with `_ex` came with OpenSSL 1.1.1.
 const REQUESTS: [Probe; 3] =
     [("tls_write", "SSL_write"), ("tls_write_ex", "SSL_write_ex"), ("tls_free", "SSL_free")];
@@ -67,133 +64,132 @@ impl std::fmt::Debug for Attached {
     }
 }
 
-/// Loads the programs and attaches them to these files; or with `later` to the libssl of an IPA that is still to come.
+/// Loads the programs and attaches them to these files.
 ///
-/// The work is done on a thread of its own, as that of the other probes. It has ended by then, unless it waits for an IPA:
-/// then its number is given.
-pub fn load(libraries: Vec<Library>, later: Option<Later>) -> (Option<Attached>, Report, Option<Pid>) {
-    if libraries.is_empty() && later.is_none() {
+/// The work is done on a thread of its own, as that of the other probes.
+///
+/// # Errors
+/// Why nothing is attached.
+pub fn load(object: &mut Object, libraries: &[Library]) -> Result<(Attached, Report), Unavailable> {
+    if libraries.is_empty() {
         let words = "no libssl is found that IPA's interpreter may link";
-        return (None, Report::none(&Unavailable::new(Reason::NoLibssl, words)), None);
+        return Err(Unavailable::new(Reason::NoLibssl, words));
     }
-    let waits = later.is_some();
-    let (first, loaded) = mpsc::sync_channel(1);
-    let thread = std::thread::spawn(move || {
-        let (answer, programs) = match load_here(&libraries, waits) {
-            Ok((attached, report, programs)) => (Ok((attached, report, gettid())), Some(programs)),
-            Err(unavailable) => (Err(unavailable), None),
-        };
-        let is_heard = first.send(answer).is_ok();
-        if let (true, Some(programs), Some(later)) = (is_heard, programs, later) {
-            later.wait(programs);
-        }
+    let loaded = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let (attached, survived) = prepare(object, libraries)?;
+            let report = attach_all(object, &attached.links, &survived, libraries)?;
+            Ok((attached, report))
+        });
+        thread.join()
     });
-    let loaded = loaded.recv();
-    if !waits {
-        let _ = thread.join(); // What it has found is here.
-    }
     system::give_back_memory();
-    match loaded {
-        Ok(Ok((attached, report, thread))) => (Some(attached), report, waits.then_some(thread)),
-        Ok(Err(unavailable)) => (None, Report::none(&unavailable), None),
-        Err(_panic) => {
-            let words = "loading the probes on libssl panicked, which is a defect";
-            (None, Report::none(&Unavailable::new(Reason::Error, words)), None)
-        }
-    }
+    loaded.unwrap_or_else(|_panic| Err(panicked()))
 }
 
-fn load_here(libraries: &[Library], waits: bool) -> Result<(Attached, Report, Programs), Unavailable> {
-    lift_memory_limit();
-    may_use_bpf()?;
-    let mut notes = Vec::new();
-    let structures = structures().map_err(|why| {
-        notes.push(format!("{why}: whether a process is in this network namespace is not known"));
+/// Loads the programs for an IPA that is still to come. The thread that does it keeps the privileges until then; its number
+/// is given.
+///
+/// # Errors
+/// Why nothing can be attached.
+pub fn load_for(later: Later) -> Result<(Attached, Pid), Unavailable> {
+    let (first, loaded) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let prepared = Object::open().and_then(|mut object| {
+            let (attached, survived) = prepare(&mut object, &[])?;
+            Ok((object, attached, survived))
+        });
+        let (mut object, attached, survived) = match prepared {
+            Ok(prepared) => prepared,
+            Err(why) => return drop(first.send(Err(why))), // Nobody waits for it any more.
+        };
+        object.close_maps();
+        let links = attached.links.clone();
+        if first.send(Ok((attached, gettid()))).is_ok() {
+            later.wait(|library| attach_all(&mut object, &links, &survived, &[library]));
+        }
     });
-    let mut loader = EbpfLoader::new();
-    if let Ok((offsets, namespace)) = &structures {
-        loader.override_global("OFFSETS", offsets.values(), true);
-        loader.override_global("NETWORK_NAMESPACE", namespace, true);
-    }
-    let mut ebpf = loader.load(OBJECT).map_err(|error| classified(&error))?;
-    for name in PROGRAMS {
-        uprobe(&mut ebpf, name)?.load().map_err(|error| refused(name, &error))?;
+    let loaded = loaded.recv().unwrap_or_else(|_panic| Err(panicked()));
+    system::give_back_memory();
+    loaded
+}
+
+fn panicked() -> Unavailable {
+    Unavailable::new(Reason::Error, "loading the probes on libssl panicked, which is a defect")
+}
+
+/// Loads what these libraries have functions for, all where there are none; and whether answers can be seen.
+fn prepare(
+    object: &mut Object,
+    libraries: &[Library],
+) -> Result<(Attached, Result<(), Unavailable>), Unavailable> {
+    let namespace = object.namespace.clone().unwrap_or(0);
+    let ebpf = &mut object.ebpf;
+    // Only what is called: the kernel takes some hundredths of a second to verify each one.
+    let is_called =
+        |function| libraries.is_empty() || libraries.iter().any(|library| library.calls(function));
+    for (name, _) in REQUESTS.iter().chain(&ANSWERS).filter(|(_, function)| is_called(function)) {
+        let program = uprobe(ebpf, name)?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| refused(name, &error))?;
+        }
     }
     let pieces = ebpf.take_map("TLS_PIECES").ok_or(MapError::InvalidName { name: "TLS_PIECES".to_owned() });
     let pieces = pieces.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
-    let slots = Arc::new(Slots::of(&mut ebpf)?);
-    close_maps(&mut ebpf);
-    let namespace = structures.map_or(0, |(_, namespace)| namespace);
-    let links = Links::default();
-    let attached = Attached { links: links.clone(), pieces, slots, namespace };
+    let slots = Arc::new(Slots::of(ebpf)?);
+    let attached = Attached { links: Links::default(), pieces, slots, namespace };
 
-    let own = return_probe::attach(uprobe(&mut ebpf, "tls_read_return")?);
+    let own = return_probe::attach(uprobe(ebpf, "tls_read_return")?);
     let survived = own.and_then(|link| {
-        links.keep([link]); // It ends with the others: the kernel takes its time.
+        attached.links.keep([link]); // It ends with the others: the kernel takes its time.
         return_probe::survived()
     });
-    let mut programs = Programs { ebpf, links, answers_missing: survived.err() };
-    if waits {
-        let words = "IPA runs in a container, whose libssl is not known yet";
-        let report = Report::none(&Unavailable::new(Reason::NotYet, words));
-        return Ok((attached, report, programs));
-    }
-    let mut report = programs.attach(libraries);
-    if let Some(why) = report.missing {
-        return Err(why);
-    }
-    report.notes.splice(0..0, notes);
-    Ok((attached, report, programs))
+    Ok((attached, survived))
 }
 
-/// The programs, and what holds those in place that are attached.
-pub struct Programs {
-    ebpf: Ebpf,
-    links: Links,
-    answers_missing: Option<Unavailable>,
-}
-
-impl Programs {
-    /// Attaches to each of these files that is a libssl.
-    pub fn attach(&mut self, libraries: &[Library]) -> Report {
-        let mut report = Report::default();
-        for library in libraries {
-            match self.attach_to(library) {
-                Ok(()) => {
-                    report.libraries.push(library.path.clone());
-                    report.interpreters.extend(library.interpreter.clone());
-                }
-                Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
+/// Attaches to each of these files.
+fn attach_all(
+    object: &mut Object,
+    kept: &Links,
+    survived: &Result<(), Unavailable>,
+    libraries: &[Library],
+) -> Result<Report, Unavailable> {
+    let answers_missing = survived.clone().err();
+    let answers = answers_missing.is_none();
+    let mut report = Report { attached: true, answers, answers_missing, ..Report::default() };
+    if let Err(why) = &object.namespace {
+        report.notes.push(format!("{why}: whether a process is in this network namespace is not known"));
+    }
+    for library in libraries {
+        match attach(&mut object.ebpf, library, answers) {
+            Ok(links) => {
+                kept.keep(links);
+                report.libraries.push(library.path.clone());
+                report.interpreters.extend(library.interpreter.clone());
             }
+            Err(why) => report.notes.push(format!("{}: {why}", library.path.display())),
         }
-        if report.libraries.is_empty() {
-            let why = report.notes.pop().unwrap_or_default();
-            return Report::none(&Unavailable::new(Reason::NoFunction, why));
-        }
-        report.attached = true;
-        report.answers = self.answers_missing.is_none();
-        report.answers_missing = self.answers_missing.clone();
-        report
     }
+    if report.libraries.is_empty() {
+        let why = report.notes.pop().unwrap_or_default();
+        return Err(Unavailable::new(Reason::NoFunction, why));
+    }
+    Ok(report)
+}
 
-    /// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
-    /// does not call are left out: the kernel takes a tenth of a second to let each one go.
-    ///
-    /// # Errors
-    /// Where the file is no libssl, or the kernel refuses.
-    fn attach_to(&mut self, library: &Library) -> Result<(), Unavailable> {
-        let wanted: &[Probe] = if self.answers_missing.is_none() { &ANSWERS } else { &[] };
-        let mut links = Vec::new();
-        let is_called =
-            |function: &str| library.called.as_ref().is_none_or(|all| all.iter().any(|one| one == function));
-        for (name, function) in wanted.iter().chain(&REQUESTS).filter(|(_, function)| is_called(function)) {
-            let location = UProbeAttachLocation::Symbol(function);
-            let link = attached(uprobe(&mut self.ebpf, name)?, location, &library.path);
-            links.push(link.map_err(|error| why(function, &error))?);
-        }
-        self.links.keep(links);
-        Ok(())
-    }
+/// Attaches to one file more, with the privileges that this needs; all of it or nothing. Functions that IPA's interpreter
+/// does not call are left out: the kernel takes a tenth of a second to let each one go.
+///
+/// # Errors
+/// Where the file is no libssl, or the kernel refuses.
+fn attach(ebpf: &mut Ebpf, library: &Library, answers: bool) -> Result<Vec<UProbeLink>, Unavailable> {
+    let wanted: &[Probe] = if answers { &ANSWERS } else { &[] };
+    let wanted = wanted.iter().chain(&REQUESTS).filter(|(_, function)| library.calls(function));
+    let links = wanted.map(|(name, function)| {
+        let location = UProbeAttachLocation::Symbol(function);
+        attached(uprobe(ebpf, name)?, location, &library.path).map_err(|error| why(function, &error))
+    });
+    links.collect()
 }
 
 /// Attaches a program; its link ends when it is dropped.

@@ -21,14 +21,16 @@ mod return_probe;
 pub mod slots;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::thread::Pid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::chunk::Seen;
-use crate::params::{Parameters, ProbeChoice};
-use crate::probes::{Reason, Unavailable};
+#[cfg(feature = "ebpf")]
+use crate::probes::load::Object;
+use crate::probes::{Probes, Reason, Unavailable};
 
 pub use report::Report;
 
@@ -49,26 +51,32 @@ struct Waiting {
 }
 
 impl Tls {
-    /// Finds the libssl of IPA's interpreter and attaches to it. Blocks for some hundredths of a second; call it while there
-    /// is no other thread and the privileges of the start are there. `in_container`: IPA's unit runs it in one, and it is
-    /// waited for.
-    pub fn attach(parameters: &Parameters, in_container: bool) -> (Self, Report) {
-        if parameters.probe_connect == ProbeChoice::Off {
-            return Self::without(&Unavailable::new(Reason::SwitchedOff, "--probe.connect=off"));
-        }
+    /// Finds the libssl of IPA's interpreter and attaches to it, with what the probes have loaded. Blocks for some hundredths
+    /// of a second; call it while there is no other thread and the privileges of the start are there. `waited_for`: IPA's unit
+    /// runs it in a container, which is waited for so long.
+    pub fn attach(probes: &mut Probes, waited_for: Option<Duration>) -> (Self, Report) {
         #[cfg(feature = "ebpf")]
-        {
-            if !in_container {
-                return Self::attach_all(find::libraries());
-            }
-            let (later, answered) = later::Later::new(parameters.advertise.wait);
-            let (attached, report, thread) = load::load(Vec::new(), Some(later));
-            (Self { attached, later: thread.map(|thread| Waiting { thread, answered }) }, report)
+        match (probes.object(), waited_for) {
+            (Ok(_), Some(wait)) => Self::wait_for(wait),
+            (object, _) => Self::attach_all(object, &find::libraries()),
         }
         #[cfg(not(feature = "ebpf"))]
         {
-            let _ = in_container;
-            Self::attach_to(&[])
+            let _ = waited_for;
+            Self::without(&probes.report().missing())
+        }
+    }
+
+    #[cfg(feature = "ebpf")]
+    fn wait_for(wait: Duration) -> (Self, Report) {
+        let (later, answered) = later::Later::new(wait);
+        match load::load_for(later) {
+            Ok((attached, thread)) => {
+                let words = "IPA runs in a container, whose libssl is not known yet";
+                let report = Report::none(&Unavailable::new(Reason::NotYet, words));
+                (Self { attached: Some(attached), later: Some(Waiting { thread, answered }) }, report)
+            }
+            Err(unavailable) => Self::without(&unavailable),
         }
     }
 
@@ -82,11 +90,13 @@ impl Tls {
         self.later.take().map(|waiting| waiting.answered)
     }
 
-    /// Attaches to these files, which must be libssl; every process that maps one of them is seen.
+    /// Attaches to these files, which must be libssl; every process that maps one of them is seen. For the tests.
     pub fn attach_to(libraries: &[PathBuf]) -> (Self, Report) {
         #[cfg(feature = "ebpf")]
         {
-            Self::attach_all(libraries.iter().cloned().map(find::Library::at).collect())
+            let libraries: Vec<_> = libraries.iter().cloned().map(find::Library::at).collect();
+            let mut object = Object::open();
+            Self::attach_all(object.as_mut().map_err(|why| why.clone()), &libraries)
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -97,9 +107,11 @@ impl Tls {
     }
 
     #[cfg(feature = "ebpf")]
-    fn attach_all(libraries: Vec<find::Library>) -> (Self, Report) {
-        let (attached, report, _) = load::load(libraries, None);
-        (Self { attached, later: None }, report)
+    fn attach_all(object: Result<&mut Object, Unavailable>, libraries: &[find::Library]) -> (Self, Report) {
+        match object.and_then(|object| load::load(object, libraries)) {
+            Ok((attached, report)) => (Self { attached: Some(attached), later: None }, report),
+            Err(unavailable) => Self::without(&unavailable),
+        }
     }
 
     /// The slots, for the tests: what stays in them.
