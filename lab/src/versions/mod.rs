@@ -70,7 +70,8 @@ impl Flags {
 /// Installs the versions, one after the other, and runs the pairs, several at once; prints a line for each run.
 ///
 /// # Errors
-/// Where Ironic records another URL than the decided one or the conductor cannot call it, and where a pair cannot be run.
+/// Where Ironic records another URL than the decided one, the conductor cannot call it, or the daemon sees another one; and
+/// where a pair cannot be run.
 pub fn run(flags: &Flags) -> anyhow::Result<()> {
     let pairs = flags.pairs()?;
     prerequisites::ensure(Purpose::Test)?;
@@ -126,7 +127,7 @@ fn one(flags: &Flags, pair: &Pair, mode: &str, binary: &Path, bad: &Mutex<usize>
     let found = pair.run(mode, binary);
     let line = table::line(pair, mode, &found);
     let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
-    *bad += usize::from(!found.is_ok_and(|found| found.is_good()));
+    *bad += usize::from(!found.is_ok_and(|found| found.is_good(mode)));
     println!("{line}");
     if flags.write {
         table::write(vec![line])?;

@@ -48,9 +48,12 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether the conductor reaches the node where the daemon says.
-    pub fn is_good(&self) -> bool {
-        self.is_decided(&self.recorded) && self.call.is_ok()
+    /// Whether the conductor reaches the node where the daemon says, and the daemon knows it.
+    pub fn is_good(&self, mode: &str) -> bool {
+        let eye = if mode == "guard" { "guard" } else { "sight" };
+        let is_known =
+            self.seen_by == [eye] && self.read_back.as_ref().is_none_or(|url| *url == self.recorded);
+        self.is_decided(&self.recorded) && self.call.is_ok() && is_known
     }
 
     /// Auto TLS makes the URL https.

@@ -11,7 +11,7 @@ use crate::venv::{self, Package, Step};
 
 /// The version from PyPI.
 pub const VERSION: &str = "39.0.0";
-/// The others that `cargo lab versions` runs; what is below them is whatever pip finds.
+/// The others that `cargo lab versions` runs; what is below all but the first is whatever pip finds.
 pub const OLDER_VERSIONS: [&str; 3] = [OLDER_IN_CI, "24.1.5", "21.4.4"];
 /// The oldest that a new Python runs.
 pub const OLDER_IN_CI: &str = "29.0.6";
@@ -23,14 +23,15 @@ static PACKAGES: [Package; 4] = [
         besides: &[],
         constraints: include_str!("constraints.txt"),
     },
-    older(OLDER_VERSIONS[0], None),
-    older(OLDER_VERSIONS[1], Some("3.9")),
-    older(OLDER_VERSIONS[2], Some("3.9")),
+    older(OLDER_IN_CI, None, include_str!("constraints-29.0.6.txt")),
+    older(OLDER_VERSIONS[1], Some("3.9"), SETUPTOOLS),
+    older(OLDER_VERSIONS[2], Some("3.9"), SETUPTOOLS),
 ];
+/// They import pkg_resources.
+const SETUPTOOLS: &str = "setuptools<81\n";
 
-const fn older(version: &'static str, python: Option<&'static str>) -> Package {
-    // It imports pkg_resources.
-    Package { name: "ironic", version, python, besides: &["setuptools"], constraints: "setuptools<81\n" }
+const fn older(version: &'static str, python: Option<&'static str>, constraints: &'static str) -> Package {
+    Package { name: "ironic", version, python, besides: &["setuptools"], constraints }
 }
 
 /// An installed Ironic.
