@@ -67,6 +67,9 @@ impl Image {
             image.of_unit = image.reading.replace(reading);
             image.known_by = KnownBy::Process;
         }
+        if let Some(own) = running.and_then(|process| process.environment.clone()) {
+            image.environment = own;
+        }
         image
     }
 
