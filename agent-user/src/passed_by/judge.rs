@@ -126,7 +126,7 @@ impl Facts {
                 self.place.as_ref().and_then(|place| place.why.as_deref()).unwrap_or_default()
             ),
             (Why::Proxy, ..) => format!(
-                "{words}: {} leads there; put the hosts of the API URLs into no_proxy of its unit",
+                "{words}: {} (in small or capital letters) leads there; put the hosts of the API URLs into no_proxy of its unit",
                 self.proxy.unwrap_or_default()
             ),
             (Why::OtherUrl, _, Some(sight)) => format!(

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread::Builder;
 
 use aya::maps::{Map, MapData, MapError, MapType, RingBuf};
 use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint};
@@ -105,16 +106,37 @@ impl std::fmt::Debug for Attached {
 ///
 /// The work is done on a thread of its own, which may get a mount namespace of its own for tracefs.
 pub fn load(port: u16) -> (Option<Attached>, Report) {
-    let none = |unavailable: &Unavailable| (None, Report::none(unavailable));
-    let loaded = std::thread::spawn(move || load_here(port)).join();
-    system::give_back_memory();
-    match loaded {
-        Ok(Ok((attached, report))) => (Some(attached), report),
-        Ok(Err(unavailable)) => none(&unavailable),
-        Err(_panic) => {
-            none(&Unavailable::new(Reason::Error, "loading the probes panicked, which is a defect"))
-        }
+    match on_a_thread("the probes", || load_here(port)) {
+        Ok((attached, report)) => (Some(attached), report),
+        Err(unavailable) => (None, Report::none(&unavailable)),
     }
+}
+
+/// Loads or attaches on a thread of its own, which has ended by then, and gives back what memory that took.
+///
+/// # Errors
+/// Of the work; where there is no thread.
+pub fn on_a_thread<T: Send>(
+    what: &str,
+    work: impl FnOnce() -> Result<T, Unavailable> + Send,
+) -> Result<T, Unavailable> {
+    let done = std::thread::scope(|scope| {
+        let thread = Builder::new().spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| no_thread(what, &error))?;
+        thread.join().unwrap_or_else(|_panic| Err(panicked(what)))
+    });
+    system::give_back_memory();
+    done
+}
+
+/// There is no thread.
+pub fn no_thread(what: &str, error: &io::Error) -> Unavailable {
+    Unavailable::new(Reason::Error, format!("there is no thread to load {what}: {error}"))
+}
+
+/// The thread panicked.
+pub fn panicked(what: &str) -> Unavailable {
+    Unavailable::new(Reason::Error, format!("loading {what} panicked, which is a defect"))
 }
 
 /// One program and the tracepoint that it goes to.

@@ -12,9 +12,8 @@ use aya::{Ebpf, EbpfLoader};
 
 use super::arrays::Arrays;
 use super::{cgroup, self_test};
-use crate::probes::load::{OBJECT, classified, lift_memory_limit, program, refused};
+use crate::probes::load::{OBJECT, classified, lift_memory_limit, on_a_thread, program, refused};
 use crate::probes::{Reason, Unavailable};
-use crate::system;
 
 /// The redirect. It ends with us, whatever our end: only a link of ours keeps the programs attached.
 #[derive(Debug)]
@@ -32,12 +31,7 @@ impl Redirect {
         let error = |error: std::io::Error| Unavailable::new(Reason::Error, error.to_string());
         let address = listener.local_addr().map_err(error)?;
         // On a thread of its own, which may get a mount namespace of its own.
-        let attached = std::thread::spawn(attach).join();
-        system::give_back_memory();
-        let redirect = attached.unwrap_or_else(|_panic| {
-            let words = "attaching the redirect panicked, which is a defect";
-            Err(Unavailable::new(Reason::Error, words))
-        })?;
+        let redirect = on_a_thread("the redirect", attach)?;
         redirect.arrays.set(place::LISTENER, u64::from(address.port()));
         self_test::run(&redirect.arrays, listener, address)
             .map_err(|why| Unavailable::new(Reason::SelfTest, why))?;

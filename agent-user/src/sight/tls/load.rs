@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::Builder;
 
 use aya::Ebpf;
 use aya::maps::{MapData, MapError, RingBuf};
@@ -16,10 +17,12 @@ use super::later::Later;
 use super::report::Report;
 use super::return_probe;
 use super::slots::Slots;
-use crate::probes::load::{Object, classified, program, refused};
+use crate::probes::load::{Object, classified, no_thread, on_a_thread, panicked, program, refused};
 use crate::probes::{Reason, Unavailable};
 use crate::system;
 
+/// For messages.
+const WHAT: &str = "the probes on libssl";
 /// A program and the function that it goes to.
 type Probe = (&'static str, &'static str);
 
@@ -75,16 +78,11 @@ pub fn load(object: &mut Object, libraries: &[Library]) -> Result<(Attached, Rep
         let words = "no libssl is found that IPA's interpreter may link";
         return Err(Unavailable::new(Reason::NoLibssl, words));
     }
-    let loaded = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let (attached, survived) = prepare(object, libraries)?;
-            let report = attach_all(object, &attached.links, &survived, libraries)?;
-            Ok((attached, report))
-        });
-        thread.join()
-    });
-    system::give_back_memory();
-    loaded.unwrap_or_else(|_panic| Err(panicked()))
+    on_a_thread(WHAT, || {
+        let (attached, survived) = prepare(object, libraries)?;
+        let report = attach_all(object, &attached.links, &survived, libraries)?;
+        Ok((attached, report))
+    })
 }
 
 /// Loads the programs for an IPA that is still to come. The thread that does it keeps the privileges until then; its number
@@ -94,7 +92,7 @@ pub fn load(object: &mut Object, libraries: &[Library]) -> Result<(Attached, Rep
 /// Why nothing can be attached.
 pub fn load_for(later: Later) -> Result<(Attached, Pid), Unavailable> {
     let (first, loaded) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
+    let work = move || {
         let prepared = Object::open().and_then(|mut object| {
             let (attached, survived) = prepare(&mut object, &[])?;
             Ok((object, attached, survived))
@@ -108,14 +106,11 @@ pub fn load_for(later: Later) -> Result<(Attached, Pid), Unavailable> {
         if first.send(Ok((attached, gettid()))).is_ok() {
             later.wait(|library| attach_all(&mut object, &links, &survived, &[library]));
         }
-    });
-    let loaded = loaded.recv().unwrap_or_else(|_panic| Err(panicked()));
+    };
+    Builder::new().spawn(work).map_err(|error| no_thread(WHAT, &error))?;
+    let loaded = loaded.recv().unwrap_or_else(|_panic| Err(panicked(WHAT)));
     system::give_back_memory();
     loaded
-}
-
-fn panicked() -> Unavailable {
-    Unavailable::new(Reason::Error, "loading the probes on libssl panicked, which is a defect")
 }
 
 /// Loads what these libraries have functions for, all where there are none; and whether answers can be seen.
