@@ -34,19 +34,15 @@ labels! {
 
 labels! {
     /// Whether IPA reads what lies there.
+    #[derive(Default)]
     pub enum Reads {
         /// It does.
         Yes = "yes",
         /// It does not.
         No = "no",
         /// Nothing tells.
+        #[default]
         Unknown = "unknown",
-    }
-}
-
-impl Default for Reads {
-    fn default() -> Self {
-        Self::Unknown
     }
 }
 

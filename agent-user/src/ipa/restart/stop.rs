@@ -83,6 +83,7 @@ fn threads_are_stopped(pid: u32) -> io::Result<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // A process to stop.
 mod tests {
     use std::process::{Child, Command, Stdio};
 
