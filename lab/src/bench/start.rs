@@ -38,10 +38,15 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         ),
     );
     let cases = [
-        ("mode observe, without probes", &small, vec!["--probe.connect=off", API]),
-        ("mode observe, with the probes", &small, vec![API]),
+        ("mode observe, without probes, sight of http only", &small, vec!["--probe.connect=off", API]),
         (
-            "mode configure, with the probes: the drop-in is on disk",
+            "mode agent, with the probes, without sight",
+            &small,
+            vec![API, "--mode=agent", "--agent.without-listener"],
+        ),
+        ("mode observe, with the probes and sight", &small, vec![API]),
+        (
+            "mode configure, with the probes and sight: the drop-in is on disk",
             &small,
             vec![API, "--mode=configure", &config],
         ),
