@@ -2,8 +2,9 @@
 //! the addresses and ports of the API.
 //!
 //! Weighed against tracepoints on the calls that send and receive: those see less (no splice, no sendfile, no io_uring),
-//! copy in the path of every process, and need BPF. The socket costs nothing where no packet of the API passes, needs
-//! CAP_NET_RAW once, and sees the same on every kernel. It does not know the process; sock_diag knows the user.
+//! copy in the path of every process, and need BPF. The socket costs each packet of the namespace a run of the filter
+//! (docs/benchmarks.md), needs CAP_NET_RAW once, and sees the same on every kernel. It does not know the process; sock_diag
+//! knows the user.
 
 mod connections;
 mod filter;
