@@ -113,7 +113,7 @@ pub fn write(figures: &[Figure], load: &str) -> anyhow::Result<()> {
 /// end. `load` is the machine's before it began.
 ///
 /// # Errors
-/// As [`write`], and where there is no report.
+/// As [`write()`], and where there is no report.
 pub fn replace(figures: &[Figure], load: &str) -> anyhow::Result<()> {
     let date = process::output(Command::new("date").args(["-u", "+%F"]))?;
     let apart = format!(
