@@ -17,19 +17,15 @@ pub struct Owner {
 
 /// Asks the kernel: not on the runtime's thread.
 ///
-/// One that is not among our descriptors may be ours and closed meanwhile: then the kernel does not know it any more.
+/// Our own sockets are listed first. One that is closed by then the kernel does not know any more, so that none is taken for
+/// another process's.
 pub fn owner(client: SocketAddr, server: SocketAddr) -> Owner {
-    let asked = socket_owner(client, server).and_then(|found| match found {
-        Some(owner) if !is_own(owner.inode) => {
-            let again = socket_owner(client, server)?.filter(|again| again.inode == owner.inode);
-            Ok(again.map(|owner| (owner, false)))
-        }
-        found => Ok(found.map(|owner| (owner, true))),
-    });
-    match asked {
-        Ok(Some((owner, own))) => {
-            Owner { who: Who { pid: None, uid: Some(owner.uid), own_namespace: true }, own }
-        }
+    let own = own_sockets();
+    match socket_owner(client, server) {
+        Ok(Some(owner)) => Owner {
+            who: Who { pid: None, uid: Some(owner.uid), own_namespace: true },
+            own: own.contains(&owner.inode),
+        },
         Ok(None) => Owner::default(),
         Err(error) => {
             tracing::debug!(%error, "whose connection it is could not be asked");
@@ -38,13 +34,13 @@ pub fn owner(client: SocketAddr, server: SocketAddr) -> Owner {
     }
 }
 
-/// Whether this process has a socket with this inode (proc_pid_fd(5)).
-fn is_own(inode: u32) -> bool {
-    let wanted = format!("socket:[{inode}]");
-    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return false };
-    descriptors.flatten().any(|descriptor| {
-        std::fs::read_link(descriptor.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())
-    })
+/// The inodes of this process's sockets (proc_pid_fd(5)).
+fn own_sockets() -> Vec<u32> {
+    let descriptors = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let links = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+    let inode =
+        |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    links.filter_map(inode).collect()
 }
 
 #[cfg(test)]
