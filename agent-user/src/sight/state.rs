@@ -179,3 +179,31 @@ impl ExchangeSeen {
 fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Over https it may have looked its node up unseen: it is not restarted then.
+    #[test]
+    fn an_interpreter_whose_libssl_is_not_known_to_be_watched_was_not_seen() {
+        let report = tls::Report {
+            attached: true,
+            interpreters: vec!["/usr/bin/python3.11".into()],
+            ..tls::Report::default()
+        };
+        let mut state = SightState { http: SourceState::on(), ..SightState::default() };
+        state.take_tls(report);
+        let [https, http] = ["https://192.0.2.1", "http://192.0.2.1"].map(|url| ApiUrl::parse(url).unwrap());
+        let ipa = IpaId { pid: 1, start_ticks: u64::MAX }; // It began after everything.
+        let is_attached = |url: &ApiUrl, program: Option<&str>| {
+            state.record([url].into_iter(), ipa, program.map(Path::new)).attached_before_ipa
+        };
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(is_attached(&https, Some("/usr/bin/python3.11")));
+        for program in [Some("/opt/python3"), None] {
+            assert!(!is_attached(&https, program), "{program:?}");
+            assert!(is_attached(&http, program), "the network shows all of them");
+        }
+    }
+}
