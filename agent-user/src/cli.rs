@@ -39,8 +39,7 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Parameters(_)
-            | Self::Daemon(DaemonError::WebConfig(_) | DaemonError::WebConfigLater(_)) => USAGE,
+            Self::Parameters(_) => USAGE,
             Self::Daemon(DaemonError::TaskDied(_)) | Self::Io(_) => FAILED,
             Self::Daemon(_) | Self::Explain(_) | Self::Status(_) => UNAVAILABLE,
         }

@@ -32,6 +32,7 @@ mod readiness;
 mod recent;
 mod registrar;
 mod sight;
+mod single;
 mod status;
 mod system;
 mod view;

@@ -52,6 +52,8 @@ pub struct Sources {
     /// Why IPA passes us by, where it does.
     pub passed_by: watch::Receiver<Option<PassedBy>>,
     pub read_back: watch::Receiver<ReadBackState>,
+    /// Why the pages are not served, where they are not.
+    pub web: watch::Receiver<Option<String>>,
 }
 
 /// See [`Sources`].
@@ -74,9 +76,16 @@ pub struct View {
     /// Why IPA passes us by, where it does.
     pub passed_by: Option<PassedBy>,
     pub read_back: ReadBackState,
+    /// Why the pages are not served, where they are not.
+    pub web: Option<String>,
 }
 
 impl View {
+    /// What is wrong beside the duty, a sentence each.
+    pub fn problems(&self) -> impl Iterator<Item = &str> {
+        self.duty.problems.iter().chain(&self.web).map(String::as_str)
+    }
+
     /// The mode that it acts in at this moment: mode agent watches only where an ironic-python-agent is here.
     pub fn acting(&self) -> Mode {
         if self.agent.beside.is_some() { Mode::Observe } else { self.duty.mode }
@@ -100,6 +109,7 @@ impl Sources {
             probes: self.probes.borrow().clone(),
             passed_by: self.passed_by.borrow().clone(),
             read_back: self.read_back.borrow().clone(),
+            web: self.web.borrow().clone(),
         }
     }
 }

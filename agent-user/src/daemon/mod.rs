@@ -6,11 +6,10 @@ mod systemd;
 
 use std::future::Future;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exporter::{ConfigFile, WebConfigError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,10 +37,11 @@ use crate::probes::{Probes, ProbesState, privileges};
 use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::registrar::Registrar;
 use crate::sight::{Sight, SightState};
+use crate::single::{self, Outcome, Single};
 use crate::status;
 use crate::view::{Duty, Sources};
 use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
-use crate::web::{self, Shown, WebError};
+use crate::web::{Shown, Web};
 
 use acting::Acting;
 
@@ -51,9 +51,9 @@ pub enum DaemonError {
     /// Netlink.
     #[error(transparent)]
     Watch(#[from] WatchError),
-    /// The web listener.
-    #[error(transparent)]
-    Web(#[from] WebError),
+    /// Another one runs.
+    #[error("another ipa-sidecar does its work here already ({0:?} is locked); mode observe runs beside it")]
+    Another(PathBuf),
     /// TLS to Ironic.
     #[error(transparent)]
     Ironic(#[from] IronicError),
@@ -66,14 +66,6 @@ pub enum DaemonError {
     /// A part of the daemon panicked: a defect of ours.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
-    /// The web configuration file.
-    #[error(transparent)]
-    WebConfig(#[from] WebConfigError),
-    /// The same, once the privileges of the start are given up.
-    #[error(
-        "{0}: it was readable with the capabilities of the start, which are dropped; it has to be without them"
-    )]
-    WebConfigLater(#[source] WebConfigError),
 }
 
 /// Why the daemon ended.
@@ -90,7 +82,7 @@ pub enum Ended {
 /// While it starts; afterwards only a defect of ours.
 pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     dump_no_core();
-    let protection = loaded.parameters.web_config_file.clone().map(ConfigFile::open).transpose()?;
+    let company = only_one(loaded.parameters.mode)?;
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
     let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -136,14 +128,11 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         probes: own.probes.subscribe(),
         passed_by: own.passed_by.subscribe(),
         read_back: own.read_back.subscribe(),
+        web: own.web.subscribe(),
     };
-    let listener = web::bind(parameters.web_listen_address)?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), web = %address, "started");
-    }
-
-    // After the web listener: a second daemon ends there, and leaves the socket of the first one alone.
-    let door = status::open(&kept::directory());
+    let web = Web::begin(parameters.web_listen_address, parameters.web_config_file.clone());
+    tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), "started");
+    let door = company.opens_the_door().then(|| status::open(&kept::directory())).flatten();
 
     let directory = &parameters.ipa.config_dir;
     let others = image.directories().chain([directory.as_path()]);
@@ -178,9 +167,6 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     match privileges::drop_all(sight.privileged_thread()) {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
         Err(error) => tracing::error!(%error, "running on with privileges"),
-    }
-    if let Some(protection) = &protection {
-        protection.check().map_err(DaemonError::WebConfigLater)?;
     }
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
@@ -226,7 +212,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(door) = door {
         tasks.spawn(status::serve(door, shown.clone()));
     }
-    tasks.spawn(web::serve(listener, shown, protection));
+    tasks.spawn(web.serve(shown, own.web.clone()));
     tasks.spawn(systemd::tell(mode, parameters.advertise.wait, makes_network, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
@@ -274,6 +260,42 @@ fn dump_no_core() {
     }
 }
 
+/// Who else is here.
+enum Company {
+    /// Nobody that does something: this one does, and holds the lock.
+    None(#[expect(dead_code, reason = "it is held, not read")] Option<Single>),
+    /// Another daemon, beside which this one only watches.
+    Another,
+}
+
+impl Company {
+    /// The socket of `ipa-sidecar status` is that of the daemon that does something.
+    fn opens_the_door(&self) -> bool {
+        matches!(self, Self::None(_))
+    }
+}
+
+/// Mode observe does nothing, and holds nobody up.
+///
+/// # Errors
+/// Where another daemon does its work already.
+fn only_one(mode: Mode) -> Result<Company, DaemonError> {
+    let directory = kept::directory();
+    let outcome = match mode {
+        Mode::Observe => single::try_take(&directory),
+        _ => single::take(&directory),
+    };
+    match outcome {
+        Outcome::Held(single) => Ok(Company::None((mode != Mode::Observe).then_some(single))),
+        Outcome::Another if mode == Mode::Observe => Ok(Company::Another),
+        Outcome::Another => Err(DaemonError::Another(directory)),
+        Outcome::Unknown(error) => {
+            tracing::debug!(%error, "whether another daemon is here is unknown");
+            Ok(Company::None(None))
+        }
+    }
+}
+
 fn writes_dropin(mode: Mode) -> bool {
     matches!(mode, Mode::Configure | Mode::Guard)
 }
@@ -296,6 +318,7 @@ struct Own {
     probes: watch::Sender<ProbesState>,
     passed_by: watch::Sender<Option<PassedBy>>,
     read_back: watch::Sender<ReadBackState>,
+    web: watch::Sender<Option<String>>,
     /// What outlives the daemon.
     kept: Kept,
 }
@@ -314,6 +337,7 @@ impl Own {
             probes: watch::Sender::default(),
             passed_by: watch::Sender::default(),
             read_back: watch::Sender::default(),
+            web: watch::Sender::default(),
             kept: Kept::open(&kept::directory()),
         }
     }

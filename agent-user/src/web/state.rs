@@ -44,7 +44,7 @@ pub struct State<'a> {
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
     bad_agent_urls: &'a Recent<BadUrl>,
-    problems: &'a [String],
+    problems: Vec<&'a str>,
     version: Version,
 }
 
@@ -84,7 +84,7 @@ impl<'a> State<'a> {
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,
             bad_agent_urls: &view.exchanges.bad_urls,
-            problems: &view.duty.problems,
+            problems: view.problems().collect(),
             version: Version {
                 version: env!("CARGO_PKG_VERSION"),
                 revision: env!("IPA_SIDECAR_REVISION"),

@@ -332,7 +332,6 @@ fn usage_errors_are_64_and_say_what_would_be_right() {
         (vec!["params", &wrong], vec!["wrong.toml:2", "advertise.port"]),
         (vec!["run", &broken], vec!["broken.toml:1", "TOML"]),
         (vec!["run", "--config.file=/nonexistent"], vec!["/nonexistent", "--config.file"]),
-        (vec!["run", "--web.config.file=/nonexistent"], vec!["--web.config.file", "/nonexistent"]),
         (vec!["check-url"], vec!["<URL>", "Usage"]),
     ] {
         let run = run(&words);

@@ -337,12 +337,31 @@ fn slow_and_many_clients_are_borne() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn a_port_in_use_is_named_and_tried_again_and_the_duty_goes_on() {
     root_test!();
     let site = Site::new();
-    let _other = site.listen(WEB);
-    let mut daemon = site.daemon(&[API_FLAG]);
-    assert_refuses(&mut daemon, 69, &["127.0.0.1:10099", "in use", "--web.listen-address"]);
+    let other = site.listen(WEB);
+    let daemon = site.daemon(&["--mode=configure", API_FLAG, &site.directory.config_dir()]);
+    daemon.wait_log("the pages are not served: ", SOON).unwrap();
+    assert_names(daemon.log(), &["127.0.0.1:10099", "in use", "--web.listen-address"]);
+    daemon.wait("the drop-in", SOON, || site.drop_in().contains(FIRST).then_some(())).unwrap();
+    assert_names(crate::status::status(&site, &[]).out, &["the pages are not served"]);
+    drop(other);
+    assert_eq!(daemon.wait("an answer", SOON, || daemon.get("/-/healthy").ok()).unwrap().status, 200);
+}
+
+#[test]
+fn a_second_daemon_ends_and_one_that_only_watches_does_not() {
+    root_test!();
+    let site = Site::new();
+    let first = site.daemon(&["--mode=configure", API_FLAG, &site.directory.config_dir()]);
+    wait_drop_in(&first, FIRST, SOON);
+    let flags = ["--mode=guard", API_FLAG, &site.directory.config_dir(), "--web.listen-address=127.0.0.1:1"];
+    assert_refuses(&mut site.daemon(&flags), 69, &["another ipa-sidecar", "daemon.lock", "observe"]);
+    let watching = site.daemon(&[API_FLAG, "--web.listen-address=127.0.0.1:1"]);
+    watching.wait_log("the pages are served", SOON).unwrap();
+    let status = crate::status::status(&site, &["--json"]).out;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&status).unwrap()["mode"], "configure");
 }
 
 #[test]

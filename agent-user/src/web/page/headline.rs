@@ -143,6 +143,7 @@ mod tests {
             probes: ProbesState::default(),
             passed_by: None,
             read_back: crate::read_back::ReadBackState::default(),
+            web: None,
         };
         change(&mut view);
         let Headline { word, class, sentence } = Headline::of(&view, &readiness(&view));

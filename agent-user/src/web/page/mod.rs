@@ -49,7 +49,7 @@ fn body(sheet: &mut Sheet, view: &View) -> fmt::Result {
     sections::guard(sheet, view)?;
     connections::connections(sheet, view)?;
     connections::probes(sheet, view)?;
-    sections::parameters(sheet, view)
+    sections::problems(sheet, view)
 }
 
 fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {

@@ -231,14 +231,14 @@ pub(super) fn guard(sheet: &mut Sheet, view: &View) -> fmt::Result {
     table(sheet, ["When", "URL", "What is wrong"], bad)
 }
 
-/// What is wrong with parameters that others gave.
-pub(super) fn parameters(sheet: &mut Sheet, view: &View) -> fmt::Result {
-    let problems = &view.duty.problems;
+/// What is wrong beside the duty: parameters that others gave, the pages themselves.
+pub(super) fn problems(sheet: &mut Sheet, view: &View) -> fmt::Result {
+    let problems: Vec<_> = view.problems().collect();
     if problems.is_empty() {
         return Ok(());
     }
-    heading(sheet, "Problems with parameters")?;
-    list(sheet, problems)
+    heading(sheet, "Problems")?;
+    list(sheet, &problems)
 }
 
 /// Reasons for people, each with its metric label.
