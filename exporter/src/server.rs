@@ -52,10 +52,13 @@ pub struct BindError {
 /// # Errors
 /// Where it is in use, or no address of this machine.
 pub fn bind(address: Option<SocketAddr>, port: u16) -> Result<TcpListener, BindError> {
-    if let Some(address) = address {
-        return listen(address).map_err(|error| BindError { address, error });
-    }
     let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    // Every address is meant by [::] as well, on a machine without IPv6 too.
+    let (any_v6, port) = match address {
+        None => (any_v6, port),
+        Some(address) if address.ip() == any_v6.ip() => (address, address.port()),
+        Some(address) => return listen(address).map_err(|error| BindError { address, error }),
+    };
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     match listen(any_v6) {
         Ok(listener) => Ok(listener),

@@ -67,7 +67,8 @@ impl Reference {
     }
 }
 
-/// Whether a test function of this name is in a file: with `#[test]` or its sister for the runtime not far above it, or in a `proptest!`.
+/// Whether a test function of this name is in a file: with `#[test]` or its sister for the runtime not far above it, or in a
+/// `proptest!`. One that is ignored shows nothing.
 fn is_in(text: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let lines: Vec<&str> = text.lines().collect();
@@ -75,6 +76,7 @@ fn is_in(text: &str, name: &str) -> bool {
         let above = lines.get(at.saturating_sub(4)..at).unwrap_or_default();
         line.trim_start().trim_start_matches("async ").starts_with(&head)
             && above.iter().any(|line| ["#[test]", "#[tokio::test]"].contains(&line.trim()))
+            && !above.iter().any(|line| line.trim_start().starts_with("#[ignore"))
     })
 }
 
@@ -118,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_test_is_distinguished_from_another_function() {
-        let text = "fn helper() {}\n#[test]\n#[ignore]\nfn real() {\n}\nfn real_not() {}\n";
+        let text = "fn helper() {}\n#[test]\nfn real() {\n}\n\n\n\n#[test]\n#[ignore = \"long\"]\nfn real_not() {}\n";
+        assert!(!is_in(text, "real_not"), "it does not run");
         assert!(is_in(text, "real") && !is_in(text, "helper") && !is_in(text, "rea"));
         assert!(is_module(Path::new("src/agent_url/judge_tests.rs"), "judge"));
         assert!(is_module(Path::new("src/advertise/tests/properties.rs"), "advertise"));

@@ -50,7 +50,8 @@ pub(super) struct Merged {
     pub(super) problems: Vec<Problem>,
 }
 
-/// Takes for each parameter the first usable value, layers in the order given (highest precedence first).
+/// Takes for each parameter the first usable value, layers in the order given (highest precedence first). An empty one of
+/// our own layers stands for the default.
 pub(super) fn merge(layers: &[Layer]) -> Result<Merged, ParamsError> {
     let mut parameters = Parameters::default();
     let mut problems = Vec::new();
@@ -58,6 +59,12 @@ pub(super) fn merge(layers: &[Layer]) -> Result<Merged, ParamsError> {
     for row in TABLE {
         let mut entry = None;
         for (source, given) in candidates(row, layers) {
+            if source.is_own() && given.text.is_empty() {
+                // The operator takes back what a lower layer gives.
+                let value = default_value(row, &mut parameters);
+                entry = Some(row.entry(value, source, format!("{}, empty", given.detail)));
+                break;
+            }
             let reading = row.kind.read(&given.text, !source.is_own(), &mut parameters);
             for rejected in reading.rejected {
                 if source.is_own() {
@@ -103,9 +110,14 @@ fn candidates<'a>(row: &Parameter, layers: &'a [Layer]) -> Vec<(Source, &'a Give
 }
 
 fn default_entry(row: &Parameter, parameters: &mut Parameters) -> Entry {
+    let value = default_value(row, parameters);
+    let detail = if value.is_null() { "not set" } else { "built in" };
+    row.entry(value, Source::Default, detail.to_owned())
+}
+
+fn default_value(row: &Parameter, parameters: &mut Parameters) -> Value {
     let value = row.default.and_then(|default| row.kind.read(default, false, parameters).value);
-    let detail = if value.is_some() { "built in" } else { "not set" };
-    row.entry(value.unwrap_or(Value::Null), Source::Default, detail.to_owned())
+    value.unwrap_or(Value::Null)
 }
 
 fn shown(row: &Parameter, rejected: &Rejected) -> String {

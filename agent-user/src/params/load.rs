@@ -17,7 +17,7 @@ use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::removed::REMOVED;
-use super::spec::{Parameter, TABLE};
+use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
 use super::types::Parameters;
 use super::{by_image, cmdline, flags, ipa_files, own_file, value, vmedia};
 
@@ -166,12 +166,39 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
         let (name, origin, instead) = (removed.name, removed.environment_name(), removed.instead);
         return Err(ParamsError::Removed { name, origin, instead });
     }
+    if let Some(name) = places.environment.keys().find(|name| is_unknown(name)) {
+        return Err(ParamsError::UnknownVariable { name: printable(name), wanted: similar(name) });
+    }
     let given = TABLE.iter().filter_map(|row| {
         let variable = row.environment_name();
         let text = places.environment.get(&variable)?.clone();
         Some((row, text, variable))
     });
     own_layer(Source::Environment, given)
+}
+
+/// What builds and tests this program has variables of its own, which may be left in the environment of a shell.
+const OF_THE_BUILD: [&str; 5] = ["EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
+
+fn is_unknown(variable: &str) -> bool {
+    let is_built_with =
+        variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OF_THE_BUILD.contains(&rest));
+    !is_built_with && !TABLE.iter().any(|row| row.environment_name() == variable)
+}
+
+/// The variable that may be meant: of all names the one with the most words in common.
+fn similar(variable: &str) -> String {
+    let common = |name: &str| {
+        let words = |text: &str| text.split('_').map(str::to_owned).collect::<Vec<_>>();
+        let wanted = words(variable);
+        words(name).iter().filter(|word| wanted.contains(word)).count()
+    };
+    let prefix = ENVIRONMENT_PREFIX.split('_').filter(|word| !word.is_empty()).count();
+    let names = TABLE.iter().map(Parameter::environment_name).rev();
+    match names.max_by_key(|name| common(name)).filter(|name| common(name) > prefix + 1) {
+        Some(name) => format!("is {name} meant?"),
+        None => "`ipa-sidecar run --help` lists them".to_owned(),
+    }
 }
 
 fn own_layer(

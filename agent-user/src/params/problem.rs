@@ -3,27 +3,8 @@
 use std::fmt;
 
 use serde::Serialize;
-use text::labels;
+use text::{labels, printable};
 use thiserror::Error;
-
-/// The most characters of foreign text that are shown.
-const SHOWN_CHARACTERS: usize = 120;
-
-/// Text of others as it may stand in a message: control characters escaped, cut to a sane length.
-pub fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == SHOWN_CHARACTERS {
-            shown.push_str("...");
-            break;
-        }
-        match character {
-            '\'' | '"' | '\\' => shown.push(character), // So that what is printable stays as it is.
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
-}
 
 labels! {
     /// A layer that parameters come from, highest precedence first.
@@ -150,6 +131,14 @@ pub enum ParamsError {
         /// What the system said.
         reason: String,
     },
+    /// A variable has our prefix and is no parameter's.
+    #[error("{name} is no variable of ipa-sidecar: {wanted}")]
+    UnknownVariable {
+        /// Its name, printable and cut.
+        name: String,
+        /// What would be right.
+        wanted: String,
+    },
     /// Our configuration file is no TOML.
     #[error("{path}:{line}: no valid TOML: {reason}")]
     Syntax {
@@ -186,17 +175,4 @@ pub enum ParamsError {
         /// The type that would be right.
         wanted: &'static str,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_is_escaped_and_cut() {
-        assert_eq!(printable("a\u{1b}[31m\n'x\""), "a\\u{1b}[31m\\n'x\"");
-        let long = printable(&"y".repeat(5000));
-        assert_eq!(long.len(), SHOWN_CHARACTERS + 3);
-        assert!(long.ends_with("y..."));
-    }
 }

@@ -136,9 +136,12 @@ pub(super) fn api_version(text: &str) -> Result<Option<ApiVersion>, Wanted> {
     }
 }
 
-/// Address and port to listen on.
+/// Address and port to listen on; without an address every one, as exporters take it.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Wanted> {
-    text.parse().map_err(|_| "an address with a port, like [::]:10099 or 127.0.0.1:10099".into())
+    let every = text.strip_prefix(':').and_then(|port| port.parse().ok());
+    let every = every.map(|port: u16| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)));
+    let wanted = "an address with a port, like [::]:10099 or 127.0.0.1:10099, or a port like :10099";
+    every.or_else(|| text.parse().ok()).ok_or_else(|| wanted.into())
 }
 
 /// The same, on the loopback.

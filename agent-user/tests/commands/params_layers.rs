@@ -374,11 +374,10 @@ fn bad_values_of_our_own_are_errors() {
         ("guard.listen-address", "0.0.0.0:6385", "loopback"),
         ("guard.redirect", "on", "auto, off"),
         ("agent.without-listener", "maybe", "true or false"),
-        ("web.listen-address", ":10099", "[::]:10099"),
+        ("web.listen-address", "10099", "like :10099"),
         ("log.level", "inof", "info"),
         ("ironic.certfile", "/only.pem", "ironic.keyfile"),
         ("ironic.keyfile", "/only.pem", "ironic.certfile"),
-        ("ironic.cafile", "", "name of a file"),
     ] {
         let mut machine = Machine::new();
         let flag = format!("--{name}={value}");
@@ -412,6 +411,39 @@ fn bad_values_and_keys_in_our_file_name_file_and_line() {
     assert_names(error, &["/nowhere.toml", "--config.file", "No such file"]);
     machine.write("own.toml", b"\xff");
     assert!(machine.load(&[&flag]).unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn an_empty_value_of_our_own_takes_back_what_a_lower_layer_gives() {
+    let mut machine = Machine::new();
+    machine.write("cmdline", "ipa-api-url=http://192.0.2.1:6385 ipa-advertise-port=9998");
+    let given = machine.load(&[]).unwrap();
+    assert_eq!((urls(&given.parameters).len(), given.parameters.advertise.port), (1, 9998));
+    let empty = machine.load(&["--ironic.api-url=", "--advertise.port="]).unwrap();
+    assert_eq!((urls(&empty.parameters).len(), empty.parameters.advertise.port), (0, 9999));
+    assert_eq!(empty.entry("ironic.api-url").unwrap().detail, "--ironic.api-url, empty");
+    machine.environment.insert("IPA_SIDECAR_ADVERTISE_PORT".to_owned(), String::new());
+    assert_eq!(machine.load(&[]).unwrap().parameters.advertise.port, 9999);
+    assert_eq!(machine.load(&["--advertise.port=9997"]).unwrap().parameters.advertise.port, 9997);
+}
+
+#[test]
+fn a_misspelt_variable_is_an_error_and_names_the_one_that_may_be_meant() {
+    for (name, wanted) in [
+        ("IPA_SIDECAR_IRONIC_API_URLS", "is IPA_SIDECAR_IRONIC_API_URL meant?"),
+        ("IPA_SIDECAR_WEB_LISTEN", "is IPA_SIDECAR_WEB_LISTEN_ADDRESS meant?"),
+        ("IPA_SIDECAR_X", "--help"),
+    ] {
+        let mut machine = Machine::new();
+        machine.environment.insert(name.to_owned(), "http://192.0.2.1".to_owned());
+        assert_names(machine.load(&[]).unwrap_err().to_string(), &[name, wanted]);
+    }
+}
+
+#[test]
+fn a_port_alone_is_listened_on_everywhere() {
+    let loaded = Machine::new().load(&["--web.listen-address=:10099"]).unwrap();
+    assert_eq!(loaded.parameters.web_listen_address, Some("[::]:10099".parse().unwrap()));
 }
 
 #[test]
