@@ -23,12 +23,16 @@ const NOBODY: &str = "QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 #[derive(Debug)]
 pub(crate) struct BasicAuth {
     hashing: Arc<Semaphore>,
-    remembered: Mutex<VecDeque<Vec<u8>>>,
+    remembered: Arc<Remembered>,
 }
+
+/// Logins that were right.
+#[derive(Debug, Default)]
+struct Remembered(Mutex<VecDeque<Vec<u8>>>);
 
 impl BasicAuth {
     pub fn new() -> Self {
-        Self { hashing: Arc::new(Semaphore::new(1)), remembered: Mutex::default() }
+        Self { hashing: Arc::new(Semaphore::new(1)), remembered: Arc::default() }
     }
 
     /// Whether an Authorization header names one of the users with the right password. A user who is not there costs
@@ -42,30 +46,34 @@ impl BasicAuth {
             None => (false, nobody(users)),
         };
         let login = digest(&user, &hash, &password);
-        if known && self.remembers(&login) {
+        if known && self.remembered.has(&login) {
             return true;
         }
         let Ok(turn) = Arc::clone(&self.hashing).acquire_owned().await else {
             return false;
         };
-        // A client that goes away does not end the hashing, so the turn goes with it.
+        // A client that goes away does not end the hashing: the turn goes with it, and what it finds is remembered. Else one
+        // that always gives up sooner would never get in.
+        let remembered = Arc::clone(&self.remembered);
         let verify = move || {
-            let right = bcrypt::verify(password.as_slice(), hash.expose());
+            let is_right = bcrypt::verify(password.as_slice(), hash.expose()).unwrap_or(false);
+            let allowed = is_right && known;
+            if allowed {
+                remembered.add(login);
+            }
             drop(turn);
-            right.unwrap_or(false)
+            allowed
         };
-        let allowed = spawn_blocking(verify).await.unwrap_or(false) && known;
-        if allowed {
-            self.remember(login);
-        }
-        allowed
+        spawn_blocking(verify).await.unwrap_or(false)
     }
+}
 
-    fn remembers(&self, login: &[u8]) -> bool {
+impl Remembered {
+    fn has(&self, login: &[u8]) -> bool {
         self.lock().iter().any(|known| known == login)
     }
 
-    fn remember(&self, login: Vec<u8>) {
+    fn add(&self, login: Vec<u8>) {
         let mut remembered = self.lock();
         if remembered.contains(&login) {
             return;
@@ -77,7 +85,7 @@ impl BasicAuth {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +155,7 @@ mod tests {
         ] {
             assert_eq!(allows(&header(name, password)), right, "{name}:{password}");
         }
-        assert_eq!(auth.lock().len(), 2, "once each");
+        assert_eq!(auth.remembered.lock().len(), 2, "once each");
         for text in ["", "Basic", "Basic ", "Basic !", "Bearer YTpi", "Basic YWI=", "Basic /zp4", "basic"] {
             assert!(!allows(&HeaderValue::from_str(text).unwrap()), "{text}");
         }
@@ -158,13 +166,27 @@ mod tests {
     }
 
     #[test]
+    fn a_login_whose_client_gives_up_is_remembered() {
+        let auth = BasicAuth::new();
+        let users = BTreeMap::from([user("anna", "right", 8)]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let header = header("anna", "right");
+        runtime.block_on(async {
+            let asked = auth.allows(&users, Some(&header));
+            assert!(tokio::time::timeout(std::time::Duration::ZERO, asked).await.is_err(), "it gives up");
+        });
+        drop(runtime); // It waits for the hashing.
+        assert_eq!(auth.remembered.lock().len(), 1);
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded_and_holds_no_password() {
         let auth = BasicAuth::new();
         for number in 0..100 {
-            auth.remember(digest(&number.to_string(), &Secret::new("hash".to_owned()), b"hunter2"));
+            auth.remembered.add(digest(&number.to_string(), &Secret::new("hash".to_owned()), b"hunter2"));
         }
-        assert_eq!(auth.lock().len(), REMEMBERED);
-        assert!(auth.lock().iter().all(|login| login.len() == 32));
+        assert_eq!(auth.remembered.lock().len(), REMEMBERED);
+        assert!(auth.remembered.lock().iter().all(|login| login.len() == 32));
     }
 
     #[test]

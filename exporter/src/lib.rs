@@ -12,6 +12,7 @@ mod config_file;
 mod console;
 mod files;
 mod html;
+mod patient;
 mod server;
 mod sheet;
 mod tls;

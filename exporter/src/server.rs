@@ -24,11 +24,12 @@ use crate::accept::take_connections;
 use crate::answer::{self, Answer};
 use crate::basic_auth::BasicAuth;
 use crate::config_file::{ConfigFile, Transport};
+use crate::patient::Patient;
 
 /// Connections at one time; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 32;
-/// The longest time for a TLS handshake, and for a request's head, which is also the longest idle time of a kept
-/// connection.
+/// The longest time for a TLS handshake, for a request's head, which is also the longest idle time of a kept connection, and
+/// for a client to read what was written.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// The longest life of a connection: a client that reads one byte a minute is dropped too.
 const LIFE: Duration = Duration::from_secs(120);
@@ -182,7 +183,7 @@ async fn talk<H: Handler>(stream: Box<dyn Stream>, site: Option<Arc<Site<H>>>) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, HEAD_TIME)), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a web connection ended early");
     }
