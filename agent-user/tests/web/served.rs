@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -334,6 +334,42 @@ fn slow_and_many_clients_are_borne() {
     let answer = daemon.wait("room", Duration::from_secs(30), || daemon.get("/metrics").ok()).unwrap();
     assert_eq!(answer.status, 200);
     wait_until(&daemon, "closed files", SOON, || open_files(&daemon) < before + 10);
+}
+
+#[test]
+fn clients_that_do_not_read_hold_up_no_other_host_and_are_dropped() {
+    root_test!();
+    let (site, daemon) = Site::observed();
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400);
+    let from = |host: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.bind(&SocketAddr::from((host, 0)).into()).unwrap();
+        socket.connect(&WEB.parse::<SocketAddr>().unwrap().into()).unwrap();
+        TcpStream::from(socket)
+    };
+    let ask = |host: [u8; 4]| {
+        let mut stream = from(host);
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let mut first = [0; 12];
+        let asked = stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
+        asked.and_then(|()| stream.read_exact(&mut first)).is_ok_and(|()| first == *b"HTTP/1.1 200")
+    };
+    site.node
+        .enter(|| {
+            let silent: Vec<_> = (0..64)
+                .map(|_| {
+                    let mut stream = from([127, 0, 0, 1]);
+                    stream.set_nonblocking(true).unwrap();
+                    let _ = stream.write(request.as_bytes());
+                    stream
+                })
+                .collect();
+            assert!(ask([127, 0, 0, 2]), "another host");
+            wait_until(&daemon, "room for the same host", Duration::from_secs(30), || ask([127, 0, 0, 1]));
+            drop(silent);
+        })
+        .unwrap();
 }
 
 #[test]
