@@ -307,6 +307,8 @@ impl Families {
                 self.bad_agent_url.with_label_values(&[source, action]);
             }
         }
+        // The alert on what Ironic holds subtracts it. Were it missing after a restart, the alert would fire for a stale pin.
+        self.bad_agent_url_reasons.with_label_values(&[Reason::PinnedStale.as_str()]);
         for warning in Warning::NAMES {
             self.agent_url_warnings.with_label_values(&[warning]);
         }
