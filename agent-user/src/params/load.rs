@@ -177,13 +177,14 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
     own_layer(Source::Environment, given)
 }
 
-/// What builds and tests this program has variables of its own, which may be left in the environment of a shell.
-const OF_THE_BUILD: [&str; 5] = ["EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
+/// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
+const OTHERS: [&str; 6] =
+    ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
 
 fn is_unknown(variable: &str) -> bool {
-    let is_built_with =
-        variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OF_THE_BUILD.contains(&rest));
-    !is_built_with && !TABLE.iter().any(|row| row.environment_name() == variable)
+    let is_other =
+        variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OTHERS.contains(&rest));
+    !is_other && !TABLE.iter().any(|row| row.environment_name() == variable)
 }
 
 /// The variable that may be meant: of all names the one with the most words in common.

@@ -4,6 +4,7 @@
 
 mod cli;
 mod fuzz_corpus;
+mod initramfs;
 mod machine;
 mod metrics_reference;
 mod params_command;
