@@ -270,7 +270,7 @@ impl Families {
             passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
             ipa_restarts: make.counters("ipa_restarts_total", "What became of an ironic-python-agent whose address was lost before its lookup.", &["result"])?,
-            callback_connections: make.counter("callback_connections_total", "Connections from outside that reached the advertised port: the proof that Ironic can call back.")?,
+            callback_connections: make.counter("callback_connections_total", "Connections from another machine that reached the advertised address and port: it can be called back from there.")?,
             callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
             callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
             connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by where they went and why.", &["target", "family", "errno"])?,

@@ -2,8 +2,8 @@
 
 use agent_ebpf::{EVENT_LENGTH, Event};
 use fib::datagram;
-use ipa_sidecar::inside::{Btf, Callbacks, Join, Metrics, ProbesState, Recorder, field};
-use std::sync::OnceLock;
+use ipa_sidecar::inside::{Btf, Callbacks, Decision, Join, Metrics, ProbesState, Published, Recorder, field};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// A datagram of netlink's: every message has a header of 16 bytes, so there cannot be more of them than fit.
@@ -42,8 +42,9 @@ pub fn probe_event(data: &[u8]) {
     let metrics = METRICS.get_or_init(|| Metrics::new().expect("the metrics"));
     let (_sender, targets) = watch::channel(Vec::new());
     let (state, seen) = watch::channel(ProbesState::default());
+    let (_sender, decisions) = watch::channel(Arc::new(Published::new(Decision::not_asked(), 1)));
     for errors_are_reported in [false, true] {
-        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let callbacks = Callbacks::new(decisions.clone(), metrics.clone(), state.clone());
         let join = Join::new(errors_are_reported);
         let mut recorder = Recorder::new(join, targets.clone(), callbacks, metrics.clone(), state.clone());
         for bytes in data.chunks(EVENT_LENGTH) {

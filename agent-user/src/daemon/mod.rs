@@ -147,7 +147,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    probes.start(names.subscribe(), &metrics, own.probes.clone(), &mut tasks);
+    probes.start(names.subscribe(), sources.decisions.clone(), &metrics, own.probes.clone(), &mut tasks);
     let registrar = Registrar {
         decisions: sources.decisions.clone(),
         operator_host: parameters.advertise.host.is_some(),

@@ -178,12 +178,10 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
 }
 
 /// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
-const OTHERS: [&str; 6] =
-    ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
+const OTHERS: [&str; 6] = ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
 
 fn is_unknown(variable: &str) -> bool {
-    let is_other =
-        variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OTHERS.contains(&rest));
+    let is_other = variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OTHERS.contains(&rest));
     !is_other && !TABLE.iter().any(|row| row.environment_name() == variable)
 }
 

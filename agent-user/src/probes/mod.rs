@@ -28,12 +28,14 @@ mod tracefs;
 pub use report::{Probe, Reason, Report, Unavailable};
 pub use state::{ProbesState, Target};
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 use crate::params::{Parameters, ProbeChoice};
-use crate::watch::ResolvedTarget;
+use crate::watch::{Published, ResolvedTarget};
 
 use callbacks::Callbacks;
 
@@ -96,13 +98,14 @@ impl Probes {
     pub fn start(
         self,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
+        decisions: watch::Receiver<Arc<Published>>,
         metrics: &Metrics,
         state: watch::Sender<ProbesState>,
         tasks: &mut JoinSet<()>,
     ) {
         tell(&self.report);
         self.count(metrics);
-        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let callbacks = Callbacks::new(decisions, metrics.clone(), state.clone());
         let ebpf = self.report.attached(Probe::Callback);
         state.send_modify(|state| {
             state.report = self.report.clone();

@@ -200,6 +200,10 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::advertise::Decision;
+    use crate::watch::Published;
     use agent_ebpf::sureness;
     use callback_url::ApiUrl;
 
@@ -211,7 +215,11 @@ mod tests {
         let (sender, targets) = watch::channel(vec![target]);
         let metrics = Metrics::new().unwrap();
         let (state, seen) = watch::channel(ProbesState::default());
-        let callbacks = Callbacks::new(metrics.clone(), state.clone());
+        let callbacks = Callbacks::new(
+            watch::channel(Arc::new(Published::new(Decision::not_asked(), 1))).1,
+            metrics.clone(),
+            state.clone(),
+        );
         let recorder = Recorder::new(Join::new(false), targets, callbacks, metrics.clone(), state);
         (recorder, metrics, seen, sender)
     }

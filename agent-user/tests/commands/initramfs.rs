@@ -22,7 +22,8 @@ fn run(name: &str, program: &str, lines: &str) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     format!("{out}{err}")
 }
 
