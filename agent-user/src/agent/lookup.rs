@@ -31,6 +31,7 @@ impl Agent {
             if self.leaves_it_to_ipa(Moment::BeforeLookup).await {
                 continue;
             }
+            let sought = prepared.as_ref().map(LookupQuery::sought).unwrap_or_default();
             let reply = match prepared {
                 Ok(query) => self.ask_for_node(&query).await,
                 Err(error) => Err(error),
@@ -41,7 +42,10 @@ impl Agent {
                     None => WITHOUT_TOKEN,
                 },
                 Err(error) => {
-                    let words = self.decisions.borrow().decision.explained(&error);
+                    let mut words = self.decisions.borrow().decision.explained(&error);
+                    if error.lookup_result() == LookupResult::NotFound {
+                        words = format!("{words} (asked for {sought})");
+                    }
                     tracing::warn!(error = words, "lookup failed");
                     self.failed(format!("lookup: {words}"));
                     if schedule.is_overdue(started.elapsed()) {

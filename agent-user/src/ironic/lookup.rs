@@ -23,6 +23,13 @@ pub struct LookupQuery {
 }
 
 impl LookupQuery {
+    /// What Ironic is asked for; for people.
+    pub fn sought(&self) -> String {
+        let node = self.node_uuid.iter().map(|uuid| format!("node {uuid}"));
+        let macs = (!self.addresses.is_empty()).then(|| format!("MAC {}", self.addresses.join(", ")));
+        node.chain(macs).collect::<Vec<_>>().join(" and ")
+    }
+
     /// The path and query string of the request.
     pub(super) fn path(&self) -> Result<String, IronicError> {
         if self.addresses.is_empty() && self.node_uuid.is_none() {

@@ -59,7 +59,13 @@ pub fn drop_all(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
 /// A thread of ours that still has capabilities.
 fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
     let keeps = keeps.map(|thread| thread.as_raw_nonzero().to_string());
-    for thread in std::fs::read_dir("/proc/self/task")? {
+    let threads = match std::fs::read_dir("/proc/self/task") {
+        Ok(threads) => threads,
+        // Without /proc nobody can look; the threads of the start have ended by then.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for thread in threads {
         let path = thread?.path();
         if keeps.as_ref().is_some_and(|keeps| path.ends_with(keeps)) {
             continue;
@@ -77,6 +83,7 @@ fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
 pub fn described() -> String {
     match capabilities(None) {
         Ok(sets) if sets.effective.is_empty() => "none".to_owned(),
+        Ok(sets) if sets.effective.contains(CapabilitySet::all()) => "all".to_owned(),
         Ok(sets) => {
             sets.effective.iter_names().map(|(name, _)| format!("CAP_{name}")).collect::<Vec<_>>().join(", ")
         }

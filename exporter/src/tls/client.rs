@@ -220,6 +220,10 @@ fn certificate_words(certificate: &CertificateError, error: &Error) -> String {
         CertificateError::NotValidYet => {
             format!("the server's certificate is not yet valid; {}", clock(&UnixTime::now()))
         }
+        CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+            let expected = expected.to_str();
+            format!("the server's certificate is not for {expected}: it names no host in its subjectAltName")
+        }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let names = foreign_text(&presented.join(", "), None);
             format!("the server's certificate is not for {}, but for [{names}]", expected.to_str())

@@ -129,6 +129,14 @@ fn a_wrong_name_or_address_is_refused() {
 }
 
 #[test]
+fn a_certificate_without_a_name_is_refused() {
+    let ca = Ca::new();
+    let stand_in = serve("127.0.0.1", &ca.issue(&certificate(&[]))).unwrap();
+    let words = refused(&stand_in, ask(&stand_in, "127.0.0.1", Some(&ca.pem())));
+    assert!(words.contains("is not for 127.0.0.1: it names no host in its subjectAltName"), "{words}");
+}
+
+#[test]
 fn an_unknown_ca_is_refused() {
     let stand_in = serve("127.0.0.1", &Ca::new().issue(&certificate(&["127.0.0.1"]))).unwrap();
     let mut other = its_own_ca(&[]);
