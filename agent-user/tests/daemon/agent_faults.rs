@@ -21,6 +21,16 @@ fn the_next_api_url_is_used_where_the_first_refuses() {
 }
 
 #[test]
+fn a_lookup_that_finds_no_node_names_what_it_asked_for() {
+    root_test!();
+    let site = Site::new();
+    let ironic = site.ironic(node_with_mac());
+    ironic.push_fault(Path::Lookup, Fault::Error(404, "Resource could not be found.".to_owned()));
+    let daemon = site.agent(&[WITHOUT_LISTENER]);
+    daemon.wait_log(&format!("(asked for MAC {MAC}"), SOON).unwrap();
+}
+
+#[test]
 fn lookups_recover_from_every_fault() {
     root_test!();
     let site = Site::new();
