@@ -11,8 +11,12 @@ use xtask::{process, tool};
 const VERSION: &str = "0.13.1";
 /// Seconds for each target in CI.
 const CI_SECONDS: u64 = 10;
-/// The largest input that is tried, in bytes: larger ones find nothing more, only slower.
-const LENGTH: usize = 4096;
+/// The largest input that is tried, in bytes: the readers of foreign bytes take no more.
+const LENGTH: usize = 1 << 20;
+/// Seconds for one input: a hundred times of what it may take (docs/promises.md), as the fuzzer's build is slower.
+const INPUT_SECONDS: u64 = 5;
+/// The most memory of a whole fuzzer with its corpus, in MiB.
+const MEMORY: u64 = 512;
 
 /// The seed of libFuzzer's lots in CI: the same commit is tried with the same inputs at every run.
 const CI_SEED: u32 = 1;
@@ -45,13 +49,14 @@ fn all(seconds: u64, seed: Option<u32>) -> anyhow::Result<String> {
     command.env_remove("CARGO_TARGET_DIR");
     process::run(&mut command)?;
     let (mut total, mut broken) = (0, Vec::new());
-    println!("{:14} {:>12} {:>10}", "target", "executions", "a second");
+    println!("{:14} {:>12} {:>10} {:>8} {:>8}", "target", "executions", "a second", "worst s", "MiB");
     for target in &targets {
         let outcome = fuzz(target, seconds, seed)?;
         total += outcome.executions;
         let rate = outcome.executions / seconds;
         let found = outcome.found.as_ref().map_or("", |_| "  FOUND SOMETHING");
-        println!("{target:14} {:12} {rate:10}{found}", outcome.executions);
+        let Outcome { executions, slowest, memory, .. } = &outcome;
+        println!("{target:14} {executions:12} {rate:10} {slowest:8} {memory:8}{found}");
         if let Some(said) = outcome.found {
             println!("{said}");
             broken.push(target.as_str());
@@ -68,6 +73,10 @@ fn all(seconds: u64, seed: Option<u32>) -> anyhow::Result<String> {
 
 struct Outcome {
     executions: u64,
+    /// What the slowest input took, in whole seconds.
+    slowest: u64,
+    /// The most memory, of all together, in MiB.
+    memory: u64,
     /// What was written, where an input broke the target.
     found: Option<String>,
 }
@@ -84,23 +93,33 @@ fn fuzz(target: &str, seconds: u64, seed: Option<u32>) -> anyhow::Result<Outcome
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={LENGTH}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=1024"])
+        .args(["-print_final_stats=1", "-len_control=10"])
+        .args([format!("-timeout={INPUT_SECONDS}"), format!("-rss_limit_mb={MEMORY}")])
         .args(seed.map(|seed| format!("-seed={seed}")))
         .env("RUST_BACKTRACE", "0") // The message is what counts.
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("fuzz target {target}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let executions = executions(&said).unwrap_or_default();
+    let of = |name| statistic(&said, name).unwrap_or_default();
+    let (executions, slowest, memory) =
+        (of("number_of_executed_units"), of("slowest_unit_time_sec"), of("peak_rss_mb"));
     if output.status.success() && executions == 0 {
         bail!("{target} tried nothing:\n{said}");
     }
-    Ok(Outcome { executions, found: (!output.status.success()).then(|| process::last_lines(&said, 40)) })
+    Ok(Outcome {
+        executions,
+        slowest,
+        memory,
+        found: (!output.status.success()).then(|| process::last_lines(&said, 40)),
+    })
 }
 
-/// `stat::number_of_executed_units: N` (libFuzzer, `-print_final_stats=1`).
-fn executions(said: &str) -> Option<u64> {
-    said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")?.trim().parse().ok())
+/// `stat::NAME: N` (libFuzzer, `-print_final_stats=1`).
+fn statistic(said: &str, name: &str) -> Option<u64> {
+    let of =
+        |line: &str| line.strip_prefix("stat::")?.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok();
+    said.lines().find_map(of)
 }
 
 /// The names, as the files are called.
@@ -131,9 +150,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_read_from_what_libfuzzer_says() {
+    fn the_numbers_are_read_from_what_libfuzzer_says() {
         let said = "INFO: Seed: 1\nstat::number_of_executed_units: 1234\nstat::peak_rss_mb:    40\n";
-        assert_eq!(executions(said), Some(1234));
-        assert_eq!(executions("stat::peak_rss_mb: 40"), None);
+        assert_eq!(statistic(said, "number_of_executed_units"), Some(1234));
+        assert_eq!(statistic(said, "peak_rss_mb"), Some(40));
+        assert_eq!(statistic(said, "slowest_unit_time_sec"), None);
     }
 }

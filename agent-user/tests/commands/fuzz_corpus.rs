@@ -1,9 +1,12 @@
-//! The fuzz targets over their corpus: what fuzzing once found stays mended, without a fuzzer.
+//! The fuzz targets over their corpus: what fuzzing once found stays corrected, without a fuzzer.
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 #[test]
 fn every_input_of_the_corpus_holds() {
@@ -23,6 +26,45 @@ fn every_input_of_the_corpus_holds() {
         }
         assert!(inputs > 0, "{name} has no corpus");
     }
+}
+
+/// The largest input that a reader of foreign bytes takes.
+const LARGEST: usize = 1 << 20;
+
+/// Work that grows with the square of the input takes 16 times as long for 4 times as much.
+#[test]
+fn work_grows_with_the_input_and_not_faster() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut slow = Vec::new();
+    for (name, target) in targets::TARGETS {
+        for file in std::fs::read_dir(corpus.join(name)).unwrap() {
+            let path = file.unwrap().path();
+            let seed = std::fs::read(&path).unwrap();
+            if seed.is_empty() {
+                continue;
+            }
+            let time = |length: usize| {
+                let input: Vec<u8> = seed.iter().copied().cycle().take(length).collect();
+                let begun = clock_gettime(ClockId::ThreadCPUTime);
+                target(&input);
+                let ended = clock_gettime(ClockId::ThreadCPUTime);
+                Duration::try_from(ended - begun).unwrap()
+            };
+            let whole = time(LARGEST);
+            if whole < Duration::from_millis(20) {
+                continue;
+            }
+            // The least of two: what the first one warms up is not counted for the second.
+            let quarter = time(LARGEST / 4).min(time(LARGEST / 4));
+            let whole = whole.min(time(LARGEST));
+            let ratio = whole.as_secs_f64() / quarter.as_secs_f64();
+            println!("{name} {}: {whole:?}, {ratio:.1} times that of a quarter", path.display());
+            if ratio > 10.0 {
+                slow.push(format!("{}: {whole:?}, {ratio:.1}", path.display()));
+            }
+        }
+    }
+    assert!(slow.is_empty(), "{slow:#?}");
 }
 
 #[test]
