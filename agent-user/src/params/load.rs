@@ -187,14 +187,14 @@ fn is_unknown(variable: &str) -> bool {
 
 /// The variable that may be meant: of all names the one with the most words in common.
 fn similar(variable: &str) -> String {
-    let common = |name: &str| {
-        let words = |text: &str| text.split('_').map(str::to_owned).collect::<Vec<_>>();
-        let wanted = words(variable);
-        words(name).iter().filter(|word| wanted.contains(word)).count()
+    let words = |name: &str| {
+        let rest = name.strip_prefix(ENVIRONMENT_PREFIX).unwrap_or_default();
+        rest.split('_').map(str::to_owned).collect::<Vec<_>>()
     };
-    let prefix = ENVIRONMENT_PREFIX.split('_').filter(|word| !word.is_empty()).count();
+    let wanted = words(variable);
+    let common = |name: &str| words(name).iter().filter(|word| wanted.contains(word)).count();
     let names = TABLE.iter().map(Parameter::environment_name).rev();
-    match names.max_by_key(|name| common(name)).filter(|name| common(name) > prefix + 1) {
+    match names.max_by_key(|name| common(name)).filter(|name| common(name) > 1) {
         Some(name) => format!("is {name} meant?"),
         None => "`ipa-sidecar run --help` lists them".to_owned(),
     }
