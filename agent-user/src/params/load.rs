@@ -79,7 +79,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
 
     // Our own layers are complete: now they say where the others are.
     let own = merge(&layers)?;
-    let mut problems = Vec::new();
+    let mut problems: Vec<_> = unknown_variables(places).collect();
     let words = read_cmdline(&own, &mut problems)?;
     let from_vmedia = words.get("boot_method").is_some_and(|method| method == "vmedia");
     let mut medium = vmedia::Media::default();
@@ -166,9 +166,6 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
         let (name, origin, instead) = (removed.name, removed.environment_name(), removed.instead);
         return Err(ParamsError::Removed { name, origin, instead });
     }
-    if let Some(name) = places.environment.keys().find(|name| is_unknown(name)) {
-        return Err(ParamsError::UnknownVariable { name: printable(name), wanted: similar(name) });
-    }
     let given = TABLE.iter().filter_map(|row| {
         let variable = row.environment_name();
         let text = places.environment.get(&variable)?.clone();
@@ -179,6 +176,19 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
 
 /// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
 const OTHERS: [&str; 6] = ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
+
+/// No error: others set such variables too, as Kubernetes does for a service of our name, and a newer release may have
+/// more of them. Their values are not shown: one may be a secret.
+fn unknown_variables(places: &Places) -> impl Iterator<Item = Problem> {
+    places.environment.keys().filter(|name| is_unknown(name)).map(|name| Problem {
+        kind: ProblemKind::Unknown,
+        name: printable(name),
+        value: MASK.to_owned(),
+        source: Source::Environment,
+        detail: "the environment".to_owned(),
+        wanted: similar(name),
+    })
+}
 
 fn is_unknown(variable: &str) -> bool {
     let is_other = variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OTHERS.contains(&rest));

@@ -47,6 +47,8 @@ labels! {
         Unreadable = "unreadable",
         /// The value is used by IPA in the place of what we write for it.
         Conflict = "conflict",
+        /// It has a parameter's prefix, and there is no such parameter.
+        Unknown = "unknown",
     }
 }
 
@@ -90,6 +92,7 @@ impl fmt::Display for Problem {
             }
             ProblemKind::Unreadable => write!(f, "{name}: {detail} cannot be read: {wanted}"),
             ProblemKind::Conflict => write!(f, "{name}: \"{value}\" from {detail}: {wanted}"),
+            ProblemKind::Unknown => write!(f, "{name} from {detail} is no parameter: {wanted}"),
         }
     }
 }
@@ -130,14 +133,6 @@ pub enum ParamsError {
         origin: String,
         /// What the system said.
         reason: String,
-    },
-    /// A variable has our prefix and is no parameter's.
-    #[error("{name} is no variable of ipa-sidecar: {wanted}")]
-    UnknownVariable {
-        /// Its name, printable and cut.
-        name: String,
-        /// What would be right.
-        wanted: String,
     },
     /// Our configuration file is no TOML.
     #[error("{path}:{line}: no valid TOML: {reason}")]
