@@ -117,7 +117,8 @@ impl Resolver {
                 });
             }
         }
-        while let Some(Ok((name, answers, good))) = asked.join_next().await {
+        while let Some(done) = asked.join_next().await {
+            let Ok((name, answers, good)) = done else { continue };
             let lacks = answers.iter().any(|family| matches!(family, Err(Lack::Unknown(_))));
             half_failed |= lacks;
             let known = self.known.entry(name.clone()).or_default();
