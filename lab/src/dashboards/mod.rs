@@ -134,11 +134,21 @@ impl Stage {
             node.restart_daemon(place.scenario, binary)?;
         }
         let restarted = SystemTime::now();
-        println!("every daemon was killed and started again; waiting {} s", AFTER_RESTART.as_secs());
-        std::thread::sleep(AFTER_RESTART);
-        let fired = check::fired(&self.prometheus, restarted)?;
-        let again = self.nodes.iter().flat_map(|(place, _)| check::missing(place.scenario, &fired));
-        println!("not firing since: {:?}", again.collect::<Vec<_>>());
+        println!("every daemon was killed and started again");
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_secs(2));
+            let fired = check::fired(&self.prometheus, restarted)?;
+            let is_settled = self.nodes.iter().all(|(Place { scenario, .. }, _)| {
+                let fires = |alert: &str| fired.contains(&(alert.to_owned(), scenario.name.to_owned()));
+                scenario.after_restart.iter().all(|alert| fires(alert))
+                    && (scenario.passed_by.is_none() || fires("IpaSidecarPassedBy"))
+            });
+            if is_settled && began.elapsed() >= AFTER_RESTART {
+                break;
+            }
+        }
+        println!("after {} s more it is looked at", began.elapsed().as_secs());
         Ok(())
     }
 
