@@ -25,6 +25,9 @@ use reading::Reading;
 use service::Service;
 use unit::UnitFiles;
 
+/// So many words of a command may be the program: an interpreter and its script, and what starts them.
+const PROGRAMS: usize = 4;
+
 /// A process of IPA's, as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpaProcess {
@@ -89,7 +92,7 @@ impl Image {
         };
         let (environment, installation) = match &container {
             None => {
-                let programs = command.iter().filter(|word| word.starts_with('/'));
+                let programs = command.iter().filter(|word| word.starts_with('/')).take(PROGRAMS);
                 let mut found = programs.map(|program| Installation::find(root, Some(program)));
                 (IpaEnvironment::of(&variables), found.find(|found| found.packages.is_some()))
             }
