@@ -51,7 +51,10 @@ pub mod inside {
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
-    pub use crate::http1::{Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, Splitter, Step, classify};
+    pub use crate::http1::{
+        Answers, Asked, Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, PENDING, Splitter, Step,
+        classify,
+    };
     pub use crate::image::Image;
     pub use crate::ipa::commitment::{by_read_back, started_with};
     pub use crate::ipa::dropin::content;
@@ -59,6 +62,7 @@ pub mod inside {
     pub use crate::ipa::status::IpaState;
     pub use crate::ironic::fault::{error_text, refusal};
     pub use crate::ironic::lookup::is_uuid;
+    pub use crate::ironic::version::parse_root;
     pub use crate::ironic::{
         Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
         LookupResult, Phase, Refusal as IronicRefusal,

@@ -17,12 +17,14 @@ use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::removed::REMOVED;
-use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
+use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE, is_kernel_name};
 use super::types::Parameters;
 use super::{by_image, cmdline, flags, ipa_files, own_file, value, vmedia};
 
 /// How long a virtual medium may take to appear.
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);
+/// The kernel parameter that says where IPA has its other ones.
+const BOOT_METHOD: &str = "boot_method";
 /// How often it is looked for.
 const MEDIUM_PACE: Duration = Duration::from_millis(500);
 
@@ -81,7 +83,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
     let own = merge(&layers)?;
     let mut problems: Vec<_> = unknown_variables(places).collect();
     let words = read_cmdline(&own, &mut problems)?;
-    let from_vmedia = words.get("boot_method").is_some_and(|method| method == "vmedia");
+    let from_vmedia = words.get(BOOT_METHOD).is_some_and(|method| method == "vmedia");
     let mut medium = vmedia::Media::default();
     if from_vmedia && own.parameters.sources.vmedia {
         medium = vmedia::read(places, &mut problems);
@@ -251,7 +253,7 @@ fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<St
     let path = &own.parameters.sources.cmdline_path;
     let by_operator = own.entries.iter().any(|entry| entry.name == NAME && entry.source.is_own());
     match read_file(path) {
-        Ok(content) => Ok(cmdline::parse(&content)),
+        Ok(content) => Ok(cmdline::parse(&content, |name| name == BOOT_METHOD || is_kernel_name(name))),
         Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string())),
         Err(error) => {
             let place = path.to_string_lossy();

@@ -156,10 +156,6 @@ fn after_a_restart_of_the_daemon_it_is_still_passed_by() {
     let daemon = seeing(&site, &etc);
     let beats = ironic.heartbeats();
     wait_beats(&daemon, &ironic, beats + 2, LATER);
-    println!(
-        "{}",
-        std::fs::read_to_string(site.node.runtime_directory().unwrap().join("kept.json")).unwrap()
-    );
     assert_passed_by(&site, &daemon, "other_url", &["http://.77:9999", FIRST]);
 }
 
