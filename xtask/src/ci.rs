@@ -42,7 +42,7 @@ pub fn run() -> anyhow::Result<()> {
     stages.run("dashboards with data", || lab::stage("dashboards"));
     stages.run("promises", promises::run);
     stages.run("fuzz", fuzz::stage);
-    stages.run("budget", || budget::stage(&object));
+    stages.run("budget", budget::run);
     test::run_stages(&mut stages, &object, None);
     stages.finish()
 }

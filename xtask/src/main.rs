@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Fuzz { seconds } => fuzz::run(seconds),
-        Command::Budget => budget::run(),
+        Command::Budget => budget::run().map(drop),
         Command::Faults => faults::run(),
         Command::Promises => promises::run().map(|found| println!("{found}")),
         Command::Imports => imports::run().map(|found| println!("{found}")),

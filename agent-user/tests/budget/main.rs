@@ -1,8 +1,9 @@
 //! What foreign bytes may cost: of 1 MiB at most 50 ms of processor time and 8 MiB of memory, whoever reads them and whatever
 //! they are.
 //!
-//! `cargo xtask budget` runs this in the profile of the release, where both numbers hold. A debug build is many times slower:
-//! there a smaller body is read, its memory counts as it is, and its time by how it grows.
+//! `cargo xtask budget` runs this in an optimised build, where both numbers hold on the machine of docs/benchmarks.md. A slower
+//! machine may take longer by as much as it is slower. A debug build is many times slower: there a smaller body is read, its
+//! memory counts as it is, and its time by how it grows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
@@ -22,7 +23,7 @@ use readers::{READERS, Reader};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Whether this is the build that is released.
+/// Whether this is an optimised build.
 const IS_RELEASED: bool = !cfg!(debug_assertions);
 /// How much is read.
 const LENGTH: usize = if IS_RELEASED { 1 << 20 } else { 1 << 17 };
@@ -53,9 +54,27 @@ fn time_of(reader: &Reader, body: &[u8]) -> Duration {
     (0..3).map(|_| measure(reader, String::new(), body).time).min().unwrap()
 }
 
+/// How many times slower this machine is now than that of docs/benchmarks.md, which needs 2 to 3 ms for this work.
+fn slowness() -> f64 {
+    const REFERENCE: f64 = 0.003;
+    let text = "{\"a\": [1, 2.5, \"b\\n\", null]}, ".repeat(1 << 15);
+    let body = format!("[{}0]", text);
+    let of = || {
+        let begun = clock_gettime(ClockId::ThreadCPUTime);
+        std::hint::black_box(
+            serde_json::from_str::<serde::de::IgnoredAny>(std::hint::black_box(&body)).unwrap(),
+        );
+        Duration::try_from(clock_gettime(ClockId::ThreadCPUTime) - begun).unwrap()
+    };
+    let took = (0..5).map(|_| of()).min().unwrap().as_secs_f64();
+    println!("the machine's own measure: {:.1} ms", took * 1e3);
+    (took / REFERENCE).max(1.0)
+}
+
 #[test]
 fn foreign_bytes_cost_little() {
     let mut broken = Vec::new();
+    let most = if IS_RELEASED { TIME.mul_f64(slowness()) } else { TIME };
     println!("{:22} {:>9}  {:38} {:>9}  {:38} {:>9}", "reader", "worst ms", "", "worst KiB", "", "requests");
     for reader in READERS {
         let mut costs = Vec::new();
@@ -65,10 +84,10 @@ fn foreign_bytes_cost_little() {
             for (name, body) in shapes::bodies(LENGTH, before, after).step_by(STEP) {
                 let shape = format!("{beginning:?}.. {name}");
                 let mut cost = measure(reader, shape, &body);
-                if cost.time > TIME {
+                if cost.time > most {
                     cost.time = time_of(reader, &body);
                 }
-                if !IS_RELEASED && cost.time > TIME {
+                if !IS_RELEASED && cost.time > most {
                     let quarter =
                         shapes::bodies(LENGTH / 4, before, after).find(|(other, _)| *other == name).unwrap();
                     let growth = cost.time.as_secs_f64() / time_of(reader, &quarter.1).as_secs_f64();
@@ -79,7 +98,7 @@ fn foreign_bytes_cost_little() {
                         ));
                     }
                 }
-                if IS_RELEASED && cost.time > TIME {
+                if IS_RELEASED && cost.time > most {
                     broken.push(format!("{}, {}: {:?}", reader.name, cost.shape, cost.time));
                 }
                 if cost.allocated.peak > MEMORY {

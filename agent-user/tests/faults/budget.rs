@@ -1,11 +1,14 @@
 //! The worst bodies of 1 MiB that others can send, to a daemon that may have 64 MiB, as its unit gives it.
 
+#[cfg(feature = "ebpf")]
 use std::io::{Read, Write};
+#[cfg(feature = "ebpf")]
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path as File, PathBuf};
 
 use testbed::stand_in::{Fault, Path};
 
+#[cfg(feature = "ebpf")]
 use super::shapes::bodies;
 use super::*;
 
@@ -76,6 +79,7 @@ impl Drop for Group {
 }
 
 /// Sends it and reads what comes back, whatever that is.
+#[cfg(feature = "ebpf")]
 fn send(site: &Site, address: &str, request: &[u8]) {
     let mut stream = site.node.enter(|| TcpStream::connect(address).unwrap()).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();

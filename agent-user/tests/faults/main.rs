@@ -12,6 +12,7 @@ mod hostile;
 mod kernel;
 mod limits;
 mod memory;
+#[cfg(feature = "ebpf")]
 #[path = "../budget/shapes.rs"]
 mod shapes;
 mod signals;
