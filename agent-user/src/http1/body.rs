@@ -94,7 +94,8 @@ impl<'a> HeartbeatBody<'a> {
     /// Reads a body; `None` where it is no JSON object with a text in the field: that is for Ironic to answer.
     /// Of a field that stands twice the last one counts, as in Python.
     pub fn read(bytes: &'a [u8], era: Era) -> Option<Self> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
+        // Also what is passed over has to be text: Ironic refuses the rest.
+        let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(bytes).ok()?);
         let fields = json.deserialize_map(Wanted(era)).ok()?;
         json.end().ok()?;
         let raw = fields.url?.get();
@@ -197,7 +198,8 @@ mod tests {
             let body = format!(r#"{{"callback_url": "x", "agent_token": {token}}}"#);
             assert_eq!(HeartbeatBody::read(body.as_bytes(), Era::Current).unwrap().token, expected);
         }
-        for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff"] {
+        let no_utf8 = b"{\"callback_url\": \"x\", \"agent_version\": \"\xd2\"}";
+        for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff", no_utf8] {
             assert!(HeartbeatBody::read(other, Era::Current).is_none());
         }
     }
