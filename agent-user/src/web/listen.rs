@@ -8,7 +8,7 @@ use exporter::{BindError, ConfigFile, WebConfigError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Shown;
 
@@ -16,6 +16,8 @@ use super::Shown;
 const DEFAULT_PORT: u16 = 10099;
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(5);
+/// The pause after a connection could not be taken.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the pages are not served.
 #[derive(Debug, Error)]
@@ -75,7 +77,8 @@ impl Web {
                     }
                 }
             }
-            sleep(RETRY).await;
+            // The time is up: it is tried again.
+            let _ = timeout(RETRY, turn_away(self.bound.as_ref())).await;
         }
     }
 
@@ -86,5 +89,15 @@ impl Web {
             None => bind(self.address)?,
         };
         Ok((listener, protection))
+    }
+}
+
+/// Closes each connection to a port that is kept for later: who asks is not left waiting for an answer.
+async fn turn_away(listener: Option<&TcpListener>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        if listener.accept().await.is_err() {
+            sleep(PAUSE).await; // No descriptors left, for example.
+        }
     }
 }
