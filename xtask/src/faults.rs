@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use xtask::bpf::Object;
 use xtask::prerequisites::{self, Purpose};
 use xtask::process;
+use xtask::workspace::PACKAGE;
 
 use crate::references::{Reference, named, rows};
 
@@ -39,7 +40,10 @@ pub fn run() -> anyhow::Result<()> {
         let (package, words) = first.target();
         let mut command = process::cargo();
         command.args(["test", "--package", &package]).args(words);
-        object.embed(&mut command);
+        // Only the daemon has the feature; cargo refuses it for the libraries.
+        if package == PACKAGE {
+            object.embed(&mut command);
+        }
         command.args(["--", "--exact", "--show-output"]);
         command.args(tests.iter().map(|test| test.test.as_str()));
         command.env("CI", "true"); // A test that does not run shows nothing.
