@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_client::ApiVersion;
 use callback_url::{ApiUrl, Host, Scheme};
 use text::{Secret, labels};
 
@@ -63,15 +64,6 @@ labels! {
         /// One JSON object a line.
         Json = "json",
     }
-}
-
-/// An API version of Ironic, like 1.62.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ApiVersion {
-    /// Before the dot.
-    pub major: u16,
-    /// Behind the dot.
-    pub minor: u16,
 }
 
 /// How Ironic is reached.

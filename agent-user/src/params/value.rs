@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use api_client::ApiVersion;
 use callback_url::{ApiUrl, Context, Host, Reason, Scheme, build, judge};
 use serde_json::Value;
 
 use crate::logging;
-use crate::params::{ApiVersion, RestartUnit};
+use crate::params::RestartUnit;
 
 /// What would be right, in words that go behind "wanted".
 pub(super) type Wanted = Cow<'static, str>;
