@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use settings::file::FileError;
 use text::{labels, printable};
 use thiserror::Error;
 
@@ -139,40 +140,7 @@ pub enum ParamsError {
         /// What would be right.
         wanted: String,
     },
-    /// Our configuration file is no TOML.
-    #[error("{path}:{line}: no valid TOML: {reason}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// Our configuration file has a key that is no parameter.
-    #[error("{path}:{line}: unknown parameter \"{key}\": wanted {wanted}")]
-    UnknownKey {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The key, printable and cut.
-        key: String,
-        /// What would be right.
-        wanted: String,
-    },
-    /// A value in our configuration file has the wrong type.
-    #[error("{path}:{line}: {key} has the wrong type ({found}): wanted {wanted}")]
-    WrongType {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The parameter.
-        key: &'static str,
-        /// The type that stands there.
-        found: &'static str,
-        /// The type that would be right.
-        wanted: &'static str,
-    },
+    /// Our configuration file is no use.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
