@@ -8,6 +8,7 @@ pub use class::{Class, class};
 pub use named::{Named, every, named};
 
 use callback_url::{Context, Judgement, Reason, judge};
+use text::redact;
 
 /// The most characters of a URL that are kept.
 const URL: usize = 1024;
@@ -36,11 +37,11 @@ pub fn explain(text: &str, last_url: Option<&str>) -> Explained {
     Explained { class, url: Some(kept(&url)), reasons, suggestion }
 }
 
-/// A URL as it is kept: whole, but for one that nobody reads.
+/// A URL as it is kept: redacted, and cut where nobody would read it to its end.
 pub fn kept(url: &str) -> String {
     match url.char_indices().nth(URL) {
-        Some((end, _)) => format!("{}...", url.get(..end).unwrap_or_default()),
-        None => url.to_owned(),
+        Some((end, _)) => format!("{}...", redact(url.get(..end).unwrap_or_default())),
+        None => redact(url),
     }
 }
 

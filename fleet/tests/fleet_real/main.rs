@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod basic;
+mod keystone;
 mod lab;
