@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use crate::{json, parts};
 
 parts! {
-    /// What is read of an error: Ironic's own text is `faultstring`, the others come from its web framework (406) or a proxy.
-    struct Fault { error_message, faultstring, description, message, title }
+    /// What is read of an error: Ironic's own text is `faultstring`, the others come from its web framework (406), a proxy
+    /// or Keystone.
+    struct Fault { error_message, error, faultstring, description, message, title }
 }
 
 impl Fault<'_> {
@@ -22,15 +23,17 @@ impl Fault<'_> {
 
 /// The text for people in an error body; the body itself where it is not Ironic's; `None` for an empty one.
 pub fn error_text(body: &[u8]) -> Option<String> {
-    let text = serde_json::from_slice::<Fault>(body).ok().and_then(|outer| match outer.error_message {
-        None => outer.text(),
-        Some(part) => match json::text(part) {
-            Some(inner) => match serde_json::from_str::<Fault>(&inner) {
-                Ok(fault) => fault.text(),
-                Err(_) => Some(inner.into_owned()),
+    let text = serde_json::from_slice::<Fault>(body).ok().and_then(|outer| {
+        match outer.error_message.or(outer.error) {
+            None => outer.text(),
+            Some(part) => match json::text(part) {
+                Some(inner) => match serde_json::from_str::<Fault>(&inner) {
+                    Ok(fault) => fault.text(),
+                    Err(_) => Some(inner.into_owned()),
+                },
+                None => json::read::<Fault>(part).map_or_else(|| outer.text(), |fault| fault.text()),
             },
-            None => json::read::<Fault>(part).map_or_else(|| outer.text(), |fault| fault.text()),
-        },
+        }
     });
     text.or_else(|| Some(String::from_utf8_lossy(body).into_owned())).filter(|text| !text.trim().is_empty())
 }
@@ -53,6 +56,7 @@ mod tests {
             (r#"{"error_message": "{\"title\": \"No\", \"description\": \"\"}"}"#, "No"),
             (r#"{"error_message": "plain"}"#, "plain"),
             (r#"{"message": "from a proxy"}"#, "from a proxy"),
+            (r#"{"error": {"code": 401, "message": "from Keystone"}}"#, "from Keystone"),
             (r#"{"error_message": null}"#, r#"{"error_message": null}"#),
             (r#"{"error_message": {"faultstring": 7}}"#, r#"{"error_message": {"faultstring": 7}}"#),
             ("<h1>Bad Gateway</h1>", "<h1>Bad Gateway</h1>"),

@@ -205,10 +205,14 @@ impl Token {
                 foreign_text(region, None)
             ))
         })?;
-        ApiUrl::parse(&found.2).map_err(|error| {
+        let unusable = |problem: &str| {
             let url = foreign_text(&found.2, None);
-            ApiError::Settings(format!("the catalog's URL of Ironic, {url}, cannot be used: {error}"))
-        })
+            ApiError::Settings(format!("the catalog's URL of Ironic, {url}, cannot be used: {problem}"))
+        };
+        if ["%(", "$("].iter().any(|mark| found.2.contains(mark)) {
+            return Err(unusable("a part of it was not filled in"));
+        }
+        ApiUrl::parse(&found.2).map_err(|error| unusable(&error.to_string()))
     }
 }
 

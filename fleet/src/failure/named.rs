@@ -9,6 +9,8 @@ use callback_url::DEFAULT_PORT;
 pub const PORTAL: &str = "3260";
 /// No host that is read is longer.
 const LONGEST: usize = 64 << 10;
+/// No port that is read is longer.
+const LONGEST_PORT: usize = 32;
 /// What the agent serves (ironic_python_agent/api/app.py).
 const PATHS: [&str; 2] = ["/v1/commands", "/v1/status"];
 
@@ -73,20 +75,18 @@ pub fn every(text: &str) -> impl Iterator<Item = Named> {
 /// `HTTPConnectionPool(host='HOST', port=PORT)`, of a connection to an agent.
 fn connection(text: &str) -> Option<Named> {
     const POOL: &str = "ConnectionPool(host=";
-    let mut from = 0;
-    while let Some(at) = text.get(from..)?.find(POOL) {
-        let start = from + at;
-        from = start + POOL.len();
-        let (before, rest) = text.split_at_checked(from)?;
+    // Once for all: a text may name very many.
+    let agent = ["agent", "Agent"].iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
+    text.match_indices(POOL).find_map(|(at, _)| {
+        let (before, rest) = text.split_at_checked(at + POOL.len())?;
         let scheme = if before.ends_with("HTTPSConnectionPool(host=") { "https" } else { "http" };
-        let Some((host, rest)) = quoted(rest) else { continue };
-        let Some(rest) = rest.trim_start_matches(',').trim_start().strip_prefix("port=") else { continue };
-        let Some((port, rest)) = rest.split_once(')') else { continue };
-        if port.len() <= 32 && is_agents(before, rest) {
-            return Some(Named::Connection { scheme, host: host.to_owned(), port: port.trim().to_owned() });
-        }
-    }
-    None
+        let (host, rest) = quoted(rest)?;
+        let rest = rest.trim_start_matches(',').trim_start().strip_prefix("port=")?;
+        let end = rest.bytes().take(LONGEST_PORT).position(|byte| byte == b')')?;
+        let (port, behind) = rest.split_at_checked(end)?;
+        let named = || Named::Connection { scheme, host: host.to_owned(), port: port.trim().to_owned() };
+        is_agents(agent < at, behind).then(named)
+    })
 }
 
 /// A text in Python's quotes, and what stands behind them.
@@ -98,11 +98,11 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a connection was to an agent: it asked for one of the agent's paths, or, where the text does not show the path,
-/// the words before it speak of an agent.
-fn is_agents(before: &str, behind: &str) -> bool {
-    match behind.split_once("with url: ") {
-        Some((_, path)) => PATHS.iter().any(|known| path.starts_with(known)),
-        None => ["agent", "Agent"].iter().any(|word| before.contains(word)),
+/// it speaks of an agent before.
+fn is_agents(speaks_of_it: bool, behind: &str) -> bool {
+    match behind.trim_start_matches([')', ':', ' ']).strip_prefix("Max retries exceeded with url: ") {
+        Some(path) => PATHS.iter().any(|known| path.starts_with(known)),
+        None => speaks_of_it,
     }
 }
 

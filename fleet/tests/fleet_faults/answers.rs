@@ -12,6 +12,10 @@ fn all_good_is_0_and_a_bad_url_is_1() {
     let run = good.check(&[]);
     assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
     assert_eq!(run.json(), json!({"visible": 2, "nodes": [], "problems": []}));
+    // By a name of /etc/hosts.
+    let named = good.url().replace("127.0.0.1", "localhost");
+    let run = fleet(&["check", "--json", &format!("--ironic.url={named}")]);
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
     let all = good.check(&["--all"]).json();
     let verdicts: Vec<_> =
         all["nodes"].as_array().unwrap().iter().map(|one| one["verdict"].clone()).collect();
@@ -155,4 +159,26 @@ fn a_clock_that_is_wrong_here_or_there_loses_no_failure() {
     let run = fake.check(&["--since=2m"]);
     assert_eq!(run.json()["nodes"][0]["failure"]["class"], json!("callback_timeout"), "{}", run.out);
     assert_eq!(run.json()["nodes"][0]["uuid"], json!(uuid(7)));
+}
+
+#[test]
+fn nothing_but_get_is_sent_to_ironic() {
+    let fake = Fake::with_nodes(vec![
+        node(1, "clean failed", None),
+        node(2, "clean wait", Some("http://None:9999")),
+    ]);
+    for words in [&[][..], &["--all", "--fast-track"], &["--node", "rack~1"], &["--ironic.conductor-group=a"]]
+    {
+        fake.check(words);
+    }
+    let requests = fake.requests.lock().unwrap();
+    assert!(requests.len() > 60, "{}", requests.len());
+    for request in requests.iter() {
+        assert!(request.starts_with("GET /v1/nodes") || request.starts_with("GET / "), "{request}");
+        assert!(!request.to_ascii_lowercase().contains("authorization"), "{request}");
+    }
+    // Names of others stay inside their segment of the path.
+    let odd = Fake::with_nodes(Vec::new());
+    odd.check(&["--node", "../x?y=1#z'\" ~"]);
+    assert_eq!(odd.count("GET /v1/nodes/..%2Fx%3Fy%3D1%23z%27%22%20~?fields="), 1);
 }

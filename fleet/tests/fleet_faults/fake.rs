@@ -101,6 +101,12 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> 
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+    let length = head
+        .to_ascii_lowercase()
+        .split("content-length: ")
+        .nth(1)
+        .map(|rest| rest.lines().next().unwrap().parse().unwrap());
+    let _ = std::io::Read::read_exact(&mut reader, &mut vec![0; length.unwrap_or_default()]);
     let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
     seen.lock().unwrap().push(head);
     let mut stream = stream;

@@ -5,5 +5,6 @@
 mod answers;
 mod fake;
 mod hostile;
+mod keystone;
 mod logs;
 mod usage;
