@@ -121,6 +121,11 @@ async fn all(
     look.notes.extend(left_out.await?);
     look.visible = visible;
     let fast_track: &[State] = if wish.fast_track { &FAST_TRACK } else { &[] };
+    if wish.fast_track {
+        tracing::info!(
+            "fast track: all available, manageable and enroll nodes are asked for, with their details"
+        );
+    }
     for state in LIVE.iter().chain(&FAILED).chain(fast_track) {
         if api.version().minor < state.since {
             continue;

@@ -7,4 +7,5 @@ mod fake;
 mod hostile;
 mod keystone;
 mod logs;
+mod tls;
 mod usage;
