@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use text::printable;
-use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::SettingError;
 
 /// How a value may stand in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,51 +33,10 @@ pub struct Given {
     pub detail: String,
 }
 
-/// The file is no use.
-#[derive(Debug, Error)]
-pub enum FileError {
-    /// It is no TOML.
-    #[error("{path}:{line}: no valid TOML: {reason}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// It has a key that is no parameter.
-    #[error("{path}:{line}: unknown parameter \"{key}\": wanted {wanted}")]
-    UnknownKey {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The key, printable and cut.
-        key: String,
-        /// What would be right.
-        wanted: String,
-    },
-    /// A value has the wrong type.
-    #[error("{path}:{line}: {key} has the wrong type ({found}): wanted {wanted}")]
-    WrongType {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The parameter.
-        key: &'static str,
-        /// The type that stands there.
-        found: &'static str,
-        /// The type that would be right.
-        wanted: &'static str,
-    },
-}
-
 /// What the file may hold.
 pub trait Keys {
     /// The error of the program.
-    type Error: From<FileError>;
+    type Error: From<SettingError>;
 
     /// The parameter of this name, where the file may give it.
     fn find(&self, name: &str) -> Option<(&'static str, Form)>;
@@ -91,7 +51,7 @@ pub trait Keys {
 /// The first thing in it that is no use.
 pub fn read<K: Keys>(path: &Path, text: &str, keys: &K) -> Result<Vec<Given>, K::Error> {
     let file = File { path: printable(&path.to_string_lossy()), text, keys };
-    let table = DeTable::parse(text).map_err(|error| FileError::Syntax {
+    let table = DeTable::parse(text).map_err(|error| SettingError::Syntax {
         path: file.path.clone(),
         line: file.line(error.span().map_or(0, |span| span.start)),
         // The message alone: error's Display repeats the line, and with it perhaps what is nobody's business.
@@ -120,7 +80,7 @@ impl<K: Keys> File<'_, K> {
             let line = self.line(key.span().start);
             match (self.keys.find(&name), value.get_ref()) {
                 (Some((name, form)), found) => {
-                    let text = form.text(found).ok_or_else(|| FileError::WrongType {
+                    let text = form.text(found).ok_or_else(|| SettingError::WrongType {
                         path: self.path.clone(),
                         line,
                         key: name,

@@ -2,6 +2,8 @@
 
 pub mod file;
 mod log;
+mod problem;
 pub mod value;
 
-pub use log::{Logged, start as start_log};
+pub use log::{LogFormat, Logged, start as start_log};
+pub use problem::{SettingError, similar};

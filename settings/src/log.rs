@@ -2,9 +2,20 @@
 
 use std::io;
 
+use text::labels;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+
+labels! {
+    /// How log lines look.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
 
 /// Whose lines a filter can name.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use settings::file::{self, FileError, Form};
+use settings::SettingError;
+use settings::file::{self, Form};
 use text::printable;
 
 use super::kind::Kind;
@@ -43,7 +44,7 @@ impl file::Keys for Keys {
             Some(_) => "it in IPA's own configuration: here it is only read".to_owned(),
             None => "the name of a flag, as in `ironic.api-url = \"http://192.0.2.1:6385\"`".to_owned(),
         };
-        FileError::UnknownKey { path: path.to_owned(), line, key: printable(name), wanted }.into()
+        SettingError::UnknownKey { path: path.to_owned(), line, key: printable(name), wanted }.into()
     }
 }
 

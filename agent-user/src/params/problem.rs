@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use settings::file::FileError;
+use settings::SettingError;
 use text::{labels, printable};
 use thiserror::Error;
 
@@ -98,18 +98,9 @@ impl fmt::Display for Problem {
 /// Something wrong in a layer of our own: flags, environment or configuration file. The caller ends with status 64.
 #[derive(Debug, Error)]
 pub enum ParamsError {
-    /// The value is no use.
-    #[error("{name}: \"{value}\" from {origin} is not usable: wanted {wanted}")]
-    Unusable {
-        /// The parameter.
-        name: &'static str,
-        /// Its value, printable and cut.
-        value: String,
-        /// Flag, variable, or file and line.
-        origin: String,
-        /// What would be right.
-        wanted: String,
-    },
+    /// The value or its place.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A parameter that is gone.
     #[error("{name} (given by {origin}) is gone: {instead}")]
     Removed {
@@ -120,27 +111,4 @@ pub enum ParamsError {
         /// What has taken its place.
         instead: &'static str,
     },
-    /// A file that our own layers name cannot be read.
-    #[error("{name}: the file {path} (named by {origin}) cannot be read: {reason}")]
-    Unreadable {
-        /// The parameter.
-        name: &'static str,
-        /// The file.
-        path: String,
-        /// Flag, variable, or file and line.
-        origin: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// A variable has our prefix and is no parameter's.
-    #[error("{name} is no variable of ipa-sidecar: {wanted}")]
-    UnknownVariable {
-        /// Its name, printable and cut.
-        name: String,
-        /// What would be right.
-        wanted: String,
-    },
-    /// Our configuration file is no use.
-    #[error(transparent)]
-    File(#[from] FileError),
 }

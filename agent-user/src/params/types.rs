@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api_client::ApiVersion;
 use callback_url::{ApiUrl, Host, Scheme};
+pub use settings::LogFormat;
 use text::{Secret, labels};
 
 labels! {
@@ -53,16 +54,6 @@ labels! {
         On = "on",
         /// Not wanted.
         Off = "off",
-    }
-}
-
-labels! {
-    /// How log lines look.
-    pub enum LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
     }
 }
 

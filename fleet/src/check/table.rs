@@ -23,7 +23,9 @@ pub fn print(look: &Look, wish: &Wish, colours: Colours, out: &mut impl Write) -
         writeln!(out, "{}", colours.bad(&format!("BLIND: {}", line(problem, 1000))))?;
     }
     let shown = sorted(look, wish.all);
-    writeln!(out, "{}", colours.strong(&headline(look, wish)))?;
+    if look.visible > 0 {
+        writeln!(out, "{}", colours.strong(&headline(look, wish)))?;
+    }
     if !shown.is_empty() {
         writeln!(out)?;
         table(&shown, look.now, colours, out)?;

@@ -132,4 +132,14 @@ mod tests {
             assert_eq!(class(text), expected, "{text}");
         }
     }
+
+    #[test]
+    fn the_documentation_has_each_with_its_words() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fleet.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for class in Class::ALL {
+            let row = format!("| `{}` | {} |", class.as_str(), class.words());
+            assert!(text.contains(&row), "{row}");
+        }
+    }
 }

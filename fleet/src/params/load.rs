@@ -7,7 +7,8 @@ use std::path::Path;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use exporter::read_file;
-use settings::file::{self, FileError, Form};
+use settings::file::{self, Form};
+use settings::{SettingError, similar};
 use text::printable;
 
 use super::problem::ParamsError;
@@ -58,7 +59,11 @@ pub fn load(
 ) -> Result<Parameters, ParamsError> {
     let known = |name: &str| TABLE.iter().any(|row| row.environment_name() == name);
     if let Some(name) = environment.keys().find(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name)) {
-        return Err(ParamsError::UnknownVariable { name: printable(name) });
+        let names = TABLE.iter().map(Parameter::environment_name);
+        let wanted = similar(name, ENVIRONMENT_PREFIX, names)
+            .unwrap_or_else(|| "`ipa-fleet check --help` lists them".to_owned());
+        let (name, program) = (printable(name), "ipa-fleet");
+        return Err(SettingError::UnknownVariable { name, program, wanted }.into());
     }
     let mut layers = Layers::new();
     for row in TABLE {
@@ -66,7 +71,7 @@ pub fn load(
         let variable = row.environment_name();
         let variable = environment.get(&variable).map(|text| (text.clone(), variable));
         for (text, origin) in [flag, variable].into_iter().flatten() {
-            let text = text.into_string().map_err(|text| ParamsError::Unusable {
+            let text = text.into_string().map_err(|text| SettingError::Unusable {
                 name: row.name,
                 value: printable(&text.to_string_lossy()),
                 origin: origin.clone(),
@@ -103,7 +108,7 @@ fn merge(layers: &Layers) -> Result<Parameters, ParamsError> {
             let _ = (row.read)(default, &mut parameters);
         }
         if let Some(Given { text, origin }) = given.filter(|given| !given.text.is_empty()) {
-            (row.read)(text.trim(), &mut parameters).map_err(|wanted| ParamsError::Unusable {
+            (row.read)(text.trim(), &mut parameters).map_err(|wanted| SettingError::Unusable {
                 name: row.name,
                 value: printable(&settings::value::without_password(text)),
                 origin: origin.clone(),
@@ -115,7 +120,7 @@ fn merge(layers: &Layers) -> Result<Parameters, ParamsError> {
 }
 
 fn read_own(path: &Path, layers: &Layers) -> Result<Vec<file::Given>, ParamsError> {
-    let unreadable = |reason: String| ParamsError::Unreadable {
+    let unreadable = |reason: String| SettingError::Unreadable {
         name: CONFIG_FILE,
         path: printable(&path.to_string_lossy()),
         origin: origin(layers, CONFIG_FILE),
@@ -150,7 +155,7 @@ impl file::Keys for Keys {
             _ => "the name of a flag, as in `ironic.url = \"http://192.0.2.1:6385\"`",
         };
         let (path, key) = (path.to_owned(), printable(name));
-        FileError::UnknownKey { path, line, key, wanted: wanted.to_owned() }.into()
+        SettingError::UnknownKey { path, line, key, wanted: wanted.to_owned() }.into()
     }
 }
 

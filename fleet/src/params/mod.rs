@@ -8,4 +8,5 @@ mod types;
 
 pub use load::{flags, load};
 pub use problem::ParamsError;
-pub use types::{AuthKind, IronicParameters, LogFormat, Parameters};
+pub use settings::LogFormat;
+pub use types::{AuthKind, IronicParameters, Parameters};

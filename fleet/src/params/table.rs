@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use settings::LogFormat;
 use settings::file::Form;
 use settings::value::{self, Wanted};
 
 use crate::logging;
 
-use super::types::{AuthKind, LogFormat, Parameters};
+use super::types::{AuthKind, Parameters};
 
 /// What every variable of ours begins with.
 pub const ENVIRONMENT_PREFIX: &str = "IPA_FLEET_";

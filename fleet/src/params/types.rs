@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use callback_url::ApiUrl;
+use settings::LogFormat;
 use text::labels;
 
 labels! {
@@ -13,16 +14,6 @@ labels! {
         None = "none",
         /// User name and password (RFC 7617), as in Bifrost and Metal3.
         HttpBasic = "http_basic",
-    }
-}
-
-labels! {
-    /// How log lines look.
-    pub enum LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
     }
 }
 
