@@ -10,7 +10,7 @@ use settings::value;
 use text::printable;
 use thiserror::Error;
 
-use crate::check::{self, Form};
+use crate::check::{self, CheckError, Form};
 use crate::explain_log::{self, LogError};
 use crate::logging;
 use crate::params::{LogFormat, ParamsError, flags, load};
@@ -37,6 +37,15 @@ enum CliError {
     Unreadable(LogError),
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl From<CheckError> for CliError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Io(error) => Self::Io(error),
+            CheckError::Usage(problem) => Self::Usage(problem),
+        }
+    }
 }
 
 impl From<LogError> for CliError {

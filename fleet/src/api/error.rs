@@ -73,7 +73,10 @@ pub enum ApiError {
         /// What it is needed for.
         purpose: &'static str,
     },
-    /// What the operator gave cannot be used.
+    /// What the operator gave cannot be used, whatever Ironic says: a usage error.
+    #[error("{0}")]
+    Usage(String),
+    /// What the operator gave and what Keystone has do not go together.
     #[error("{0}")]
     Settings(String),
 }
@@ -87,6 +90,7 @@ impl ApiError {
             | Self::Name(_)
             | Self::Unauthorized { .. }
             | Self::VersionTooOld { .. }
+            | Self::Usage(_)
             | Self::Settings(_) => true,
             _ => false,
         }

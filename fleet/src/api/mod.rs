@@ -82,7 +82,7 @@ impl Api {
     /// Where Ironic or Keystone is away or does not take us, and for settings that are no use.
     pub async fn open(parameters: &Parameters) -> Result<(Self, Vec<String>), ApiError> {
         let ironic = &parameters.ironic;
-        let found = cloud::find(parameters).map_err(|error| ApiError::Settings(error.to_string()))?;
+        let found = cloud::find(parameters).map_err(|error| ApiError::Usage(error.to_string()))?;
         let (access, url, warnings) = match found {
             Some((cloud, warnings)) => {
                 let ironic = cloud.with_tls_of(ironic);
@@ -98,7 +98,7 @@ impl Api {
             None => {
                 let url = ironic.url.clone().ok_or_else(|| {
                     let text = "no Ironic is named: give --ironic.url, or --os-cloud with a clouds.yaml";
-                    ApiError::Settings(text.to_owned())
+                    ApiError::Usage(text.to_owned())
                 })?;
                 (basic(ironic)?, url, Vec::new())
             }
@@ -276,7 +276,7 @@ fn basic(ironic: &IronicParameters) -> Result<Access, ApiError> {
     };
     let problem = |text: &str| {
         let path = foreign_text(&path.to_string_lossy(), None);
-        ApiError::Settings(format!("ironic.password-file {path}: {text}"))
+        ApiError::Usage(format!("ironic.password-file {path}: {text}"))
     };
     let content =
         exporter::read_file(path).map(Zeroizing::new).map_err(|error| problem(&error.to_string()))?;

@@ -5,7 +5,7 @@ mod table;
 
 use std::io::{self, IsTerminal, Write, stderr};
 
-use crate::api::Api;
+use crate::api::{Api, ApiError};
 use crate::params::Parameters;
 use crate::poll::{Look, Wish, look};
 use crate::show::Colours;
@@ -16,6 +16,17 @@ const GOOD: u8 = 0;
 const BAD: u8 = 1;
 /// Something may be hidden: never taken for good.
 const BLIND: u8 = 2;
+
+/// Why there was no look.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The operator's settings are no use.
+    #[error("{0}")]
+    Usage(String),
+    /// Standard output is gone.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +40,13 @@ pub struct Form {
 /// Looks, prints, and gives the exit code.
 ///
 /// # Errors
-/// Where `out` cannot be written.
-pub async fn run(parameters: &Parameters, wish: &Wish, form: Form, out: &mut impl Write) -> io::Result<u8> {
+/// For settings that are no use, and where `out` cannot be written.
+pub async fn run(
+    parameters: &Parameters,
+    wish: &Wish,
+    form: Form,
+    out: &mut impl Write,
+) -> Result<u8, CheckError> {
     let mut progress = Progress { shown: stderr().is_terminal() && !form.json, width: 0 };
     let looked = match Api::open(parameters).await {
         Ok((api, warnings)) => {
@@ -40,6 +56,7 @@ pub async fn run(parameters: &Parameters, wish: &Wish, form: Form, out: &mut imp
             tracing::info!(requests, bytes, "asked Ironic");
             looked
         }
+        Err(ApiError::Usage(problem)) => return Err(CheckError::Usage(problem)),
         Err(error) => Look { blind: vec![error.to_string()], ..Look::default() },
     };
     progress.end();

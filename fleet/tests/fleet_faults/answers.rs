@@ -44,7 +44,6 @@ fn an_ironic_that_is_away_or_slow_is_blindness() {
     slow.check(&["--ironic.request-timeout=1s"]).is_blind(&["did not answer within 1s"]);
     let run = fleet(&["check", "--json", "--ironic.url=http://no-such-host.invalid:6385"]);
     run.is_blind(&["does not resolve"]);
-    fleet(&["check", "--json"]).is_blind(&["--ironic.url"]);
 }
 
 #[test]

@@ -13,6 +13,12 @@ fn fails(words: &[&str], part: &str) {
 #[test]
 fn usage_errors_are_64_and_say_what_would_be_right() {
     fails(&["check", "--ironic.url=mdns"], "multicast DNS");
+    fails(&["check"], "--ironic.url");
+    let password = "--ironic.password-file=/nowhere";
+    fails(
+        &["check", "--ironic.url=http://h", "--ironic.auth=http_basic", "--ironic.username=a", password],
+        "/nowhere",
+    );
     fails(&["check", "--ironic.auth=magic"], "one of none, http_basic");
     fails(&["check", "--ironic.auth=http_basic"], "ironic.password-file");
     fails(&["check", "--ironic.username=a"], "http_basic");
@@ -81,7 +87,12 @@ fn a_cloud_that_is_no_use_is_said_without_its_password() {
         ),
     ] {
         let run = check(clouds);
-        run.is_blind(&[words]);
+        if words == "cannot connect" {
+            run.is_blind(&[words]);
+        } else {
+            assert_eq!(run.code, Some(64), "{}{}", run.out, run.err);
+            assert!(run.err.contains(words), "{words}: {}", run.err);
+        }
         assert!(!run.out.contains("hunter2") && !run.err.contains("hunter2"), "{}{}", run.out, run.err);
     }
 }
