@@ -15,6 +15,7 @@ pub mod ipa;
 pub mod ironic;
 pub mod keystone;
 pub mod netns;
+pub mod run;
 pub mod seed_ipa;
 pub mod site;
 pub mod stand_in;

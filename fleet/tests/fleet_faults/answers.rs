@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fake::{Answer, Fake, ROOT, fleet, node, ok, plain, uuid};
+use crate::fake::{Answer, Fake, ROOT, assert_blind, fleet, node, ok, plain, uuid};
 
 const GOOD: &str = "http://10.0.0.5:9999";
 
@@ -39,16 +39,16 @@ fn all_good_is_0_and_a_bad_url_is_1() {
 fn an_ironic_that_is_away_or_slow_is_blindness() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = fleet(&["check", "--json", &format!("--ironic.url=http://{gone}")]);
-    run.is_blind(&["cannot connect", "refused"]);
+    assert_blind(&run, &["cannot connect", "refused"]);
     let slow = Fake::start(|_| Answer::Silence);
-    slow.check(&["--ironic.request-timeout=1s"]).is_blind(&["did not answer within 1s"]);
+    assert_blind(&slow.check(&["--ironic.request-timeout=1s"]), &["did not answer within 1s"]);
     let run = fleet(&["check", "--json", "--ironic.url=http://no-such-host.invalid:6385"]);
-    run.is_blind(&["does not resolve"]);
+    assert_blind(&run, &["does not resolve"]);
 }
 
 #[test]
 fn an_empty_ironic_is_blindness() {
-    Fake::with_nodes(Vec::new()).check(&[]).is_blind(&["no node is visible"]);
+    assert_blind(&Fake::with_nodes(Vec::new()).check(&[]), &["no node is visible"]);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn every_refusal_is_said() {
             _ => Answer::Json(status, r#"{"error_message": "{\"faultstring\": \"No way.\"}"}"#.to_owned()),
         });
         let run = fake.check(&[]);
-        run.is_blind(&[words, "No way."]);
+        assert_blind(&run, &[words, "No way."]);
         // Once, and once more where the server may have had a bad moment.
         assert!(fake.count("/v1/nodes") <= 2, "{status}: {}", fake.count("/v1/nodes"));
     }
@@ -78,12 +78,12 @@ fn what_is_no_listing_is_said_without_its_content() {
     for (body, words) in cases {
         let fake = Fake::start(move |target| if target == "/" { ok(ROOT) } else { ok(body) });
         let run = fake.check(&[]);
-        run.is_blind(&[words]);
+        assert_blind(&run, &[words]);
         assert!(!run.out.contains("secret"), "{}", run.out);
     }
-    Fake::start(|_| ok("<html>")).check(&[]).is_blind(&["no JSON"]);
+    assert_blind(&Fake::start(|_| ok("<html>")).check(&[]), &["no JSON"]);
     let old = r#"{"default_version": {"version": "1.6"}}"#;
-    Fake::start(move |_| ok(old)).check(&[]).is_blind(&["needs 1.8"]);
+    assert_blind(&Fake::start(move |_| ok(old)).check(&[]), &["needs 1.8"]);
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn half_a_page_and_a_page_without_end() {
         "/" => ok(ROOT),
         _ => Answer::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"nodes\": [".to_vec()),
     });
-    half.check(&[]).is_blind(&["broke off"]);
+    assert_blind(&half.check(&[]), &["broke off"]);
     let endless = Fake::start(|target| match target {
         "/" => ok(ROOT),
         _ => Answer::Endless(b"HTTP/1.1 200 OK\r\n\r\n                    ".to_vec()),
     });
-    endless.check(&[]).is_blind(&["larger than"]);
+    assert_blind(&endless.check(&[]), &["larger than"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn one_state_that_fails_makes_the_look_blind_and_the_others_are_looked_at() {
         false => plain(target, &nodes),
     });
     let run = fake.check(&[]);
-    run.is_blind(&["service failed"]);
+    assert_blind(&run, &["service failed"]);
     assert_eq!(run.json()["nodes"][0]["reasons"], json!(["placeholder_host"]));
 }
 
@@ -142,7 +142,7 @@ fn a_history_that_is_refused_makes_the_look_blind() {
         true => Answer::Json(403, "{}".to_owned()),
         false => plain(target, &nodes),
     });
-    fake.check(&[]).is_blind(&["failures may be missing"]);
+    assert_blind(&fake.check(&[]), &["failures may be missing"]);
     assert_eq!(fake.count("/history"), 5, "no hammering");
 }
 

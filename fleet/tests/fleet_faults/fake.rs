@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+pub use testbed::run::Run;
 
 /// The newest API that is offered.
 pub const ROOT: &str = r#"{"default_version": {"id": "v1", "version": "1.102"}}"#;
@@ -125,38 +126,11 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> 
     }
 }
 
-/// What the program printed and how it ended.
-pub struct Run {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl Run {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
-    }
-
-    pub fn problems(&self) -> String {
-        self.json()["problems"].to_string()
-    }
-
-    /// Asserts that it is blind, and that the problems hold these words.
-    pub fn is_blind(&self, words: &[&str]) {
-        assert_eq!(self.code, Some(2), "{}{}", self.out, self.err);
-        for word in words {
-            assert!(self.problems().contains(word), "{word}: {}", self.out);
-        }
-    }
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+/// Asserts that a look is blind, and that its problems hold these words.
+pub fn assert_blind(run: &Run, words: &[&str]) {
+    assert_eq!(run.code, Some(2), "{}{}", run.out, run.err);
+    for word in words {
+        assert!(run.problems().contains(word), "{word}: {}", run.out);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
-use crate::fake::{Answer, Fake, ROOT, TOKEN, command, fleet, node, ok, plain, uuid};
+use crate::fake::{Answer, Fake, ROOT, TOKEN, assert_blind, command, fleet, node, ok, plain, uuid};
 
 #[test]
 fn next_is_never_followed_and_markers_are_our_own() {
@@ -54,7 +54,7 @@ fn pages_without_end_end() {
         "/" => ok(ROOT),
         _ => ok(json!({"nodes": [node(1, "active", None)], "next": "x"})),
     });
-    fake.check(&[]).is_blind(&["do not end"]);
+    assert_blind(&fake.check(&[]), &["do not end"]);
     assert!(fake.count("/v1/nodes") < 10);
 }
 
@@ -89,10 +89,10 @@ fn hidden_fields_are_blindness() {
     let mut hidden = node(1, "clean wait", None);
     hidden["driver_internal_info"] =
         json!({"content": "** Redacted - Requires baremetal:node:get:driver_internal_info permission. **"});
-    Fake::with_nodes(vec![hidden]).check(&[]).is_blind(&["hides", "reader"]);
+    assert_blind(&Fake::with_nodes(vec![hidden]).check(&[]), &["hides", "reader"]);
     let mut hidden = node(1, "clean failed", None);
     hidden["last_error"] = json!("** Value Redacted - Requires baremetal:node:get:last_error permission. **");
-    Fake::with_nodes(vec![hidden]).check(&[]).is_blind(&["hides"]);
+    assert_blind(&Fake::with_nodes(vec![hidden]).check(&[]), &["hides"]);
 }
 
 #[test]

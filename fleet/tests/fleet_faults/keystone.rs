@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 use testbed::site::Directory;
 
-use crate::fake::{Answer, Fake, Run, TOKEN, command, node, ok, plain};
+use crate::fake::{Answer, Fake, Run, TOKEN, assert_blind, command, node, ok, plain};
 
 /// The answer to a log-in, with a token of this number.
 fn token(number: u32, ironic: &str) -> Answer {
@@ -52,7 +52,7 @@ fn a_token_that_has_run_out_is_replaced_once() {
     // It takes none: one request, its repeat, and no more.
     refusals.store(1000, Ordering::Relaxed);
     let before = (keystone.count("POST"), ironic.count("GET /v1/nodes"));
-    check(&keystone, "").is_blind(&["401", "a new token was refused as well"]);
+    assert_blind(&check(&keystone, ""), &["401", "a new token was refused as well"]);
     let asked = (keystone.count("POST") - before.0, ironic.count("GET /v1/nodes") - before.1);
     assert_eq!(asked, (2, 2), "no hammering");
 }
@@ -64,10 +64,10 @@ fn a_log_in_that_fails_is_blindness() {
     {
         let keystone =
             Fake::start(move |_| Answer::Json(status, json!({"error": {"message": "hunter2"}}).to_string()));
-        check(&keystone, "").is_blind(&["Keystone", words]);
+        assert_blind(&check(&keystone, ""), &["Keystone", words]);
         assert_eq!(keystone.count("POST"), 1);
     }
-    check(&Fake::start(|_| ok("<html>")), "").is_blind(&["X-Subject-Token"]);
+    assert_blind(&check(&Fake::start(|_| ok("<html>")), ""), &["X-Subject-Token"]);
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn the_catalog_is_read_by_region_and_interface_and_can_be_overridden() {
     let url = ironic.url();
     let good = Fake::start(move |_| token(0, &url));
     assert_eq!(check(&good, ", region_name: R1").code, Some(0));
-    check(&good, ", region_name: R2").is_blind(&["R2", "--ironic.url"]);
-    check(&good, ", interface: admin").is_blind(&["admin endpoint"]);
+    assert_blind(&check(&good, ", region_name: R2"), &["R2", "--ironic.url"]);
+    assert_blind(&check(&good, ", interface: admin"), &["admin endpoint"]);
     let odd = Fake::start(|_| token(0, "http://h/%(tenant_id)s"));
-    check(&odd, "").is_blind(&["cannot be used"]);
+    assert_blind(&check(&odd, ""), &["cannot be used"]);
     let overridden =
         check(&odd, &format!(", baremetal_endpoint_override: \"{}\", colour: red", ironic.url()));
     assert_eq!(overridden.code, Some(0), "{}", overridden.out);

@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use testbed::site::Directory;
 use testbed::stand_in::{Behaviour, StandIn, TlsIdentity};
 
-use crate::fake::{Run, fleet};
+use crate::fake::{Run, assert_blind, fleet};
 
 /// A certificate for loopback that is its own CA, as Metal3 and small installs have it.
 fn identity(name: &str) -> TlsIdentity {
@@ -30,14 +30,14 @@ fn a_self_signed_certificate_is_trusted_by_its_file_alone() {
     let own = identity("127.0.0.1");
     let ironic = serve(&own);
     let directory = Directory::new("fleet-tls");
-    check(&ironic, &[]).is_blind(&["no TLS with", "only where cafile holds"]);
+    assert_blind(&check(&ironic, &[]), &["no TLS with", "only where cafile holds"]);
     let other = directory.flag("--ironic.cafile", "other.pem", &identity("127.0.0.1").certificates);
-    check(&ironic, &[&other]).is_blind(&["no TLS with"]);
+    assert_blind(&check(&ironic, &[&other]), &["no TLS with"]);
     let right = directory.flag("--ironic.cafile", "right.pem", &own.certificates);
-    check(&ironic, &[&right]).is_blind(&["404"]);
-    check(&ironic, &["--ironic.insecure"]).is_blind(&["404"]);
+    assert_blind(&check(&ironic, &[&right]), &["404"]);
+    assert_blind(&check(&ironic, &["--ironic.insecure"]), &["404"]);
     let missing = format!("--ironic.cafile={}", directory.file("nothing").display());
-    check(&ironic, &[&missing]).is_blind(&["cafile", "No such file"]);
+    assert_blind(&check(&ironic, &[&missing]), &["cafile", "No such file"]);
 }
 
 #[test]
@@ -48,6 +48,6 @@ fn a_certificate_for_another_name_is_refused_before_a_password_is_sent() {
     let cafile = directory.flag("--ironic.cafile", "ca.pem", &own.certificates);
     let password = directory.flag("--ironic.password-file", "password", "s3cret\n");
     let words = [cafile.as_str(), "--ironic.auth=http_basic", "--ironic.username=a", &password];
-    check(&ironic, &words).is_blind(&["not for"]);
+    assert_blind(&check(&ironic, &words), &["not for"]);
     assert!(ironic.requests().is_empty());
 }

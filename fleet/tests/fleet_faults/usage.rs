@@ -2,7 +2,7 @@
 
 use testbed::site::Directory;
 
-use crate::fake::{Fake, Run, command, fleet, node};
+use crate::fake::{Fake, Run, assert_blind, command, fleet, node};
 
 fn fails(words: &[&str], part: &str) {
     let run = fleet(words);
@@ -88,7 +88,7 @@ fn a_cloud_that_is_no_use_is_said_without_its_password() {
     ] {
         let run = check(clouds);
         if words == "cannot connect" {
-            run.is_blind(&[words]);
+            assert_blind(&run, &[words]);
         } else {
             assert_eq!(run.code, Some(64), "{}{}", run.out, run.err);
             assert!(run.err.contains(words), "{words}: {}", run.err);

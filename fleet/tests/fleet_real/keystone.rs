@@ -7,6 +7,7 @@ use testbed::ironic::{Auth, RealIronic};
 use testbed::keystone::{PASSWORD, RealKeystone, Scope};
 use testbed::netns::Netns;
 use testbed::root_test;
+use testbed::run::Run;
 use testbed::site::Directory;
 
 use crate::lab::{MEANT, SEED, fleet, ironic, seed_flow};
@@ -30,7 +31,7 @@ impl Lab {
     }
 
     /// `check` with a cloud of this `auth`, in YAML of one line.
-    fn check(&self, auth: &str, secret: &str, words: &[&str]) -> crate::lab::Run {
+    fn check(&self, auth: &str, secret: &str, words: &[&str]) -> Run {
         let url = self.keystone.url();
         let clouds = format!("clouds: {{lab: {{auth: {{auth_url: \"{url}\", {auth}}}, region_name: R1}}}}\n");
         self.directory.write("clouds.yaml", clouds);

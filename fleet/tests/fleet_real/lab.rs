@@ -1,45 +1,18 @@
 //! A real Ironic in a namespace, a ramdisk that is only played, and the program that looks at both.
 
-use std::process::Output;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::ironic::{Auth, Options, RealIronic, VERSION_HEADER};
 use testbed::netns::Netns;
+use testbed::run::Run;
 
 /// The seed's URL, and what it was meant to be.
 pub const SEED: &str = "http://172.25.134.128%20uid%200:9999";
 pub const MEANT: &str = "http://172.25.134.128:9999";
 /// For anything of Ironic's, on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// What the program printed and how it ended.
-pub struct Run {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl Run {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
-    }
-
-    pub fn problems(&self) -> String {
-        self.json()["problems"].to_string()
-    }
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
 
 /// Runs `ipa-fleet WORDS` inside the namespace, with these variables.
 pub fn fleet(netns: &Netns, words: &[&str], variables: &[(&str, &str)]) -> Run {
