@@ -23,8 +23,6 @@ const USAGE: u8 = 64;
 const FAILED: u8 = 70;
 /// What was to be looked at cannot be read.
 const BLIND: u8 = 2;
-/// The same as a pipe that was closed early: its reader has what it wanted.
-const SATISFIED: u8 = 0;
 
 /// Why a command could not do its work.
 #[derive(Debug, Error)]
@@ -105,7 +103,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let Some((name, matches)) = matches.subcommand() else { return USAGE };
     match dispatch(name, matches) {
         Ok(code) => code,
-        Err(CliError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => SATISFIED,
         Err(error) => {
             let _ = writeln!(io::stderr(), "ipa-fleet: {error}");
             match error {
@@ -122,9 +119,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     let mut out = io::BufWriter::new(stdout().lock());
     if name == "explain-log" {
         let path = matches.get_one::<String>("file").map_or("-", String::as_str);
-        let code = explain_log::run(path, colours, &mut out)?;
-        out.flush()?;
-        return Ok(code);
+        return Ok(explain_log::run(path, colours, &mut out)?);
     }
     let parameters = load(matches, &environment())?;
     let filter = logging::filter(&parameters.log_level).unwrap_or_default();
@@ -137,9 +132,7 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     };
     let form = Form { json: matches.get_flag("json"), colours };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(check::run(&parameters, &wish, form, &mut out))?;
-    out.flush()?;
-    Ok(code)
+    Ok(runtime.block_on(check::run(&parameters, &wish, form, &mut out))?)
 }
 
 /// The variables whose names are text; others are nobody's parameters.

@@ -1,5 +1,6 @@
 //! Foreign text as it may stand on a terminal, and the little that a terminal is told: colours.
 
+use std::io;
 use std::time::Duration;
 
 use text::{inert, redact};
@@ -12,6 +13,14 @@ pub fn line(text: &str, most: usize) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+/// A reader that closed the pipe early has what it wanted; the exit code stays what was found.
+///
+/// # Errors
+/// Any other error of the output.
+pub fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
+    printed.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// How long, for people.

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write, stderr};
 use crate::api::{Api, ApiError};
 use crate::params::Parameters;
 use crate::poll::{Look, Wish, look};
-use crate::show::Colours;
+use crate::show::{Colours, unless_closed};
 
 /// All good.
 const GOOD: u8 = 0;
@@ -60,10 +60,11 @@ pub async fn run(
         Err(error) => Look { blind: vec![error.to_string()], ..Look::default() },
     };
     progress.end();
-    match form.json {
-        true => json::print(&looked, wish.all, out)?,
-        false => table::print(&looked, wish, form.colours, out)?,
-    }
+    let printed = match form.json {
+        true => json::print(&looked, wish.all, out),
+        false => table::print(&looked, wish, form.colours, out),
+    };
+    unless_closed(printed.and_then(|()| out.flush()))?;
     Ok(code(&looked))
 }
 

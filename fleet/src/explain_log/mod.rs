@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Write, stdin};
 pub use found::Found;
 pub use records::Records;
 
-use crate::show::Colours;
+use crate::show::{Colours, unless_closed};
 
 /// What is read at once.
 const BUFFER: usize = 256 << 10;
@@ -52,7 +52,7 @@ pub fn run(path: &str, colours: Colours, out: &mut impl Write) -> Result<u8, Log
         }
     };
     let found = found.map_err(unreadable)?;
-    print::print(&found, colours, out)?;
+    unless_closed(print::print(&found, colours, out).and_then(|()| out.flush()))?;
     Ok(if found.is_empty() { NONE } else { ANY })
 }
 

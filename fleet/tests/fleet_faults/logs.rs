@@ -58,7 +58,7 @@ fn exit_codes_tell_nothing_found_from_nothing_read() {
 
 #[test]
 fn a_large_log_is_streamed() {
-    const MEBIBYTES: usize = 256;
+    const MEBIBYTES: usize = 64;
     let (run, peak) = with_input(|out| {
         let line =
             format!("2026-01-02 03:04:05.678 1 DEBUG ironic {} agent_token={TOKEN}\n", "x".repeat(200));
@@ -79,8 +79,8 @@ fn a_large_log_is_streamed() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_changes_no_exit_code() {
     let mut child = command(&["explain-log", LOG]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(1), "what was found, not that all is well");
 }
