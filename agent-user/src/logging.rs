@@ -17,7 +17,7 @@ const CRATES: [&str; 2] = ["exporter", "fib"];
 /// # Errors
 /// What would be right.
 pub fn filter(text: &str) -> Result<Targets, String> {
-    Logged { ours: OURS, modules: &MODULES, crates: &CRATES }.filter(text)
+    Logged { ours: OURS, modules: &MODULES, crates: &CRATES, example: "guard" }.filter(text)
 }
 
 #[cfg(test)]

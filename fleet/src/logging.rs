@@ -16,5 +16,5 @@ const CRATES: [&str; 1] = ["exporter"];
 /// # Errors
 /// What would be right.
 pub fn filter(text: &str) -> Result<Targets, String> {
-    Logged { ours: OURS, modules: &MODULES, crates: &CRATES }.filter(text)
+    Logged { ours: OURS, modules: &MODULES, crates: &CRATES, example: "poll" }.filter(text)
 }

@@ -1,4 +1,4 @@
-//! Foreign text as it may stand on a terminal, and the little that a terminal is told: colours.
+//! Foreign text as it may stand on a terminal, and the little that is meant for the terminal itself: colours.
 
 use std::io;
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub struct Failure {
     pub reasons: Vec<Reason>,
     /// The agent URL that it is about.
     pub url: Option<String>,
-    /// The URL that would be right, where it can be told.
+    /// The URL that would be right, where it is known.
     pub suggestion: Option<String>,
     /// Ironic's text: redacted, cut.
     pub text: String,
@@ -46,7 +46,7 @@ pub struct Subject {
     pub reasons: Vec<Reason>,
     /// What is doubtful about it.
     pub warnings: Vec<Warning>,
-    /// The URL that would be right, where it can be told.
+    /// The URL that would be right, where it is known.
     pub suggestion: Option<String>,
     /// When its agent was last heard.
     pub last_heartbeat: Option<Moment>,

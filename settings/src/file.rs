@@ -48,7 +48,7 @@ pub trait Keys {
 /// Reads the text of the file; `path` is only named.
 ///
 /// # Errors
-/// The first thing in it that is no use.
+/// The first thing in it that cannot be used.
 pub fn read<K: Keys>(path: &Path, text: &str, keys: &K) -> Result<Vec<Given>, K::Error> {
     let file = File { path: printable(&path.to_string_lossy()), text, keys };
     let table = DeTable::parse(text).map_err(|error| SettingError::Syntax {

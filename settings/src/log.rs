@@ -26,6 +26,8 @@ pub struct Logged {
     pub modules: &'static [&'static str],
     /// The crates beside it that log.
     pub crates: &'static [&'static str],
+    /// The module that an example of a filter names.
+    pub example: &'static str,
 }
 
 impl Logged {
@@ -39,9 +41,9 @@ impl Logged {
         let directives = text.split(',').map(|directive| {
             let directive = directive.trim();
             match directive.split_once('=') {
-                Some((module, level)) => Ok((Some(self.target(module)?), level_of(level)?)),
+                Some((module, level)) => Ok((Some(self.target(module)?), self.level(level)?)),
                 None if self.is_known(directive) => Ok((Some(self.target(directive)?), LevelFilter::TRACE)),
-                None => Ok((None, level_of(directive)?)),
+                None => Ok((None, self.level(directive)?)),
             }
         });
         directives.collect::<Result<Vec<_>, String>>().map(|directives| {
@@ -52,6 +54,14 @@ impl Logged {
                     None => targets.with_default(level),
                 },
             )
+        })
+    }
+
+    fn level(&self, word: &str) -> Result<LevelFilter, String> {
+        let level = word.parse().ok().filter(|_| !word.bytes().all(|byte| byte.is_ascii_digit()));
+        level.ok_or_else(|| {
+            let example = self.example;
+            format!("off, error, warn, info, debug, trace, or a filter by module like info,{example}=debug")
         })
     }
 
@@ -67,19 +77,13 @@ impl Logged {
         }
         self.is_known(module).then(|| module.to_owned()).ok_or_else(|| {
             format!(
-                "a filter like info,guard=debug, with the modules {}, {}",
+                "a filter like info,{}=debug, with the modules {}, {}",
+                self.example,
                 self.modules.join(", "),
                 self.crates.join(", ")
             )
         })
     }
-}
-
-fn level_of(word: &str) -> Result<LevelFilter, String> {
-    let level = word.parse().ok().filter(|_| !word.bytes().all(|byte| byte.is_ascii_digit()));
-    level.ok_or_else(|| {
-        "off, error, warn, info, debug, trace, or a filter by module like info,guard=debug".to_owned()
-    })
 }
 
 /// Starts the log on standard error: JSON, or text for people. Lines show their module in JSON, and in text where the

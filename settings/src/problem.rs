@@ -5,7 +5,7 @@ use thiserror::Error;
 /// Something wrong in flags, environment or configuration file.
 #[derive(Debug, Error)]
 pub enum SettingError {
-    /// The value is no use.
+    /// The value cannot be used.
     #[error("{name}: \"{value}\" from {origin} is not usable: wanted {wanted}")]
     Unusable {
         /// The parameter.

@@ -1,4 +1,4 @@
-//! How the text of one value is read: pure functions that say what would be right where the text is no use.
+//! How the text of one value is read: pure functions that say what would be right where the text cannot be used.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

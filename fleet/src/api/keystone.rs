@@ -192,7 +192,7 @@ impl Token {
     /// Ironic's URL, as the catalog has it for the cloud's interface and region.
     ///
     /// # Errors
-    /// Where the catalog has none, or one that is no use.
+    /// Where the catalog has none, or one that cannot be used.
     pub fn endpoint(&self, cloud: &Cloud) -> Result<ApiUrl, ApiError> {
         let fits = |(interface, region, _): &&(String, String, String)| {
             *interface == cloud.interface && cloud.region.as_ref().is_none_or(|wanted| wanted == region)

@@ -79,7 +79,7 @@ impl Api {
     /// Finds the server, logs in where that is wanted, and asks which version it speaks.
     ///
     /// # Errors
-    /// Where Ironic or Keystone is away or does not take us, and for settings that are no use.
+    /// Where Ironic or Keystone is away or does not take us, and for settings that cannot be used.
     pub async fn open(parameters: &Parameters) -> Result<(Self, Vec<String>), ApiError> {
         let ironic = &parameters.ironic;
         let found = cloud::find(parameters).map_err(|error| ApiError::Usage(error.to_string()))?;

@@ -62,7 +62,7 @@ impl Server {
     /// Finds its addresses and reads the TLS files.
     ///
     /// # Errors
-    /// A name without an address, and TLS files that are no use.
+    /// A name without an address, and TLS files that cannot be used.
     pub async fn open(
         who: &'static str,
         url: ApiUrl,

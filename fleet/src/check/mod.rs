@@ -20,7 +20,7 @@ const BLIND: u8 = 2;
 /// Why there was no look.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The operator's settings are no use.
+    /// The operator's settings cannot be used.
     #[error("{0}")]
     Usage(String),
     /// Standard output is gone.
@@ -40,7 +40,7 @@ pub struct Form {
 /// Looks, prints, and gives the exit code.
 ///
 /// # Errors
-/// For settings that are no use, and where `out` cannot be written.
+/// For settings that cannot be used, and where `out` cannot be written.
 pub async fn run(
     parameters: &Parameters,
     wish: &Wish,

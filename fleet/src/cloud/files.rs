@@ -64,7 +64,7 @@ impl Texts {
     /// The settings of a cloud.
     ///
     /// # Errors
-    /// For files that are no use.
+    /// For files that cannot be used.
     pub fn settings(&self, name: &str) -> Result<Option<Settings>, CloudError> {
         let text = |file: &Option<(PathBuf, String)>| {
             file.as_ref().map(|(path, text)| (shown(path), text.clone())).unwrap_or_default()

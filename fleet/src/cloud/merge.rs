@@ -17,7 +17,7 @@ const DEFAULT_DOMAIN: &str = "default";
 /// Reads the settings; warnings beside.
 ///
 /// # Errors
-/// The first setting that is missing or no use.
+/// The first setting that is missing or cannot be used.
 pub fn cloud(settings: &Settings) -> Result<(Cloud, Vec<String>), CloudError> {
     let wrong = |problem: String| CloudError::Setting { origin: settings.origin.clone(), problem };
     let url = |key: &str| match settings.get(key).map(ApiUrl::parse) {

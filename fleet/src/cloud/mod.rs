@@ -34,7 +34,7 @@ pub enum CloudError {
         /// Where it was looked for.
         looked_at: String,
     },
-    /// A setting that is missing, or no use.
+    /// A setting that is missing, or cannot be used.
     #[error("{origin}: {problem}")]
     Setting {
         /// The cloud, or the variables.
@@ -124,7 +124,7 @@ impl Cloud {
 /// name the keys that are not known.
 ///
 /// # Errors
-/// Files and settings that are no use.
+/// Files and settings that cannot be used.
 pub fn find(parameters: &Parameters) -> Result<Option<(Cloud, Vec<String>)>, CloudError> {
     if parameters.ironic.auth == AuthKind::HttpBasic {
         return Ok(None);

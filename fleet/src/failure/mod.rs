@@ -22,7 +22,7 @@ pub struct Explained {
     pub url: Option<String>,
     /// What is wrong with that URL, worst first; none where it is good.
     pub reasons: Vec<Reason>,
-    /// The URL that would be right, where it can be told.
+    /// The URL that would be right, where it is known.
     pub suggestion: Option<String>,
 }
 

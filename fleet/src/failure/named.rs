@@ -119,8 +119,8 @@ fn portal(text: &str) -> Option<Named> {
 /// `Invalid URL 'http:///v1/commands/?wait=true'`, `Failed to parse: http://…`: whatever stands between the scheme and the
 /// agent's path. Without these words the line may tell of a call that went well.
 fn url(text: &str) -> Option<Named> {
-    let told = ["Invalid URL", "Failed to parse"].iter().filter_map(|words| text.find(words)).min()?;
-    let text = text.get(told..)?;
+    let at = ["Invalid URL", "Failed to parse"].iter().filter_map(|words| text.find(words)).min()?;
+    let text = text.get(at..)?;
     let end = PATHS.iter().filter_map(|path| text.find(path)).min()?;
     let before = text.get(..end)?;
     let start = ["http://", "https://"].iter().filter_map(|scheme| before.rfind(scheme)).max()?;

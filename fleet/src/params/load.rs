@@ -52,7 +52,7 @@ fn flag(row: &'static Parameter) -> Arg {
 /// Reads all of it. `environment` is the process's.
 ///
 /// # Errors
-/// The first thing that is no use.
+/// The first thing that cannot be used.
 pub fn load(
     matches: &ArgMatches,
     environment: &BTreeMap<String, OsString>,
@@ -174,7 +174,7 @@ fn together(parameters: &Parameters) -> Result<(), ParamsError> {
     }
     if ironic.certfile.is_some() != ironic.keyfile.is_some() {
         return wrong(
-            "ironic.certfile and ironic.keyfile go together: a certificate is no use without its key",
+            "ironic.certfile and ironic.keyfile go together: a certificate without its key cannot be used",
         );
     }
     Ok(())

@@ -107,7 +107,8 @@ async fn all(
     look: &mut Look,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), ApiError> {
-    let listing = Listing { fields: "uuid,name,provision_state", state: None, limit: SHORT_PAGE };
+    let fields = if wish.all { "uuid,name,provision_state" } else { "uuid" };
+    let listing = Listing { fields, state: None, limit: SHORT_PAGE };
     let (mut visible, mut others) = (0, Vec::new());
     let left_out = walk(api, listing, |node| {
         visible += 1;

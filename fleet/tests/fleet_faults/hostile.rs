@@ -1,4 +1,4 @@
-//! Pages and fields of somebody who means harm, or of a conductor that is odd.
+//! Pages and fields of a sender who means harm, or of a conductor that is odd.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! A real Keystone before the real Ironic: which tokens see nodes, and what is said where they see none.
+//! A real Keystone before the real Ironic: which tokens see nodes, and which words they get where they see none.
 
 use std::sync::Arc;
 
