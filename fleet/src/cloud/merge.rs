@@ -4,6 +4,8 @@ use callback_url::ApiUrl;
 use serde_json::{Map, Value, json};
 use text::{Secret, printable};
 
+use crate::params::AuthKind;
+
 use super::read::Settings;
 use super::{Cloud, CloudError, Identity, Wanted};
 
@@ -25,9 +27,9 @@ pub fn cloud(settings: &Settings) -> Result<(Cloud, Vec<String>), CloudError> {
         Some(Ok(url)) => Ok(Some(url)),
         Some(Err(error)) => Err(wrong(format!("{key} is not usable: {error}"))),
     };
+    let identity = identity(settings).map_err(wrong)?;
     let auth_url =
         url("auth_url")?.ok_or_else(|| wrong("auth_url is missing: the URL of Keystone".to_owned()))?;
-    let identity = identity(settings).map_err(wrong)?;
     let wanted = scope(settings, &identity).map_err(wrong)?;
     let interface = settings.get("interface").or_else(|| settings.get("endpoint_type")).unwrap_or("public");
     let interface = interface.trim_end_matches("URL"); // As it was called before.
@@ -84,6 +86,10 @@ fn identity(settings: &Settings) -> Result<Identity, String> {
         kind if PASSWORD.contains(&kind) => {
             let password = Secret::new(needed("password")?.to_owned());
             Ok(Identity::Password { user: user(settings)?, password })
+        }
+        // As Bifrost and Metal3 write them.
+        kind if AuthKind::NAMES.contains(&kind) => {
+            Err(format!("auth_type {kind} is without Keystone: give --ironic.url and --ironic.auth={kind}"))
         }
         other => Err(format!(
             "auth_type {} is not supported: wanted one of password, v3password, {APPLICATION_CREDENTIAL}",
@@ -177,6 +183,11 @@ mod tests {
     #[test]
     fn what_is_no_use_is_named_without_the_password() {
         for (clouds, words) in [
+            (
+                "clouds: {lab: {auth_type: http_basic, auth: {endpoint: 'http://h', username: u, password: hunter2}}}"
+                    .to_owned(),
+                "--ironic.auth=http_basic",
+            ),
             (format!("{AUTH}      username: u\n"), "password is missing"),
             (format!("{AUTH}      password: hunter2\n"), "username or user_id"),
             (
