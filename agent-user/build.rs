@@ -49,8 +49,8 @@ fn build_info() {
         first_line("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     let version = first_line(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_owned());
     let version = version.split(' ').nth(1).unwrap_or("unknown").to_owned();
-    println!("cargo::rustc-env=IPA_SIDECAR_REVISION={revision}");
-    println!("cargo::rustc-env=IPA_SIDECAR_RUSTC={version}");
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_RUSTC={version}");
     println!("cargo::rerun-if-changed=build.rs");
     if let Some(log) = first_line("git", &["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"])
     {

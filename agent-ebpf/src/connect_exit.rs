@@ -39,7 +39,10 @@ fn try_connect_exit(context: &TracePointContext) -> Option<()> {
         return None;
     }
     let Some(call) = call else {
-        output::count_lost(); // It found no room, or began before this program was there.
+        // It found no room, or began before this program was there.
+        if kernel::current_task_counts() {
+            output::count_lost();
+        }
         return None;
     };
     if call.socket != 0 {

@@ -98,6 +98,13 @@ pub fn task_namespace() -> u32 {
     inode().unwrap_or(0)
 }
 
+/// Whether the current task may be in the network namespace that counts.
+#[inline(always)]
+pub fn current_task_counts() -> bool {
+    let (ours, its) = (NETWORK_NAMESPACE.load(), task_namespace());
+    ours == 0 || its == 0 || its == ours
+}
+
 #[inline(always)]
 fn counted(namespace: impl FnOnce() -> Option<u64>) -> Option<u32> {
     let ours = NETWORK_NAMESPACE.load();

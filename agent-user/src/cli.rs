@@ -50,7 +50,7 @@ impl CliError {
 pub fn command() -> Command {
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("JSON on standard output");
     Command::new("ipa-sidecar")
-        .version(concat!(env!("CARGO_PKG_VERSION"), " (", env!("IPA_SIDECAR_REVISION"), ")"))
+        .version(concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_REVISION"), ")"))
         .about("Keeps the advertise address of an Ironic deploy ramdisk right")
         .subcommand_required(true)
         .arg_required_else_help(true)

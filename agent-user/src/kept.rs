@@ -82,6 +82,9 @@ pub struct ReadBack {
     pub node_uuid: String,
     /// The callback URL that Ironic held.
     pub url: Option<String>,
+    /// Ironic's time-out for heartbeats.
+    #[serde(default)]
+    pub heartbeat_timeout: Option<Duration>,
 }
 
 /// What is kept.
@@ -276,6 +279,7 @@ mod tests {
                 ipa: Some(IpaId { pid: 7, start_ticks: 1234 }),
                 node_uuid: "node".to_owned(),
                 url: Some("http://[fd77::5]:9999".to_owned()),
+                heartbeat_timeout: Some(Duration::from_secs(300)),
             }),
             ..Contents::default()
         }

@@ -44,6 +44,7 @@ pub use cli::run;
 /// What the tests, benchmarks and fuzz targets of this workspace look into. Nothing else of the crate is public.
 #[doc(hidden)]
 pub mod inside {
+    pub use api_client::version::parse_root;
     pub use api_client::{ApiVersion, HttpError, error_text, is_uuid};
 
     pub use crate::advertise::{
@@ -53,7 +54,10 @@ pub mod inside {
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};
-    pub use crate::http1::{Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, Splitter, Step, classify};
+    pub use crate::http1::{
+        Answers, Asked, Era, Heartbeat as SplitHeartbeat, HeartbeatBody, Kind, PENDING, Splitter, Step,
+        classify,
+    };
     pub use crate::image::Image;
     pub use crate::ipa::commitment::{by_read_back, started_with};
     pub use crate::ipa::dropin::content;

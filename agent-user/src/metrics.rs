@@ -239,7 +239,7 @@ impl Families {
         let registry = Registry::new_custom(Some("ipa_sidecar".to_owned()), None)?;
         let make = Maker { registry: registry.clone(), described: RefCell::default() };
         let build_info = make.info("build_info", "Always 1; the labels say what was built.", &["version", "revision", "rustc"])?;
-        build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("IPA_SIDECAR_REVISION"), env!("IPA_SIDECAR_RUSTC")]).set(1.0);
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"), env!("BUILD_RUSTC")]).set(1.0);
         let mut families = Self {
             mode_info: make.info("mode_info", "Always 1; the label says how much the daemon touches.", &["mode"])?,
             advertise_address_info: make.info("advertise_address_info", "Always 1; the advertise address and where it comes from.", &["address", "device", "family", "origin"])?,

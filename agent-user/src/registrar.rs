@@ -116,6 +116,7 @@ impl Registrar {
         let held = self.pin.held().url?;
         let Some(Host::Ip(held_ip)) = callback_url::host(&held) else { return None };
         let lost = !self.operator_host && decided != Host::Ip(held_ip);
+        let held = foreign_text(&held, None);
         lost.then(|| format!("Ironic holds {held}, and the address of this node is {decided} now: {FORGET}"))
     }
 }

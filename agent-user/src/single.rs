@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 /// The file that is locked; it stays, and holds nothing.
-const FILE: &str = "daemon.lock";
+pub const FILE: &str = "daemon.lock";
 /// One that was killed takes the kernel a second to let its probes go.
 const PATIENCE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);

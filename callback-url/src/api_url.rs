@@ -203,6 +203,8 @@ impl ApiUrl {
             Host::Ip(ip) => {
                 Host::Ip(Some(ip.to_canonical()).filter(is_a_servers).ok_or(ApiUrlError::NoServer)?)
             }
+            // With a dot at the end it is whole: no search list applies (resolv.conf(5)).
+            Host::Name(name) if authority.host().ends_with('.') => Host::Name(name + "."),
             name => name,
         };
         let port = match authority.as_str().get(authority.host().len()..) {
@@ -283,6 +285,7 @@ mod tests {
             ("http://ironic/v1//v1/", "http://ironic"),
             ("http://[::ffff:10.0.0.1]:6385", "http://10.0.0.1:6385"),
             ("http://ironic_api:6385", "http://ironic_api:6385"),
+            ("http://Ironic.lab.:6385", "http://ironic.lab.:6385"),
         ] {
             assert_eq!(ApiUrl::parse(text).map(|url| url.to_string()), Ok(shown.to_owned()), "{text}");
         }

@@ -1,16 +1,12 @@
-//! Names become addresses, in Rust: a static binary cannot load the C library's resolver modules.
+//! Names become addresses.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
+use ::names::{HOSTS, Lack, RESOLV_CONF, Sources};
 use callback_url::Host;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::LookupIpStrategy;
+use exporter::read_file;
 
-/// Of one question to one server.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The addresses of a host, as /etc/hosts and /etc/resolv.conf have them. A literal asks nobody.
+/// The addresses of a host, as the C library finds them. A literal asks nobody.
 ///
 /// # Errors
 /// Why there is none.
@@ -19,12 +15,17 @@ pub async fn addresses(host: &Host) -> Result<Vec<IpAddr>, String> {
         Host::Ip(ip) => return Ok(vec![*ip]),
         Host::Name(name) => name,
     };
-    let problem = |error: &dyn std::fmt::Display| format!("{name} does not resolve: {error}");
-    let mut builder = TokioResolver::builder_tokio().map_err(|error| problem(&error))?;
-    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    builder.options_mut().timeout = SERVER_TIMEOUT;
-    let resolver = builder.build().map_err(|error| problem(&error))?;
-    let found = resolver.lookup_ip(name.as_str()).await.map_err(|error| problem(&error))?;
-    let addresses: Vec<_> = found.iter().collect();
-    if addresses.is_empty() { Err(problem(&"it has no address")) } else { Ok(addresses) }
+    let read = |path: &str| read_file(path.as_ref()).unwrap_or_default();
+    let sources = Sources::new(&read(HOSTS), &read(RESOLV_CONF));
+    let [inet, inet6] = match sources.in_hosts_file(name) {
+        Some(answers) => answers,
+        None => sources.ask_dns(name).await.0,
+    };
+    match (inet, inet6) {
+        (Err(Lack::Denied(_)), Err(lack)) | (Err(lack @ Lack::Unknown(_)), Err(_)) => {
+            let (Lack::Denied(why) | Lack::Unknown(why)) = lack;
+            Err(format!("{name} does not resolve: {why}"))
+        }
+        (inet, inet6) => Ok([inet.unwrap_or_default(), inet6.unwrap_or_default()].concat()),
+    }
 }

@@ -6,7 +6,7 @@ use ipa_sidecar::inside::{cmdline as cmdline_parser, identify, ipa_config as ipa
 /// The kernel command line and `parameters.txt`: words are words, the last of a name wins, and an API URL that is
 /// accepted means the same when it is read again.
 pub fn cmdline(data: &[u8]) {
-    let words = cmdline_parser::parse(data);
+    let words = cmdline_parser::parse(data, |_| true);
     for (name, value) in &words {
         assert!(!name.contains('='), "{name:?}");
         assert!(!name.contains(char::is_whitespace) && !value.contains(char::is_whitespace));
@@ -16,7 +16,7 @@ pub fn cmdline(data: &[u8]) {
     }
     let mut longer = data.to_vec();
     longer.extend_from_slice(b" ipa-api-url=x ipa-api-url=y");
-    let again = cmdline_parser::parse(&longer);
+    let again = cmdline_parser::parse(&longer, |_| true);
     assert_eq!(again.get("ipa-api-url").map(String::as_str), Some("y"));
     // Nothing that stands before can swallow or invent a word.
     assert!(words.iter().all(|(name, value)| name == "ipa-api-url" || again.get(name) == Some(value)));
@@ -24,14 +24,14 @@ pub fn cmdline(data: &[u8]) {
 
 /// IPA's configuration files: a later assignment wins whatever stands before it, and a refused line is one of the file.
 pub fn ipa_config(data: &[u8]) {
-    let config = ipa_parser::parse(data);
+    let config = ipa_parser::parse(data, |_| true);
     let text = String::from_utf8_lossy(data);
     let lines = text.replace("\r\n", "\n").replace('\r', "\n").split('\n').count();
     assert!(config.refused.iter().all(|(line, _)| (1..=lines).contains(line)));
     assert!(config.options.keys().all(|name| !name.is_empty()));
     let mut longer = data.to_vec();
     longer.extend_from_slice(b"\n[DEFAULT]\nadvertise_host = 192.0.2.1\n");
-    let again = ipa_parser::parse(&longer);
+    let again = ipa_parser::parse(&longer, |_| true);
     assert_eq!(again.options.get("advertise_host").map(String::as_str), Some("192.0.2.1"));
     assert_eq!(again.refused, config.refused);
 }

@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod chromium;
+pub mod counting;
 pub mod daemon;
 pub mod debian;
 pub mod dib;

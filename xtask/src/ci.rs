@@ -5,7 +5,7 @@ use xtask::workspace::PACKAGE;
 use xtask::{dashboards, process};
 
 use crate::stages::Stages;
-use crate::{deny, fuzz, imports, lab, promises, test};
+use crate::{budget, deny, fuzz, imports, lab, promises, test};
 
 /// Runs all of it, also after a failure, and ends with a table.
 pub fn run() -> anyhow::Result<()> {
@@ -42,6 +42,7 @@ pub fn run() -> anyhow::Result<()> {
     stages.run("dashboards with data", || lab::stage("dashboards"));
     stages.run("promises", promises::run);
     stages.run("fuzz", fuzz::stage);
+    stages.run("budget", budget::run);
     test::run_stages(&mut stages, &object, None);
     stages.finish()
 }

@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask COMMAND`.
 #![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
 
+mod budget;
 mod ci;
 mod deny;
 mod docs;
@@ -59,6 +60,8 @@ enum Command {
         #[arg(default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
     },
+    /// Measure what every reader of foreign bytes costs at most, and fail above the limits of docs/promises.md
+    Budget,
     /// Run the tests of the fault matrix (docs/faults.md) and print it with what was seen
     Faults,
     /// Check that docs/promises.md and docs/faults.md are true to the code
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Fuzz { seconds } => fuzz::run(seconds),
+        Command::Budget => budget::run().map(drop),
         Command::Faults => faults::run(),
         Command::Promises => promises::run().map(|found| println!("{found}")),
         Command::Imports => imports::run().map(|found| println!("{found}")),

@@ -85,9 +85,13 @@ fn is_in(text: &str, name: &str) -> bool {
     lines.iter().enumerate().any(|(at, line)| {
         let above = lines.get(at.saturating_sub(4)..at).unwrap_or_default();
         line.trim_start().trim_start_matches("async ").starts_with(&head)
-            && above.iter().any(|line| ["#[test]", "#[tokio::test]"].contains(&line.trim()))
+            && above.iter().map(|line| line.trim()).any(is_mark)
             && !above.iter().any(|line| line.trim_start().starts_with("#[ignore"))
     })
+}
+
+fn is_mark(line: &str) -> bool {
+    line == "#[test]" || line == "#[tokio::test]" || line.starts_with("#[tokio::test(")
 }
 
 /// `judge_tests.rs` holds the module `judge`'s tests; `judge/mod.rs` and `judge/tests/properties.rs` as well.
@@ -132,6 +136,7 @@ mod tests {
     fn a_test_is_distinguished_from_another_function() {
         let text = "fn helper() {}\n#[test]\nfn real() {\n}\n\n\n\n#[test]\n#[ignore = \"long\"]\nfn real_not() {}\n";
         assert!(!is_in(text, "real_not"), "it does not run");
+        assert!(is_in("#[tokio::test(start_paused = true)]\nasync fn real() {", "real"));
         assert!(is_in(text, "real") && !is_in(text, "helper") && !is_in(text, "rea"));
         assert!(is_module(Path::new("src/agent_url/judge_tests.rs"), "judge"));
         assert!(is_module(Path::new("src/advertise/tests/properties.rs"), "advertise"));

@@ -1,6 +1,6 @@
 //! One candidate, judged.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use callback_url::{Reason, address_class};
 use fib::{Errno, Link};
@@ -98,7 +98,15 @@ fn last_resort(candidate: &Candidate) -> Option<(&'static str, &'static str)> {
     if address.deprecated {
         return Some(("deprecated", "its preferred lifetime is over: a last resort"));
     }
-    address.temporary.then_some(("temporary", "a privacy address that will be replaced: a last resort"))
+    if address.temporary {
+        return Some(("temporary", "a privacy address that will be replaced: a last resort"));
+    }
+    is_clat(address.ip).then_some(("clat", "an address of 464XLAT's, which exists here only: a last resort"))
+}
+
+/// 192.0.0.0/29 (RFC 7335): translated to IPv6 on the way, so that nobody can connect to it.
+fn is_clat(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.to_bits() >> 3 == Ipv4Addr::new(192, 0, 0, 0).to_bits() >> 3)
 }
 
 /// The first thing that speaks against a candidate.

@@ -490,7 +490,12 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
         candidate
     };
     // Alone it is taken, and said so.
-    for (poor, reason) in [(deprecated("fd00::6"), "deprecated"), (temporary.clone(), "temporary")] {
+    let poor = [
+        (deprecated("fd00::6"), "deprecated"),
+        (temporary.clone(), "temporary"),
+        (candidate("192.0.0.1"), "clat"),
+    ];
+    for (poor, reason) in poor {
         let decision = decide(&one(poor), &wanted());
         assert!(decision.valid && decision.refusal.is_none());
         assert!(decision.detail.unwrap_or_default().contains("last resort"));
@@ -514,6 +519,14 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
         assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"));
         assert_eq!(decision.detail, None);
     }
+    // IPv4 by translation to IPv6, beside IPv6 itself.
+    let clat = destination("192.0.2.1", vec![candidate("192.0.0.7")]);
+    let plain = destination("fd00::1", vec![candidate("fd00::2")]);
+    let decision = decide(&facts(vec![target("http://ironic:6385", vec![clat, plain])]), &wanted());
+    assert_eq!(host(&decision).as_deref(), Some("[fd00::2]"));
+    let beside = destination("192.0.2.1", vec![candidate("192.0.0.8")]);
+    let decision = decide(&facts(vec![target("http://ironic:6385", vec![beside])]), &wanted());
+    assert_eq!(decision.trace[0].resolved[0].reason, None, "beyond the prefix");
     // A refused one is no better one.
     let refused = failing("192.0.2.1", RouteFailure::NoSource);
     let decision = decide(&facts(vec![target("http://ironic:6385", vec![poor(), refused])]), &wanted());

@@ -52,7 +52,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Watch(#[from] WatchError),
     /// Another one runs.
-    #[error("another ipa-sidecar does its work here already ({0:?} is locked); mode observe runs beside it")]
+    #[error("another ipa-sidecar does its work here already: it holds {0:?}; mode observe runs beside it")]
     Another(PathBuf),
     /// TLS to Ironic.
     #[error(transparent)]
@@ -288,7 +288,7 @@ fn only_one(mode: Mode) -> Result<Company, DaemonError> {
     match outcome {
         Outcome::Held(single) => Ok(Company::None((mode != Mode::Observe).then_some(single))),
         Outcome::Another if mode == Mode::Observe => Ok(Company::Another),
-        Outcome::Another => Err(DaemonError::Another(directory)),
+        Outcome::Another => Err(DaemonError::Another(directory.join(single::FILE))),
         Outcome::Unknown(error) => {
             tracing::debug!(%error, "whether another daemon is here is unknown");
             Ok(Company::None(None))

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep};
 
-use crate::http1::{Answer, Answers, Asked, Kind, Splitter, Step};
+use crate::http1::{Answer, Answers, Asked, Kind, PENDING, Splitter, Step};
 use crate::kernel_thread;
 
 use super::Guard;
@@ -158,7 +158,11 @@ impl Carried {
             out.clear();
             while let step @ (Step::Asked(_) | Step::Heartbeat(_)) = splitter.feed(&mut input, &mut out) {
                 match step {
-                    Step::Asked(asked) => self.asked(Sent::of(&asked.kind), asked),
+                    Step::Asked(asked) => {
+                        if !self.asked(Sent::of(&asked.kind), asked) {
+                            splitter.give_up();
+                        }
+                    }
                     Step::Heartbeat(heartbeat) => {
                         // What came before it does not wait for the judgement.
                         if to.write_all(&out).await.is_err() {
@@ -166,8 +170,10 @@ impl Carried {
                         }
                         out.clear();
                         let (body, sent) = self.guard.judge(&heartbeat).await;
-                        self.asked(sent, heartbeat.asked());
                         heartbeat.put(body.as_deref(), &mut out);
+                        if !self.asked(sent, heartbeat.asked()) {
+                            splitter.give_up();
+                        }
                     }
                     Step::More => {}
                 }
@@ -207,11 +213,22 @@ impl Carried {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self, sent: Sent, asked: Asked) {
-        let mut flow = self.flow();
+    /// Remembers a request until it is answered. False where too many are not: then the connection is not followed further.
+    fn asked(&self, sent: Sent, asked: Asked) -> bool {
+        let flow = &mut *self.flow();
         flow.requests += 1;
-        flow.answers.expect(asked);
-        flow.sent.push_back(sent);
+        if flow.sent.len() < PENDING {
+            flow.answers.expect(asked);
+            flow.sent.push_back(sent);
+        } else if !flow.answers.is_lost() {
+            tracing::debug!(
+                "a client has asked {PENDING} times without an answer: its connection passes unread"
+            );
+            flow.answers.give_up();
+            flow.sent.clear();
+            return false;
+        }
+        true
     }
 
     fn take(&self, piece: &[u8]) -> Vec<(Answer, Sent)> {

@@ -9,6 +9,8 @@ use super::head::{Framing, HEAD_BYTES, end, fields, status};
 use super::skip::{Skip, Skipped};
 use super::split::Asked;
 
+/// So many requests of a connection await their answer; IPA has one at a time.
+pub const PENDING: usize = 32;
 /// So much of a refusal is looked at.
 const REFUSAL_BYTES: usize = 64 * 1024;
 /// The largest answer to a lookup that is read: that of a large node has some 100 KiB.
@@ -63,6 +65,11 @@ impl Answers {
         self.asked.push_back(asked);
     }
 
+    /// Which answer belongs to which request is not told any more.
+    pub fn give_up(&mut self) {
+        self.state = State::Raw;
+    }
+
     /// The requests whose answer is not whole.
     pub fn open(&self) -> impl Iterator<Item = &Asked> {
         self.asked.iter()
@@ -99,16 +106,17 @@ impl Answers {
             match &mut self.state {
                 State::Raw => break,
                 State::Head(head) => {
-                    let before = head.len();
-                    head.extend_from_slice(piece);
-                    let end = end(head, before);
-                    head.truncate(end.unwrap_or(head.len()));
+                    let end = end(head, piece);
+                    let (more, rest) = piece.split_at(end.unwrap_or(piece.len()));
+                    head.extend_from_slice(more);
                     if head.len() > HEAD_BYTES {
                         self.state = State::Raw;
                         break;
                     }
-                    let Some(end) = end else { break };
-                    piece = piece.get(end - before..).unwrap_or_default();
+                    if end.is_none() {
+                        break;
+                    }
+                    piece = rest;
                     let head = std::mem::take(head);
                     known.extend(self.begin(&head));
                 }

@@ -1,7 +1,10 @@
 //! What IPA asks of Ironic: lookups and heartbeats by their paths, and the callback URL inside a heartbeat's body.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use text::{MASK, labels};
 
@@ -91,14 +94,17 @@ impl<'a> HeartbeatBody<'a> {
     /// Reads a body; `None` where it is no JSON object with a text in the field: that is for Ironic to answer.
     /// Of a field that stands twice the last one counts, as in Python.
     pub fn read(bytes: &'a [u8], era: Era) -> Option<Self> {
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes).ok()?;
-        let raw = fields.get(era.url_field())?.get();
+        // Also what is passed over has to be text: Ironic refuses the rest.
+        let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(bytes).ok()?);
+        let fields = json.deserialize_map(Wanted(era)).ok()?;
+        json.end().ok()?;
+        let raw = fields.url?.get();
         let start = (raw.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
         let url_at = start..start.checked_add(raw.len())?;
         if bytes.get(url_at.clone())? != raw.as_bytes() {
             return None;
         }
-        let token = fields.get("agent_token").map_or("null", |raw| raw.get());
+        let token = fields.token.map_or("null", RawValue::get);
         let token = match token.trim_matches('"') {
             "null" | "" => TokenSeen::None,
             MASK => TokenSeen::Masked,
@@ -113,6 +119,39 @@ impl<'a> HeartbeatBody<'a> {
         let before = self.bytes.get(..self.url_at.start).unwrap_or_default();
         let after = self.bytes.get(self.url_at.end..).unwrap_or_default();
         [before, quoted.as_bytes(), after].concat()
+    }
+}
+
+/// The fields of a heartbeat that are read, as they stand; the others take no memory.
+#[derive(Default)]
+struct Fields<'a> {
+    url: Option<&'a RawValue>,
+    token: Option<&'a RawValue>,
+}
+
+struct Wanted(Era);
+
+impl<'a> Visitor<'a> for Wanted {
+    type Value = Fields<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        let mut fields = Fields::default();
+        while let Some(Name(name)) = map.next_key()? {
+            if name == self.0.url_field() {
+                fields.url = Some(map.next_value()?);
+            } else if name == "agent_token" {
+                fields.token = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -159,7 +198,8 @@ mod tests {
             let body = format!(r#"{{"callback_url": "x", "agent_token": {token}}}"#);
             assert_eq!(HeartbeatBody::read(body.as_bytes(), Era::Current).unwrap().token, expected);
         }
-        for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff"] {
+        let no_utf8 = b"{\"callback_url\": \"x\", \"agent_version\": \"\xd2\"}";
+        for other in [&b"[]"[..], b"{}", br#"{"callback_url": null}"#, b"{", b"\xff", no_utf8] {
             assert!(HeartbeatBody::read(other, Era::Current).is_none());
         }
     }

@@ -50,11 +50,12 @@ impl Fields {
     }
 }
 
-/// The end of the head that begins `bytes`; what stands before `from` has been looked at.
-pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
-    let from = from.saturating_sub(3);
-    let found = bytes.get(from..)?.windows(4).position(|four| four == b"\r\n\r\n")?;
-    Some(from + found + 4)
+/// How many bytes of `more` belong to the head that `begun` is the beginning of; `None`: all, and it goes on.
+pub fn end(begun: &[u8], more: &[u8]) -> Option<usize> {
+    let place = |bytes: &[u8]| bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+    let tail = begun.get(begun.len().saturating_sub(3)..).unwrap_or_default();
+    let seam = [tail, more.get(..3).unwrap_or(more)].concat();
+    place(&seam).map(|end| end - tail.len()).or_else(|| place(more))
 }
 
 /// Whether a line ends without CR, from this place on: who reads it as an end and who does not see different messages.

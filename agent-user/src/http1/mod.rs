@@ -9,6 +9,6 @@ mod head;
 mod skip;
 mod split;
 
-pub use answers::{Answer, Answers};
+pub use answers::{Answer, Answers, PENDING};
 pub use body::{Era, HeartbeatBody, Kind, TokenSeen, classify};
 pub use split::{Asked, Heartbeat, Splitter, Step};

@@ -114,8 +114,8 @@ enum Purpose {
 
 #[derive(Debug)]
 enum State {
-    /// In a head: what came of it, and how much of that went on.
-    Head { head: SecretBytes, passed: usize },
+    /// In a head: what came of it, how much of that went on, and whether its first line is whole and a heartbeat's.
+    Head { head: SecretBytes, passed: usize, is_heartbeat: bool },
     /// In the body of a request that passes.
     Body(Skip),
     /// In the body of a heartbeat.
@@ -126,7 +126,7 @@ enum State {
 
 impl State {
     fn next() -> Self {
-        Self::Head { head: SecretBytes::default(), passed: 0 }
+        Self::Head { head: SecretBytes::default(), passed: 0, is_heartbeat: false }
     }
 }
 
@@ -174,10 +174,15 @@ impl Splitter {
     /// The connection's input has ended: what was kept back goes on as it is.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.state, State::Raw) {
-            State::Head { head, passed } => out.extend_from_slice(head.get(passed..).unwrap_or_default()),
+            State::Head { head, passed, .. } => out.extend_from_slice(head.get(passed..).unwrap_or_default()),
             State::Collect { heartbeat, .. } => heartbeat.put(None, out),
             State::Body(_) | State::Raw => {}
         }
+    }
+
+    /// Nothing is told apart any more. Only right after a request has begun to go on: then nothing is kept back.
+    pub fn give_up(&mut self) {
+        self.state = State::Raw;
     }
 
     /// Whether a request is whole, or none has begun.
@@ -234,34 +239,38 @@ impl Splitter {
     }
 
     fn head(&mut self, input: &mut &[u8], out: &mut impl Out) -> Option<Step> {
-        let State::Head { head, passed } = &mut self.state else { return None };
-        let (before, whole) = (head.len(), *input);
-        head.extend_from_slice(whole);
-        *input = &[];
+        let State::Head { head, passed, is_heartbeat } = &mut self.state else { return None };
         // An empty line before a request is passed over by every server (RFC 9112, section 2.2).
-        if before < 2 && head.starts_with(b"\r\n") {
-            out.put(head.get(*passed..2).unwrap_or_default());
-            *input = whole.get(2 - before..).unwrap_or_default();
+        let empty = match &**head {
+            [] if input.starts_with(b"\r\n") => Some(2),
+            [b'\r'] if input.starts_with(b"\n") => Some(1),
+            _ => None,
+        };
+        if let Some(length) = empty {
+            out.put(head.get(*passed..).unwrap_or_default());
+            pass(input, length, out);
             self.state = State::next();
             return None;
         }
-        let end = end(head, before);
-        head.truncate(end.unwrap_or(head.len()));
+        let (before, end) = (head.len(), end(head, input));
+        // No more than that is copied: a piece may hold thousands of requests.
+        let (more, rest) = input.split_at(end.unwrap_or(input.len()));
+        head.extend_from_slice(more);
+        *input = rest;
         let is_lost = head.len() > HEAD_BYTES
             || has_bare_line_end(head, before)
             || self.purpose == Purpose::Read && !begins_like_a_request(head);
-        let (Some(end), false) = (end, is_lost) else {
-            if is_lost || !may_be_heartbeat(head) {
+        if end.is_none() || is_lost {
+            // What has begun to go on is not kept back any more.
+            if is_lost || *passed > 0 || !may_be_heartbeat(head, before, is_heartbeat) {
                 out.put(head.get(*passed..).unwrap_or_default());
                 *passed = head.len();
             }
             if is_lost {
-                *input = whole.get(head.len() - before..).unwrap_or_default();
                 self.state = State::Raw;
             }
             return None;
-        };
-        *input = whole.get(end - before..).unwrap_or_default();
+        }
         let (head, passed) = (std::mem::take(head), *passed);
         self.state = State::Raw;
         let Some(request) = Request::read(&head) else {
@@ -341,18 +350,23 @@ fn begins_like_a_request(head: &[u8]) -> bool {
     method <= METHOD_BYTES && (method == head.len() || method > 0 && head.get(method) == Some(&b' '))
 }
 
-/// Whether what came of a head may be that of a heartbeat: only such a one is kept back.
-fn may_be_heartbeat(head: &[u8]) -> bool {
+/// Whether what came of a head may be that of a heartbeat: only such a one is kept back. What stands before `from` has been
+/// looked at.
+fn may_be_heartbeat(head: &[u8], from: usize, is_heartbeat: &mut bool) -> bool {
     const POST: &[u8] = b"POST ";
     if head.len() <= POST.len() {
         return POST.starts_with(head);
     }
-    match request_line(head) {
-        _ if !head.starts_with(POST) => false,
-        _ if !head.windows(2).any(|two| two == b"\r\n") => head.len() <= LINE_BYTES,
-        Some((method, target)) => matches!(classify(method, target), Kind::Heartbeat(..)),
-        None => false,
+    if *is_heartbeat || !head.starts_with(POST) {
+        return *is_heartbeat;
     }
+    let news = head.get(from.saturating_sub(1)..).unwrap_or_default();
+    if !news.windows(2).any(|two| two == b"\r\n") {
+        return head.len() <= LINE_BYTES;
+    }
+    let kind = request_line(head).map(|(method, target)| classify(method, target));
+    *is_heartbeat = matches!(kind, Some(Kind::Heartbeat(..)));
+    *is_heartbeat
 }
 
 fn pass(input: &mut &[u8], length: usize, out: &mut impl Out) {

@@ -25,6 +25,12 @@ use reading::Reading;
 use service::Service;
 use unit::UnitFiles;
 
+/// So many words of a command may be the program: an interpreter and its script, and what starts them.
+const PROGRAMS: usize = 4;
+
+/// The largest unit or environment file that is read, in bytes.
+const FILE_BYTES: usize = 256 << 10;
+
 /// A process of IPA's, as /proc shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpaProcess {
@@ -89,7 +95,7 @@ impl Image {
         };
         let (environment, installation) = match &container {
             None => {
-                let programs = command.iter().filter(|word| word.starts_with('/'));
+                let programs = command.iter().filter(|word| word.starts_with('/')).take(PROGRAMS);
                 let mut found = programs.map(|program| Installation::find(root, Some(program)));
                 (IpaEnvironment::of(&variables), found.find(|found| found.packages.is_some()))
             }
@@ -147,8 +153,13 @@ impl Image {
 }
 
 fn texts<'a>(root: &Path, paths: impl Iterator<Item = &'a Path>) -> Vec<String> {
-    let contents = paths.filter_map(|path| exporter::read_file(&at(root, path)).ok());
-    contents.map(|content| String::from_utf8_lossy(&content).into_owned()).collect()
+    paths.filter_map(|path| read(&at(root, path))).collect()
+}
+
+/// The text of a unit or of a file that it names; `None` for one that is larger than any real one.
+fn read(path: &Path) -> Option<String> {
+    let content = exporter::read_file(path).ok().filter(|content| content.len() <= FILE_BYTES)?;
+    Some(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// A path below the root that it is looked for in; an empty one is `/`.

@@ -1,7 +1,12 @@
 //! What the section `[Service]` of a unit and of its drop-ins says: the commands and their environment (systemd.service(5),
 //! systemd.exec(5)). Pure.
 
-use super::words::{Variables, expand, specify, split};
+use std::borrow::Cow;
+
+use super::words::{LINE_BYTES, Variables, expand, specify, split};
+
+/// The most variables of an environment file.
+const VARIABLES: usize = 1024;
 
 /// The lines that count, in their order; an empty one takes those before it back.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -10,6 +15,8 @@ pub struct Service {
     environment: Vec<String>,
     environment_files: Vec<String>,
     unset: Vec<String>,
+    /// How many bytes they have.
+    bytes: usize,
 }
 
 impl Service {
@@ -37,8 +44,10 @@ impl Service {
             "UnsetEnvironment" => &mut self.unset,
             _ => return,
         };
+        self.bytes += value.len();
         match value {
             "" => list.clear(),
+            _ if self.bytes > LINE_BYTES => {} // That starts nothing.
             _ => list.push(value.to_owned()),
         }
     }
@@ -85,26 +94,31 @@ impl Service {
 }
 
 /// Lines that end in a backslash go on in the next one; comments within them count for nothing.
-fn logical_lines(text: &str) -> Vec<String> {
-    let (mut lines, mut whole) = (Vec::new(), String::new());
-    for line in text.lines() {
-        let line = line.trim();
-        if line.starts_with(['#', ';']) {
-            continue;
-        }
-        match line.strip_suffix('\\') {
-            Some(part) => {
-                whole.push_str(part);
-                whole.push(' ');
+fn logical_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut lines = text.lines();
+    std::iter::from_fn(move || {
+        let mut whole = String::new();
+        for line in lines.by_ref() {
+            let line = line.trim();
+            if line.starts_with(['#', ';']) {
+                continue;
             }
-            None => {
-                whole.push_str(line);
-                lines.push(std::mem::take(&mut whole));
+            match line.strip_suffix('\\') {
+                Some(part) => {
+                    whole.push_str(part);
+                    whole.push(' ');
+                }
+                None => {
+                    if whole.is_empty() {
+                        return Some(Cow::Borrowed(line));
+                    }
+                    whole.push_str(line);
+                    return Some(Cow::Owned(whole));
+                }
             }
         }
-    }
-    lines.extend((!whole.is_empty()).then_some(whole));
-    lines
+        (!whole.is_empty()).then_some(Cow::Owned(whole))
+    })
 }
 
 /// `NAME=value`.
@@ -115,15 +129,16 @@ pub(super) fn pair(word: &str) -> Option<(String, String)> {
 
 /// The assignments of an environment file: shell-like, without variables in them.
 pub(super) fn assigned(text: &str) -> impl Iterator<Item = (String, String)> {
-    logical_lines(text).into_iter().filter_map(|line| {
-        let (name, value) = pair(&line)?;
+    let pairs = logical_lines(text).filter_map(|line| {
+        let (name, value) = line.split_once('=').filter(|_| line.len() <= LINE_BYTES)?;
         let value = value.trim();
         let value = match value.starts_with(['"', '\'']) {
             true => split(value).into_iter().next().unwrap_or_default(),
             false => value.to_owned(),
         };
         Some((name.trim().to_owned(), value))
-    })
+    });
+    pairs.take(VARIABLES)
 }
 
 #[cfg(test)]

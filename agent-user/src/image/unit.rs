@@ -95,7 +95,7 @@ fn texts(root: &Path, directories: &[PathBuf], name: &str) -> Option<Vec<String>
 fn text(root: &Path, file: &Path) -> Option<String> {
     let target = fs::read_link(file).ok().filter(|target| target.is_absolute());
     let file = target.map_or_else(|| file.to_owned(), |target| super::at(root, &target));
-    exporter::read_file(&file).ok().map(|content| String::from_utf8_lossy(&content).into_owned())
+    super::read(&file)
 }
 
 fn file_of(directories: &[PathBuf], name: &str) -> Option<PathBuf> {

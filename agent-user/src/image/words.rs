@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// The longest command or environment that is read, in bytes; those of real units have less than 4 KiB.
+pub const LINE_BYTES: usize = 16 << 10;
+
 /// Variables, by their names.
 pub type Variables = BTreeMap<String, String>;
 
@@ -56,15 +59,22 @@ pub fn specify(word: &str, unit: &str) -> String {
 }
 
 /// The words of a command with the variables put in: `$NAME` as a word of its own becomes any number of words, `${NAME}`
-/// stays within its word, `$$` is a plain `$`.
+/// stays within its word, `$$` is a plain `$`. What is too long for a command is left out.
 pub fn expand(words: Vec<String>, variables: &Variables) -> Vec<String> {
-    let mut expanded = Vec::new();
+    let (mut expanded, mut bytes) = (Vec::<String>::new(), 0);
     for word in words {
+        let before = expanded.len();
         match word.strip_prefix('$') {
             Some(name) if is_name(name) => {
                 expanded.extend(variables.get(name).map(|text| split(text)).unwrap_or_default())
             }
             _ => expanded.push(within(&word, variables)),
+        }
+        let new = expanded.get(before..).unwrap_or_default();
+        bytes += new.iter().map(|word| word.len() + 1).sum::<usize>();
+        if bytes > LINE_BYTES {
+            expanded.truncate(before);
+            break;
         }
     }
     expanded
@@ -72,7 +82,9 @@ pub fn expand(words: Vec<String>, variables: &Variables) -> Vec<String> {
 
 fn within(word: &str, variables: &Variables) -> String {
     let (mut full, mut rest) = (String::new(), word);
-    while let Some((before, behind)) = rest.split_once('$') {
+    while let Some((before, behind)) = rest.split_once('$')
+        && full.len() <= LINE_BYTES
+    {
         full.push_str(before);
         let braced = behind.strip_prefix('{').and_then(|name| name.split_once('}'));
         rest = match (behind.strip_prefix('$'), braced) {

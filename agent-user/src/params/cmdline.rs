@@ -1,7 +1,12 @@
 //! The kernel command line and `parameters.txt`, split as IPA splits them
 //! (`_read_params_from_file` in `ironic_python_agent/utils.py`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// The longest value that is taken whole, in bytes. The kernel's own command line is shorter (COMMAND_LINE_SIZE, at most
+/// 4096 on x86 and Arm).
+pub(super) const VALUE_BYTES: usize = 16 << 10;
 
 /// Whitespace as Python's `str.split()` has it: Unicode's, and the four ASCII separators.
 pub(super) fn is_space(character: char) -> bool {
@@ -9,14 +14,24 @@ pub(super) fn is_space(character: char) -> bool {
 }
 
 /// The words `name=value` of a text: split at whitespace, each at its first `=`; no quoting; the last of several
-/// with the same name wins; words without `=` are passed over. Bytes that are no UTF-8 become U+FFFD and harm only
-/// their own word.
-pub fn parse(text: &[u8]) -> BTreeMap<String, String> {
+/// with the same name wins; words without `=` are passed over, and so is every name that is not wanted. Bytes that are no
+/// UTF-8 become U+FFFD and harm only their own word.
+pub fn parse(text: &[u8], is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(text);
     text.split(is_space)
         .filter_map(|word| word.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, value)| (name.to_owned(), bounded(value).into_owned()))
         .collect()
+}
+
+/// A value that is longer than any real one ends in U+FFFD, with which nothing is usable: what was cut counts for nothing.
+pub(super) fn bounded(value: &str) -> Cow<'_, str> {
+    if value.len() <= VALUE_BYTES {
+        return Cow::Borrowed(value);
+    }
+    let end = (0..=VALUE_BYTES).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+    Cow::Owned(format!("{}\u{fffd}", value.get(..end).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -24,7 +39,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &[u8]) -> Vec<(String, String)> {
-        parse(text).into_iter().collect()
+        parse(text, |_| true).into_iter().collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -52,12 +67,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_not_wanted_takes_no_memory_and_an_endless_value_is_cut() {
+        let text = format!("a=1 b=2 c={}", "\u{e9}".repeat(VALUE_BYTES));
+        let words = parse(text.as_bytes(), |name| name != "a");
+        assert_eq!(words.keys().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(words["c"].len() <= VALUE_BYTES + 3 && words["c"].ends_with('\u{fffd}'));
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics_and_keeps_the_last(noise: Vec<u8>) {
             let mut text = noise;
             text.extend_from_slice(b" k=1 k=2");
-            let words = parse(&text);
+            let words = parse(&text, |_| true);
             proptest::prop_assert_eq!(words.get("k").map(String::as_str), Some("2"));
         }
     }

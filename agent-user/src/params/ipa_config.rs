@@ -1,8 +1,9 @@
 //! oslo.config's INI files, as IPA reads them (`oslo_config/iniparser.py`): only what the section `[DEFAULT]` holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::cmdline::is_space;
+use super::cmdline::{VALUE_BYTES, bounded, is_space};
 
 /// What one file says.
 #[derive(Default, PartialEq, Eq)]
@@ -15,64 +16,97 @@ pub struct IpaConfig {
 }
 
 /// An assignment whose continuation lines are still to come.
-struct Pending {
-    name: String,
-    value: String,
+struct Pending<'a> {
+    name: &'a str,
+    value: Cow<'a, str>,
 }
 
-/// Reads one file. Bytes that are no UTF-8 become U+FFFD.
-pub fn parse(text: &[u8]) -> IpaConfig {
-    let text = String::from_utf8_lossy(text).replace("\r\n", "\n").replace('\r', "\n");
-    let mut config = IpaConfig::default();
-    let mut section: Option<String> = None;
-    let mut pending: Option<Pending> = None;
+impl Pending<'_> {
+    fn goes_on(&mut self, line: &str) {
+        if self.value.len() <= VALUE_BYTES {
+            let value = self.value.to_mut();
+            value.push('\n');
+            value.push_str(&bounded(line));
+        }
+    }
+}
 
-    for (index, line) in text.split('\n').enumerate() {
+/// The only section that is read. oslo compares its name exactly.
+const DEFAULT: &str = "DEFAULT";
+
+/// So many lines that oslo refuses are named: IPA ends at the first of them.
+const REFUSED: usize = 8;
+
+impl IpaConfig {
+    /// Takes an assignment of the section.
+    fn finish(&mut self, pending: Option<Pending<'_>>, is_wanted: &impl Fn(&str) -> bool) {
+        if let Some(Pending { name, value }) = pending.filter(|pending| is_wanted(pending.name)) {
+            self.options.insert(name.to_owned(), bounded(&value).into_owned());
+        }
+    }
+
+    fn refuse(&mut self, line: usize, reason: &'static str) {
+        if self.refused.len() < REFUSED {
+            self.refused.push((line, reason));
+        }
+    }
+}
+
+/// Reads one file. Bytes that are no UTF-8 become U+FFFD. An option that is not wanted is passed over.
+pub fn parse(text: &[u8], is_wanted: impl Fn(&str) -> bool) -> IpaConfig {
+    let text = String::from_utf8_lossy(text);
+    let mut config = IpaConfig::default();
+    let mut section: Option<&str> = None;
+    let mut pending: Option<Pending<'_>> = None;
+
+    for (index, line) in lines(&text).enumerate() {
         let number = index.saturating_add(1);
         let line = line.trim_end_matches(is_space);
         if line.starts_with([' ', '\t']) {
             match &mut pending {
-                Some(assignment) => {
-                    assignment.value.push('\n');
-                    assignment.value.push_str(line.trim_start_matches(is_space));
-                }
-                None => config.refused.push((number, "a continuation of nothing")),
+                Some(assignment) => assignment.goes_on(line.trim_start_matches(is_space)),
+                None => config.refuse(number, "a continuation of nothing"),
             }
             continue;
         }
-        finish(pending.take(), section.as_deref(), &mut config);
+        config.finish(pending.take().filter(|_| section == Some(DEFAULT)), &is_wanted);
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
         if let Some(rest) = line.strip_prefix('[') {
             match rest.strip_suffix(']') {
-                Some("") => config.refused.push((number, "a section without a name")),
-                Some(name) => section = Some(name.to_owned()),
-                None => config.refused.push((number, "a section without its closing ]")),
+                Some("") => config.refuse(number, "a section without a name"),
+                Some(name) => section = Some(name),
+                None => config.refuse(number, "a section without its closing ]"),
             }
             continue;
         }
         match split(line) {
-            Err(reason) => config.refused.push((number, reason)),
-            Ok(_) if section.is_none() => config.refused.push((number, "an option before the first section")),
+            Err(reason) => config.refuse(number, reason),
+            Ok(_) if section.is_none() => config.refuse(number, "an option before the first section"),
             Ok(assignment) => pending = Some(assignment),
         }
     }
-    finish(pending, section.as_deref(), &mut config);
+    config.finish(pending.filter(|_| section == Some(DEFAULT)), &is_wanted);
     config
 }
 
-/// Takes an assignment into the options where it stands in `[DEFAULT]`; oslo compares that name exactly.
-fn finish(pending: Option<Pending>, section: Option<&str>, config: &mut IpaConfig) {
-    if let Some(Pending { name, value }) = pending
-        && section == Some("DEFAULT")
-    {
-        config.options.insert(name, value);
-    }
+/// The lines of a text, however they end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.find(['\n', '\r']);
+        rest = end.and_then(|end| {
+            let behind = text.get(end..)?;
+            behind.strip_prefix("\r\n").or_else(|| behind.get(1..))
+        });
+        text.get(..end.unwrap_or(text.len()))
+    })
 }
 
 /// Splits at the first `=` or `:`; one pair of quotes around the value goes.
-fn split(line: &str) -> Result<Pending, &'static str> {
+fn split(line: &str) -> Result<Pending<'_>, &'static str> {
     let (name, value) = line.split_once(['=', ':']).ok_or("neither = nor : in it")?;
     let name = name.trim_matches(is_space);
     if name.is_empty() {
@@ -86,7 +120,7 @@ fn split(line: &str) -> Result<Pending, &'static str> {
         }
         _ => value,
     };
-    Ok(Pending { name: name.to_owned(), value: value.to_owned() })
+    Ok(Pending { name, value: bounded(value) })
 }
 
 #[cfg(test)]
@@ -94,7 +128,7 @@ mod tests {
     use super::*;
 
     fn option(text: &str, name: &str) -> Option<String> {
-        parse(text.as_bytes()).options.get(name).cloned()
+        parse(text.as_bytes(), |_| true).options.get(name).cloned()
     }
 
     #[test]
@@ -113,7 +147,7 @@ mod tests {
         ] {
             assert_eq!(option(text, name).as_deref(), Some(value), "{name}");
         }
-        assert!(parse(text.as_bytes()).refused.is_empty());
+        assert!(parse(text.as_bytes(), |_| true).refused.is_empty());
     }
 
     #[test]
@@ -131,16 +165,26 @@ mod tests {
 
     #[test]
     fn names_the_lines_that_oslo_refuses_and_keeps_the_rest() {
-        let config = parse(b"a=0\n[DEFAULT]\n\n  lost\n[]\n[x\nword\n= 3\na=1\n");
+        let config = parse(b"a=0\n[DEFAULT]\n\n  lost\n[]\n[x\nword\n= 3\na=1\n", |_| true);
         let lines: Vec<usize> = config.refused.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 4, 5, 6, 7, 8]);
         assert_eq!(config.options.get("a").map(String::as_str), Some("1"));
     }
 
+    #[test]
+    fn endless_values_and_many_bad_lines_take_no_memory() {
+        let text =
+            format!("[DEFAULT]\na = {}\n b\nc=1\nd=1\n{}", "x".repeat(VALUE_BYTES + 1), "bad\n".repeat(100));
+        let config = parse(text.as_bytes(), |name| name != "c");
+        assert_eq!(config.options.keys().collect::<Vec<_>>(), ["a", "d"]);
+        assert!(config.options["a"].ends_with('\u{fffd}') && config.options["a"].len() < VALUE_BYTES + 9);
+        assert_eq!(config.refused.len(), REFUSED);
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics(noise: Vec<u8>) {
-            let _ = parse(&noise);
+            let _ = parse(&noise, |_| true);
         }
 
         #[test]

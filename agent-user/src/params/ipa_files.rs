@@ -16,7 +16,7 @@ use crate::image::place::DROPIN_NAME;
 use super::ipa_config;
 use super::layers::Given;
 use super::problem::{Problem, ProblemKind, Source as Layer};
-use super::spec::TABLE;
+use super::spec::{TABLE, is_ipa_option};
 use super::value::without_password;
 
 /// The parameter that problems of whole files are told under.
@@ -185,7 +185,10 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Found> {
 impl Collected<'_> {
     /// Takes the options of one file over those of earlier ones; returns their names.
     fn take(&mut self, found: &Found) -> Vec<String> {
-        let config = ipa_config::parse(&found.content);
+        let config = ipa_config::parse(&found.content, |name| match name.contains('-') {
+            true => is_ipa_option(&name.replace('-', "_")),
+            false => is_ipa_option(name),
+        });
         for (line, reason) in config.refused {
             // Not the line itself: the agent token may be in it.
             let reason = format!("line {line}: {reason}; IPA does not start with this file");

@@ -136,6 +136,11 @@ fn store<T>(field: &mut T, value: T, show: impl FnOnce(&T) -> Value) -> Value {
     shown
 }
 
+/// The most API URLs that are taken; each is resolved and tried.
+const URLS: usize = 32;
+/// So many items of a list that are no use are named.
+const REJECTED: usize = 8;
+
 /// Reads a comma list; each item that is no use is rejected by itself.
 fn read_urls(text: &str, field: &mut Vec<ApiUrl>) -> Reading {
     let mut urls: Vec<ApiUrl> = Vec::new();
@@ -143,10 +148,16 @@ fn read_urls(text: &str, field: &mut Vec<ApiUrl>) -> Reading {
     for item in text.split(',') {
         match value::api_url(item) {
             Ok(url) if urls.contains(&url) => {}
-            Ok(url) => urls.push(url),
-            Err(wanted) => {
+            Ok(url) if urls.len() < URLS => urls.push(url),
+            Ok(_) => {
+                let wanted = format!("at most {URLS} URLs").into();
+                rejected.push(Rejected { text: value::without_password(item.trim()).into_owned(), wanted });
+                break;
+            }
+            Err(wanted) if rejected.len() < REJECTED => {
                 rejected.push(Rejected { text: value::without_password(item.trim()).into_owned(), wanted })
             }
+            Err(_) => {}
         }
     }
     let shown = urls.iter().map(|url| Value::from(url.to_string())).collect();

@@ -18,12 +18,14 @@ use super::layers::{Entry, Given, Layer, Merged, merge};
 use super::places::Places;
 use super::problem::{ParamsError, Problem, ProblemKind, Source};
 use super::removed::REMOVED;
-use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE};
+use super::spec::{ENVIRONMENT_PREFIX, Parameter, TABLE, is_kernel_name};
 use super::types::Parameters;
 use super::{by_image, cmdline, flags, ipa_files, own_file, value, vmedia};
 
 /// How long a virtual medium may take to appear.
 const MEDIUM_PATIENCE: Duration = Duration::from_secs(30);
+/// The kernel parameter that says where IPA has its other ones.
+const BOOT_METHOD: &str = "boot_method";
 /// How often it is looked for.
 const MEDIUM_PACE: Duration = Duration::from_millis(500);
 
@@ -80,9 +82,9 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
 
     // Our own layers are complete: now they say where the others are.
     let own = merge(&layers)?;
-    let mut problems = Vec::new();
+    let mut problems: Vec<_> = unknown_variables(places).collect();
     let words = read_cmdline(&own, &mut problems)?;
-    let from_vmedia = words.get("boot_method").is_some_and(|method| method == "vmedia");
+    let from_vmedia = words.get(BOOT_METHOD).is_some_and(|method| method == "vmedia");
     let mut medium = vmedia::Media::default();
     if from_vmedia && own.parameters.sources.vmedia {
         medium = vmedia::read(places, &mut problems);
@@ -167,10 +169,6 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
         let (name, origin, instead) = (removed.name, removed.environment_name(), removed.instead);
         return Err(ParamsError::Removed { name, origin, instead });
     }
-    if let Some(name) = places.environment.keys().find(|name| is_unknown(name)) {
-        let (name, wanted) = (printable(name), meant(name));
-        return Err(SettingError::UnknownVariable { name, program: "ipa-sidecar", wanted }.into());
-    }
     let given = TABLE.iter().filter_map(|row| {
         let variable = row.environment_name();
         let text = places.environment.get(&variable)?.clone();
@@ -181,6 +179,19 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
 
 /// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
 const OTHERS: [&str; 6] = ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
+
+/// No error: others set such variables too, as Kubernetes does for a service of our name, and a newer release may have
+/// more of them. Their values are not shown: one may be a secret.
+fn unknown_variables(places: &Places) -> impl Iterator<Item = Problem> {
+    places.environment.keys().filter(|name| is_unknown(name)).map(|name| Problem {
+        kind: ProblemKind::Unknown,
+        name: printable(name),
+        value: MASK.to_owned(),
+        source: Source::Environment,
+        detail: "the environment".to_owned(),
+        wanted: meant(name),
+    })
+}
 
 fn is_unknown(variable: &str) -> bool {
     let is_other = variable.strip_prefix(ENVIRONMENT_PREFIX).is_some_and(|rest| OTHERS.contains(&rest));
@@ -235,7 +246,7 @@ fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<St
     let path = &own.parameters.sources.cmdline_path;
     let by_operator = own.entries.iter().any(|entry| entry.name == NAME && entry.source.is_own());
     match read_file(path) {
-        Ok(content) => Ok(cmdline::parse(&content)),
+        Ok(content) => Ok(cmdline::parse(&content, |name| name == BOOT_METHOD || is_kernel_name(name))),
         Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string()).into()),
         Err(error) => {
             let place = path.to_string_lossy();

@@ -48,6 +48,8 @@ labels! {
         Unreadable = "unreadable",
         /// The value is used by IPA in the place of what we write for it.
         Conflict = "conflict",
+        /// It has a parameter's prefix, and there is no such parameter.
+        Unknown = "unknown",
     }
 }
 
@@ -91,6 +93,7 @@ impl fmt::Display for Problem {
             }
             ProblemKind::Unreadable => write!(f, "{name}: {detail} cannot be read: {wanted}"),
             ProblemKind::Conflict => write!(f, "{name}: \"{value}\" from {detail}: {wanted}"),
+            ProblemKind::Unknown => write!(f, "{name} from {detail} is no parameter: {wanted}"),
         }
     }
 }

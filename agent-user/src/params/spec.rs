@@ -1,6 +1,8 @@
 //! The one table of all parameters. Flags, variables, file keys, IPA's options, kernel parameters, defaults and help
 //! all come from it.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::image::place::DEFAULT_DIRECTORY;
@@ -59,6 +61,20 @@ impl Parameter {
     pub fn kernel_name(&self) -> Option<&'static str> {
         self.kernel_names.first().copied()
     }
+}
+
+/// Whether a parameter has this as its kernel parameter.
+pub fn is_kernel_name(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| TABLE.iter().flat_map(|row| row.kernel_names).copied().collect());
+    NAMES.contains(name)
+}
+
+/// Whether a parameter has this as its option of IPA's.
+pub fn is_ipa_option(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| TABLE.iter().filter_map(|row| row.ipa_option).collect());
+    NAMES.contains(name)
 }
 
 /// What most rows have.

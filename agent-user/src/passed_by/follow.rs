@@ -147,7 +147,8 @@ fn guards(guard: &GuardState, seen: &Seen, probes: &ProbesState, ipa: &IpaState)
     Some(looked(guard.redirecting_since?.elapsed(), seen, probes, ipa))
 }
 
-/// What sight sees of this IPA where it looks at every API URL; nothing where something was lost.
+/// What sight sees of this IPA where it looks at every API URL. What was lost makes nothing of what was seen; but silence
+/// counts only since then.
 fn seen(
     sight: &SightState,
     seen: &Seen,
@@ -155,12 +156,13 @@ fn seen(
     ipa: &IpaState,
     urls: &[ApiUrl],
 ) -> Option<Sight> {
-    let since = sight.since(urls.iter()).filter(|_| sight.lost + sight.given_up == 0)?;
+    let looks_for = sight.since(urls.iter())?.elapsed();
     // An IPA in a container may use another libssl: until something of it was seen, nobody knows that it would be.
     if urls.iter().any(|url| url.scheme == Scheme::Https) && sight.exchanges.last().is_none() {
         return None;
     }
-    Some(looked(since.elapsed(), seen, probes, ipa))
+    let whole_for = sight.whole_for().unwrap_or(Duration::MAX);
+    Some(looked(looks_for.min(whole_for), seen, probes, ipa))
 }
 
 fn looked(for_so_long: Duration, seen: &Seen, probes: &ProbesState, ipa: &IpaState) -> Sight {

@@ -145,6 +145,9 @@ impl ReadBack {
         };
         self.seen.last =
             Some((Instant::now(), Last { ago: Duration::ZERO, url: true, after_heartbeat: true }));
+        if let Some(timeout) = kept.heartbeat_timeout {
+            self.surroundings.exchanges.heartbeat_timeout(timeout);
+        }
         let pin = &self.surroundings.pin;
         if pin.held().url.is_none() {
             pin.take(kept.url.as_deref());
@@ -229,6 +232,7 @@ impl ReadBack {
                 ipa: self.seen.process,
                 node_uuid: reply.uuid.clone(),
                 url: url.map(str::to_owned),
+                heartbeat_timeout: Some(reply.heartbeat_timeout),
             });
         });
         let shown = url.map(|url| foreign_text(url, None));

@@ -8,13 +8,10 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
-use crate::http1::{Answers, Splitter, Step};
+use crate::http1::{Answers, PENDING, Splitter, Step};
 
 use super::chunk::{Chunk, Direction, Who};
 use super::parse::{Exchange, Pending, Request};
-
-/// So many requests of a connection await their answer.
-const PENDING: usize = 32;
 
 /// What a piece brought.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,6 +32,9 @@ pub struct SightState {
     pub lost: u64,
     /// Exchanges that were seen in part, and whose end will not be known.
     pub given_up: u64,
+    /// When one of both last happened.
+    #[serde(skip)]
+    gap: Option<Moment>,
     /// Lookups that have begun, whoever asked.
     pub lookups_begun: u64,
     /// When the last of them did.
@@ -59,6 +62,23 @@ impl SightState {
             let since = source(url)?;
             Some(if since.elapsed() < latest.elapsed() { since } else { latest })
         })
+    }
+
+    /// For how long nothing was lost, or seen in part only; `None`: since the start.
+    pub fn whole_for(&self) -> Option<Duration> {
+        self.gap.map(|gap| gap.elapsed())
+    }
+
+    /// So many pieces or events were lost.
+    pub fn take_lost(&mut self, count: u64) {
+        self.lost += count;
+        self.gap = Some(Moment::now());
+    }
+
+    /// So many exchanges were seen in part.
+    pub fn take_given_up(&mut self, count: u64) {
+        self.given_up += count;
+        self.gap = Some(Moment::now());
     }
 
     /// How it went with the probes on libssl.

@@ -87,7 +87,7 @@ impl Tracker {
     fn take(&mut self, seen: &Seen) {
         if let Seen::Lost(count) = seen {
             self.metrics.probe_events_lost(*count);
-            self.state.send_modify(|state| state.lost += count);
+            self.state.send_modify(|state| state.take_lost(*count));
         }
         for event in self.flows.take(seen, Instant::now()) {
             match event {
@@ -102,7 +102,7 @@ impl Tracker {
         let given_up = self.flows.take_given_up();
         if given_up > 0 {
             tracing::debug!(given_up, "exchanges with Ironic were seen in part only");
-            self.state.send_modify(|state| state.given_up += given_up);
+            self.state.send_modify(|state| state.take_given_up(given_up));
         }
     }
 

@@ -87,8 +87,8 @@ impl<'a> State<'a> {
             problems: view.problems().collect(),
             version: Version {
                 version: env!("CARGO_PKG_VERSION"),
-                revision: env!("IPA_SIDECAR_REVISION"),
-                rustc: env!("IPA_SIDECAR_RUSTC"),
+                revision: env!("BUILD_REVISION"),
+                rustc: env!("BUILD_RUSTC"),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testbed::root_test;
 use testbed::site::*;
-use testbed::stand_in::{Fault, Path};
+use testbed::stand_in::{Fault, Path, StandIn};
 
 use crate::with_agent;
 
@@ -259,7 +259,48 @@ fn a_heartbeat_whose_answer_was_lost_is_still_a_pin() {
     assert_eq!(daemon.state().unwrap()["pinned_url"], FIRST_URL);
     assert_eq!(daemon.metric("agent_url_stale").unwrap(), Some(0.0));
     let stale = r#"bad_agent_url_reasons_total{reason="pinned_stale"}"#;
-    assert_eq!(daemon.metric(stale).unwrap(), None, "it was never stale");
+    assert_eq!(daemon.metric(stale).unwrap(), Some(0.0), "it was never stale");
+}
+
+/// The kernel chooses a next hop for each connection, and with it a source: what Ironic answered first stays, and another
+/// source is no contradiction.
+#[test]
+fn a_route_with_several_next_hops_contradicts_nothing() {
+    root_test!();
+    let site = Site::new();
+    site.node.join("eth1", &site.conductor, "ironic1").unwrap();
+    site.node.sysctl("net/ipv4/fib_multipath_hash_policy", "1").unwrap();
+    for device in ["all", "ironic", "ironic1"] {
+        site.conductor.sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "0").unwrap();
+    }
+    // Nearly every connection leaves by the first one, and later by the second.
+    let route = |first, second| {
+        let route = format!(
+            "route replace 203.0.113.0/24 nexthop via 10.77.0.1 dev {DEVICE} weight {first} \
+             nexthop via 10.78.0.1 dev eth1 weight {second}"
+        );
+        site.node.ip(&route).unwrap();
+    };
+    site.node.ip("addr add 10.78.0.5/24 dev eth1").unwrap();
+    site.conductor.ip_lines("addr add 10.78.0.1/24 dev ironic1\naddr add 203.0.113.1/32 dev lo").unwrap();
+    route(255, 1);
+    let ironic = StandIn::start(site.listener("203.0.113.1:6385"), node_with_mac()).unwrap();
+    let refused = Fault::Error(400, "Agent token is required for heartbeat processing.".to_owned());
+    ironic.push_fault(Path::Heartbeat, refused);
+    let daemon = site.daemon(&["--mode=agent", "--ironic.api-url=http://203.0.113.1:6385", WITHOUT_LISTENER]);
+    wait_metric(&daemon, r#"heartbeats_total{result="token_refused",sender="sidecar"}"#, 1.0, SOON);
+    ironic.power_cycle();
+    route(1, 255);
+    wait_metric(&daemon, ACCEPTED, 1.0, LATER);
+    assert_eq!(beat_urls(&ironic), [FIRST_URL, FIRST_URL]);
+    let counted: Value =
+        serde_json::from_str(&site.conductor.ip("-s -j link show dev ironic1").unwrap()).unwrap();
+    assert!(
+        counted[0]["stats64"]["rx"]["bytes"].as_u64() > Some(1000),
+        "nothing came by the other one: {counted}"
+    );
+    assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
+    assert_eq!(metric(&daemon, r#"agent_url_warnings_total{warning="route_mismatch"}"#), 0.0);
 }
 
 #[test]

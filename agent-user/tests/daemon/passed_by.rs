@@ -142,6 +142,23 @@ fn a_devices_name_in_the_text_of_a_route_gives_another_url() {
     assert_eq!(ironic.agent_url().as_deref(), Some("http://.77:9999"), "{}", agent.log());
 }
 
+/// Killed and started again, the daemon knows what this IPA was given, and what it sends.
+#[test]
+fn after_a_restart_of_the_daemon_it_is_still_passed_by() {
+    root_test!("python3");
+    let site = with_device("asrc.77");
+    let ironic = site.ironic(fast());
+    let etc = Directory::new("restart-etc");
+    let daemon = seeing(&site, &etc);
+    let _agent = agent(&site, &[("TEST_AGE", "2016")]);
+    assert_passed_by(&site, &daemon, "other_url", &["http://.77:9999"]);
+    drop(daemon);
+    let daemon = seeing(&site, &etc);
+    let beats = ironic.heartbeats();
+    wait_beats(&daemon, &ironic, beats + 2, LATER);
+    assert_passed_by(&site, &daemon, "other_url", &["http://.77:9999", FIRST]);
+}
+
 /// The present agent dies of the same text where it does not read the drop-in; one that reads it asks for no route.
 #[test]
 fn an_agent_that_dies_of_a_devices_name_has_passed_by() {

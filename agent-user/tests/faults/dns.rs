@@ -27,6 +27,8 @@ fn recovers_from(says: Says) {
     assert_eq!(daemon.get("/-/healthy").unwrap().status, 200);
     assert!(asked.elapsed() < ANSWERS_WITHIN, "{:?}", asked.elapsed());
     assert_eq!(told["address"], serde_json::Value::Null);
+    let warnings = daemon.log().matches("WARN").count();
+    assert!(warnings <= 3, "{warnings} warnings in {:?}: {}", started.elapsed(), daemon.log());
     server.set(Says::Address(ADDRESS));
     let healed = Instant::now();
     daemon.wait_address(Some(FIRST), LATER).unwrap();

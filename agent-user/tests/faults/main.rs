@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+mod budget;
 mod client;
 mod clock;
 mod disk;
@@ -11,6 +12,9 @@ mod hostile;
 mod kernel;
 mod limits;
 mod memory;
+#[cfg(feature = "ebpf")]
+#[path = "../budget/shapes.rs"]
+mod shapes;
 mod signals;
 mod streams;
 

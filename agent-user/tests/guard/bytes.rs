@@ -64,6 +64,20 @@ fn any_protocol_passes_and_each_side_may_end_first() {
     }
 }
 
+/// Nobody answers any of them, so each would be remembered.
+#[test]
+fn a_flood_of_requests_passes_and_is_not_remembered() {
+    root_test!();
+    const MOST: u64 = 8 << 10; // KiB
+    let flood = "A / HTTP/1.0\r\n\r\n".repeat(200_000) + &beat(SEED_URL, "t");
+    let (site, daemon, upstream) = between(flood.len(), "HTTP/1.0 200 OK\r\n\r\n");
+    let before = resident(daemon.pid());
+    assert_eq!(exchange(&site, flood.as_bytes(), b""), b"HTTP/1.0 200 OK\r\n\r\n");
+    let after = resident(daemon.pid());
+    assert!(upstream.join().unwrap() == flood.as_bytes(), "a byte was changed");
+    assert!(after < before + MOST, "{before} KiB before, {after} KiB after");
+}
+
 #[test]
 fn a_client_that_has_said_all_still_gets_the_answer() {
     root_test!();

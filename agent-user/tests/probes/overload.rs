@@ -45,3 +45,27 @@ fn lost_and_told_together_are_all() {
     assert!(lines <= 50, "{lines} lines of log");
     assert!(daemon.terminate().unwrap().0.success());
 }
+
+/// The probes miss the start of a connect that is under way when they are attached.
+#[test]
+fn a_connect_under_way_at_the_start_is_lost_only_where_it_is_of_this_namespace() {
+    root_test!();
+    let (ours, other) = (Place::new(), Place::new());
+    let peer = SocketAddr::new(SILENT[0].parse().unwrap(), 4001);
+    for (place, expected) in [(&other, 0.0), (&ours, 1.0)] {
+        // It ends after 1 + 2 + 4 s.
+        place.node.sysctl("net/ipv4/tcp_syn_retries", "2").unwrap();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| place.attempt(c"early", peer, How::Blocking));
+            std::thread::sleep(Duration::from_millis(300));
+            let daemon = ours.daemon(&[]);
+            assert_eq!(daemon.metric("probe_unavailable_info").unwrap(), None);
+            assert!(!call.is_finished(), "it ended before the probes were there");
+            assert_eq!(call.join().unwrap().errno, 110);
+            // The next event brings the count.
+            ours.attempt(c"next", SocketAddr::new(PROHIBITED[0].parse().unwrap(), 4002), How::Blocking);
+            wait_until(&daemon, "the next failure", SOON, || failures_total(&daemon) >= 1.0);
+            assert_eq!(daemon.metric("probe_events_lost_total").unwrap(), Some(expected));
+        });
+    }
+}

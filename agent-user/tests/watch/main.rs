@@ -7,6 +7,7 @@ mod bursts;
 mod changes;
 mod devices;
 mod explain;
+mod getaddrinfo;
 mod in_process;
 mod local;
 mod machine;

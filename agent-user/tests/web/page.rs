@@ -163,7 +163,7 @@ fn a_broken_node_and_hostile_texts() {
             "Bad callback URLs seen",
             "no: the kernel has no route to it (ENETUNREACH) [no_route]",
             "nowhere.invalid",
-            "Problems with parameters",
+            "Problems",
             "it contains a blank [whitespace]; ",
         ],
     );

@@ -182,7 +182,7 @@ fn foreign_text_is_written_out() {
     let daemon = site.daemon(&[API_FLAG, &cmdline]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     let run = status(&site, &[]);
-    assert_names(&run.out, &["Problems with parameters", "\\u{1b}[2Jx\\u{202e}"]);
+    assert_names(&run.out, &["Problems", "\\u{1b}[2Jx\\u{202e}"]);
     assert!(!run.out.contains(['\u{1b}', '\u{202e}']), "{}", run.out);
 }
 

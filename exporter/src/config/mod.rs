@@ -22,6 +22,9 @@ use yaml::{Key, Node};
 /// takes 2.6 s on a machine of 2026, and on a slower node more would take longer than a scrape waits (10 s).
 const COSTS: std::ops::RangeInclusive<u32> = 4..=15;
 
+/// The largest file, in bytes. Its tree takes many times as much memory.
+const LONGEST: usize = 64 << 10;
+
 /// The headers that may be set, and their values where those are a closed set (exporter-toolkit, web/handler.go).
 const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
@@ -62,8 +65,11 @@ impl WebConfig {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// For broken YAML, a field that is unknown, not supported or given twice, and an unusable value.
+    /// For a file that is too large, broken YAML, a field that is unknown, not supported or given twice, and an unusable value.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        if text.len() > LONGEST {
+            return Err(ConfigError::new(1, format!("the file is larger than {LONGEST} bytes")));
+        }
         let mut config = Self::default();
         let root = yaml::parse(text)?;
         for (key, value) in root.fields("the file")? {

@@ -102,16 +102,19 @@ fn client_config(settings: ClientTls<'_>) -> Result<ClientConfig, ClientTlsError
     }
 }
 
-/// The name that a certificate must carry for a host; an IPv6 address without its brackets.
+/// The name that a certificate must carry for a host; an IPv6 address without its brackets, a name without the dot at its
+/// end (RFC 6066, 3).
 ///
 /// # Errors
 /// For a name that TLS cannot carry.
 pub fn server_name(host: &Host) -> Result<ServerName<'static>, ClientTlsError> {
     match host {
         Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
-            ClientTlsError::Other(format!("the host {name:?} is no name that a certificate can carry"))
-        }),
+        Host::Name(name) => {
+            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).map_err(|_| {
+                ClientTlsError::Other(format!("the host {name:?} is no name that a certificate can carry"))
+            })
+        }
     }
 }
 

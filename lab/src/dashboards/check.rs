@@ -181,7 +181,7 @@ pub fn table(alerts: &[&str], fired: &Fired, tally: &mut Tally) {
         let mut row = String::new();
         for scenario in &SCENARIOS {
             let does = fired.contains(&((*alert).to_owned(), scenario.name.to_owned()));
-            let should = scenario.alerts.contains(alert);
+            let should = scenario.alerts.contains(alert) || scenario.after_restart.contains(alert);
             let cell = match (does, should) {
                 (true, true) => "F",
                 (false, false) => ".",

@@ -104,20 +104,7 @@ impl Node {
         if agent != Agent::None {
             agent::listen(&self.netns, agent != Agent::Listens, threads)?;
         }
-        let mut command = match (&self.etc, place.scenario.unprivileged) {
-            (Some(etc), _) => program_with_etc(&self.netns, etc.path(), binary),
-            (None, false) => self.netns.command(binary),
-            (None, true) => unprivileged(&self.netns, binary),
-        };
-        let token = self.directory.join("token");
-        std::fs::write(&token, TOKEN)?;
-        let api = place.scenario.elsewhere.map_or_else(|| address(self.number, 1).to_string(), str::to_owned);
-        command
-            .args(["run", "--web.listen-address=0.0.0.0:10099", "--cmdline.path=/dev/null", "--no-vmedia"])
-            .arg(format!("--ironic.api-url=http://{api}:{API_PORT}"))
-            .arg(format!("--ipa.config-dir={}", self.directory.display()))
-            .args(place.scenario.flags.iter().map(|flag| flag.replace("TOKEN", &token.to_string_lossy())));
-        let daemon = self.daemon.insert(Daemon::from_command(command, &self.netns)?);
+        let daemon = self.start_daemon(place.scenario, binary)?;
         if matches!(agent, Agent::Good | Agent::Seed) {
             // An agent whose version discovery fails takes the API for 1.31, and asks for no token: once, for its whole life.
             daemon.wait_state("a guard that redirects", PATIENCE, |state| {
@@ -139,6 +126,32 @@ impl Node {
             });
         }
         Ok(())
+    }
+
+    /// Kills the daemon and starts it again, in the middle of whatever goes on.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn restart_daemon(&mut self, scenario: &Scenario, binary: &Path) -> anyhow::Result<()> {
+        self.daemon = None;
+        self.start_daemon(scenario, binary).map(drop)
+    }
+
+    fn start_daemon(&mut self, scenario: &Scenario, binary: &Path) -> anyhow::Result<&Daemon> {
+        let mut command = match (&self.etc, scenario.unprivileged) {
+            (Some(etc), _) => program_with_etc(&self.netns, etc.path(), binary),
+            (None, false) => self.netns.command(binary),
+            (None, true) => unprivileged(&self.netns, binary),
+        };
+        let token = self.directory.join("token");
+        std::fs::write(&token, TOKEN)?;
+        let api = scenario.elsewhere.map_or_else(|| address(self.number, 1).to_string(), str::to_owned);
+        command
+            .args(["run", "--web.listen-address=0.0.0.0:10099", "--cmdline.path=/dev/null", "--no-vmedia"])
+            .arg(format!("--ironic.api-url=http://{api}:{API_PORT}"))
+            .arg(format!("--ipa.config-dir={}", self.directory.display()))
+            .args(scenario.flags.iter().map(|flag| flag.replace("TOKEN", &token.to_string_lossy())));
+        Ok(self.daemon.insert(Daemon::from_command(command, &self.netns)?))
     }
 
     /// A process of IPA's begins, with the environment of its unit; through the proxy where that names one.

@@ -1,11 +1,12 @@
 //! A DNS server of forty lines: every name has one IPv4 address, or what the test says of each family, or the server
 //! misbehaves.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::netns::Netns;
 
@@ -39,7 +40,7 @@ pub struct NameServer {
 impl NameServer {
     /// Listens on `address`, port 53, inside.
     pub fn start(netns: &Netns, address: &str, says: Says) -> Self {
-        let socket = netns.enter(|| UdpSocket::bind((address, 53)).unwrap()).unwrap();
+        let socket = netns.enter(|| bind(address)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let (says, stop) = (Arc::new(Mutex::new(says)), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::spawn({
@@ -61,6 +62,20 @@ impl NameServer {
     /// From now on it answers so.
     pub fn set(&self, says: Says) {
         *self.says.lock().unwrap() = says;
+    }
+}
+
+/// A child that another test has forked and that has not called exec yet holds the socket of the server before.
+fn bind(address: &str) -> UdpSocket {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let began = Instant::now();
+    loop {
+        match UdpSocket::bind((address, 53)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            bound => return bound.unwrap(),
+        }
     }
 }
 

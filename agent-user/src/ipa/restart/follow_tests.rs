@@ -5,6 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use callback_url::Local;
@@ -18,7 +19,8 @@ use crate::kept::since_boot;
 
 use super::*;
 
-const UNIT: &str = "ironic-python-agent.service";
+/// Managers of the same user share their control groups: a unit of its own for each, or one would end the other's process.
+static UNITS: AtomicU32 = AtomicU32::new(0);
 const SEEN: SightRecord = SightRecord { attached_before_ipa: true, lost: false, lookup_seen: false };
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -26,6 +28,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Systemd {
     manager: Child,
     directory: Directory,
+    unit: String,
 }
 
 impl Systemd {
@@ -34,8 +37,10 @@ impl Systemd {
         let place = directory.path().display().to_string();
         directory.write("run/none", "");
         directory.write("ironic-python-agent", format!("echo $$ >> {place}/pids; exec sleep 1000"));
-        let unit = format!("[Service]\nExecStart=/bin/sh {place}/ironic-python-agent\n");
-        directory.write(&format!("config/systemd/user/{UNIT}"), unit);
+        let number = UNITS.fetch_add(1, Ordering::Relaxed);
+        let unit = format!("ipa-of-test-{}-{number}.service", std::process::id());
+        let service = format!("[Service]\nExecStart=/bin/sh {place}/ironic-python-agent\n");
+        directory.write(&format!("config/systemd/user/{unit}"), service);
         // It wants to be where systemd has booted.
         let script = "mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/system; exec setpriv --pdeathsig KILL -- \
                       /lib/systemd/systemd --user --log-target=null";
@@ -50,7 +55,7 @@ impl Systemd {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let systemd = Self { manager, directory };
+        let systemd = Self { manager, directory, unit };
         systemd.wait("its socket", || systemd.socket().exists().then_some(())).await;
         systemd
     }
@@ -87,9 +92,9 @@ impl Systemd {
         let mut manager = Manager::connect(&self.socket()).await.unwrap();
         let unknown = manager.has("nobody.service").await.unwrap_err().to_string();
         assert!(unknown.contains("NoSuchUnit"), "{unknown}");
-        manager.call("StartUnit", &[UNIT, "replace"]).await.unwrap();
+        manager.call("StartUnit", &[&self.unit, "replace"]).await.unwrap();
         let ipa = self.ipa(1).await;
-        manager.has(UNIT).await.unwrap();
+        manager.has(&self.unit).await.unwrap();
         ipa
     }
 }
@@ -160,10 +165,11 @@ async fn an_ipa_whose_address_is_lost_before_its_lookup_starts_again() {
     root_test!();
     let systemd = Systemd::start().await;
     let first = systemd.started().await;
+    let unit = systemd.unit.as_str();
     for (unit, sight, result) in [
-        (UNIT, None, RestartResult::NotAttached),
-        (UNIT, Some(SightRecord { lookup_seen: true, ..SEEN }), RestartResult::LookupSeen),
-        (UNIT, Some(SightRecord { lost: true, ..SEEN }), RestartResult::EventsLost),
+        (unit, None, RestartResult::NotAttached),
+        (unit, Some(SightRecord { lookup_seen: true, ..SEEN }), RestartResult::LookupSeen),
+        (unit, Some(SightRecord { lost: true, ..SEEN }), RestartResult::EventsLost),
         ("nobody.service", Some(SEEN), RestartResult::Failed),
     ] {
         let mut restarter = lost(&systemd, unit, sight);
@@ -171,7 +177,7 @@ async fn an_ipa_whose_address_is_lost_before_its_lookup_starts_again() {
         assert!(counted(&restarter, result), "{result:?}");
         assert!(!is_stopped(first), "{result:?}");
     }
-    let mut restarter = lost(&systemd, UNIT, Some(SEEN));
+    let mut restarter = lost(&systemd, unit, Some(SEEN));
     restarter.look_at(first).await;
     assert!(counted(&restarter, RestartResult::Restarted));
     let second = systemd.ipa(2).await;
@@ -185,7 +191,7 @@ async fn an_ipa_whose_lookup_leaves_meanwhile_goes_on() {
     root_test!();
     let systemd = Systemd::start().await;
     let ipa = systemd.started().await;
-    let mut restarter = lost(&systemd, UNIT, None);
+    let mut restarter = lost(&systemd, &systemd.unit, None);
     let (sight, mut asked) = mpsc::channel::<Drain>(1);
     restarter.surroundings.sight = Some(sight);
     let answering = tokio::spawn(async move {

@@ -17,6 +17,7 @@ use super::cmdline;
 use super::ipa_files::{Directory, MediumFile, is_config};
 use super::places::Places;
 use super::problem::{Problem, Source};
+use super::spec::is_kernel_name;
 
 /// The label of the medium with the parameters.
 const PARAMETERS_LABELS: [&str; 1] = ["ir-vfd-dev"];
@@ -70,7 +71,7 @@ fn read_parameters(device: &Device, media: &mut Media, problems: &mut Vec<Proble
     };
     match mounted.read(&[], OsStr::new(PARAMETERS_FILE)) {
         Ok(Some(content)) => {
-            media.parameters = cmdline::parse(&content);
+            media.parameters = cmdline::parse(&content, is_kernel_name);
             media.place = place;
         }
         Ok(None) => problems.push(unreadable(&place, "there is no such file on it")),

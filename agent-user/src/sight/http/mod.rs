@@ -185,7 +185,7 @@ impl Reader {
 
     fn lose(&self, count: u64) {
         self.metrics.probe_events_lost(count);
-        self.state.send_modify(|state| state.lost += count);
+        self.state.send_modify(|state| state.take_lost(count));
     }
 
     async fn take(&mut self, segment: &Segment<'_>) {

@@ -1,15 +1,14 @@
 //! What is read of a program or shared library: which others it needs, where it looks for them (ld.so(8)), and which of their
 //! functions it calls.
 
+use std::fs::File;
 use std::path::Path;
 
 use object::Endianness;
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH};
 use object::read::elf::ElfFile64;
+use object::read::{ReadCache, ReadRef};
 use object::{Object, ObjectSymbol};
-
-/// No library or interpreter is longer; it is read as a whole.
-const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// What the dynamic section says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,14 +23,12 @@ pub struct Needs {
 
 /// Reads it; `None` where the file is no ELF of 64 bits.
 pub fn needs(path: &Path) -> Option<Needs> {
-    if std::fs::metadata(path).ok()?.len() > LONGEST {
-        return None;
-    }
-    parse(&std::fs::read(path).ok()?)
+    // Only tables are read: the file may be larger than all the memory that the daemon may have.
+    parse(&ReadCache::new(File::open(path).ok()?))
 }
 
-fn parse(content: &[u8]) -> Option<Needs> {
-    let file = ElfFile64::<Endianness>::parse(content).ok()?;
+fn parse<'a>(content: impl ReadRef<'a>) -> Option<Needs> {
+    let file = ElfFile64::<Endianness, _>::parse(content).ok()?;
     let dynamic = file.elf_dynamic_table().ok()?;
     let mut needs = Needs::default();
     for entry in &dynamic {
@@ -64,13 +61,13 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            let _ = parse(&bytes);
+            let _ = parse(&bytes[..]);
             for (place, byte) in b"\x7fELF\x02\x01\x01".iter().enumerate() {
                 if let Some(first) = bytes.get_mut(place) {
                     *first = *byte;
                 }
             }
-            let _ = parse(&bytes);
+            let _ = parse(&bytes[..]);
         }
     }
 }

@@ -73,6 +73,6 @@ fn write(html: &mut String, view: &View, ready: &Readiness) -> fmt::Result {
          <li><a href=\"/-/ready\">Ready?</a></li>\n<li><a href=\"/-/healthy\">Healthy?</a></li>\n</ul>\n\
          <p>ipa-sidecar {} ({}). This page loads itself again every {REFRESH} s.</p>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
-        Escaped(env!("IPA_SIDECAR_REVISION")),
+        Escaped(env!("BUILD_REVISION")),
     )
 }
