@@ -44,6 +44,9 @@ pub use cli::run;
 /// What the tests, benchmarks and fuzz targets of this workspace look into. Nothing else of the crate is public.
 #[doc(hidden)]
 pub mod inside {
+    pub use api_client::version::parse_root;
+    pub use api_client::{ApiVersion, HttpError, error_text, is_uuid};
+
     pub use crate::advertise::{
         Answered, Candidate, Committed, Decision, Destination, Facts, Origin, Pinned, Refusal, RouteFailure,
         Target, decide,
@@ -60,9 +63,7 @@ pub mod inside {
     pub use crate::ipa::dropin::content;
     pub use crate::ipa::restart::{Drain, RestartFacts, SightRecord, Verdict, judge as judge_restart};
     pub use crate::ipa::status::IpaState;
-    pub use crate::ironic::fault::{error_text, refusal};
-    pub use crate::ironic::lookup::is_uuid;
-    pub use crate::ironic::version::parse_root;
+    pub use crate::ironic::fault::refusal;
     pub use crate::ironic::{
         Answer, Client, Endpoint, Heartbeat, HeartbeatResult, IronicError, LookupQuery, LookupReply,
         LookupResult, Phase, Refusal as IronicRefusal,
@@ -72,8 +73,8 @@ pub mod inside {
     pub use crate::metrics_reference::{Values, markdown, values};
     pub use crate::params::vmedia::superblock::{FileSystem, identify};
     pub use crate::params::{
-        AdvertiseParameters, ApiVersion, IronicParameters, Loaded, Mode, Parameters, ParamsError, Places,
-        ProblemKind, Source, advertise_host, cmdline, flags, ipa_config, load_from, mode_flag,
+        AdvertiseParameters, IronicParameters, Loaded, Mode, Parameters, ParamsError, Places, ProblemKind,
+        Source, advertise_host, cmdline, flags, ipa_config, load_from, mode_flag,
     };
     pub use crate::pin::Held;
     pub use crate::probes::ProbesState;

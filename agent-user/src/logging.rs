@@ -1,10 +1,8 @@
-//! The log: its filter, and how its lines look.
+//! What of this daemon a filter of the log can name.
 
-use std::io;
-
-use tracing::level_filters::LevelFilter;
+use settings::Logged;
+pub use settings::start_log as start;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
 
 /// This crate, as the log shows it in front of its modules.
 const OURS: &str = env!("CARGO_CRATE_NAME");
@@ -14,75 +12,12 @@ const MODULES: [&str; 11] =
 /// The crates beside it that log.
 const CRATES: [&str; 2] = ["exporter", "fib"];
 
-/// Reads a filter: a level, or a list of levels, of `module=level`, and of modules whose every line is wanted. A module is
-/// named as the log shows it, with its crate or, where it is one of this crate, without. Where no level stands alone it is
-/// `info`: a filter for one module must not silence the others.
+/// Reads a filter; see [`Logged::filter`].
 ///
 /// # Errors
 /// What would be right.
 pub fn filter(text: &str) -> Result<Targets, String> {
-    let directives = text.split(',').map(|directive| {
-        let directive = directive.trim();
-        match directive.split_once('=') {
-            Some((module, level)) => Ok((Some(target(module)?), self::level(level)?)),
-            None if is_known(directive) => Ok((Some(target(directive)?), LevelFilter::TRACE)),
-            None => Ok((None, level(directive)?)),
-        }
-    });
-    directives.collect::<Result<Vec<_>, String>>().map(|directives| {
-        directives.into_iter().fold(
-            Targets::new().with_default(LevelFilter::INFO),
-            |targets, (target, level)| match target {
-                Some(target) => targets.with_target(target, level),
-                None => targets.with_default(level),
-            },
-        )
-    })
-}
-
-fn level(word: &str) -> Result<LevelFilter, String> {
-    let level = word.parse().ok().filter(|_| !word.bytes().all(|byte| byte.is_ascii_digit()));
-    level.ok_or_else(|| {
-        "off, error, warn, info, debug, trace, or a filter by module like info,guard=debug".to_owned()
-    })
-}
-
-fn is_known(module: &str) -> bool {
-    let first = module.split("::").next().unwrap_or_default();
-    MODULES.contains(&first) || CRATES.contains(&first) || module.contains("::")
-}
-
-fn target(module: &str) -> Result<String, String> {
-    let first = module.split("::").next().unwrap_or_default();
-    if MODULES.contains(&first) {
-        return Ok(format!("{OURS}::{module}"));
-    }
-    is_known(module).then(|| module.to_owned()).ok_or_else(|| {
-        format!(
-            "a filter like info,guard=debug, with the modules {}, {}",
-            MODULES.join(", "),
-            CRATES.join(", ")
-        )
-    })
-}
-
-/// Starts the log on standard error: JSON, or text for people. Lines show their module in JSON, and in text where the
-/// filter lets debug lines through.
-pub fn start(filter: Targets, json: bool) {
-    let modules = json || filter.iter().any(|(_, level)| level >= LevelFilter::DEBUG);
-    let modules = modules || filter.default_level().is_some_and(|level| level >= LevelFilter::DEBUG);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        // Its text about a log that cannot be written goes to stderr too, and panics where that is the trouble.
-        .log_internal_errors(false)
-        .with_target(modules);
-    let log = tracing_subscriber::registry().with(filter);
-    // Fails only where a log is there already, as in tests.
-    let _ = if json {
-        log.with(lines.json().flatten_event(true)).try_init()
-    } else {
-        log.with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init()
-    };
+    Logged { ours: OURS, modules: &MODULES, crates: &CRATES, example: "guard" }.filter(text)
 }
 
 #[cfg(test)]

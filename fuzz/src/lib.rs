@@ -2,6 +2,7 @@
 //! functions run over the corpus with every `cargo test`.
 
 mod agent_url;
+mod fleet;
 mod heartbeat;
 mod kernel;
 mod parameters;
@@ -11,6 +12,7 @@ mod split;
 mod web;
 
 pub use agent_url::agent_url;
+pub use fleet::{clouds_yaml, fleet_history, fleet_log, fleet_nodes};
 pub use heartbeat::heartbeat;
 pub use kernel::{netlink, probe_btf, probe_event, probe_format};
 pub use parameters::{cmdline, ipa_config, superblock};
@@ -23,9 +25,13 @@ pub use web::web_config;
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its corpus.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("agent_url", agent_url),
+    ("clouds_yaml", clouds_yaml),
     ("cmdline", cmdline),
+    ("fleet_history", fleet_history),
+    ("fleet_log", fleet_log),
+    ("fleet_nodes", fleet_nodes),
     ("heartbeat", heartbeat),
     ("ipa_config", ipa_config),
     ("ironic_error", ironic_error),

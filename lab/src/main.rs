@@ -5,6 +5,7 @@ mod agent;
 mod bench;
 mod dashboards;
 mod demo;
+mod fleet;
 mod ironic;
 mod owned;
 mod pages;
@@ -65,6 +66,8 @@ enum Command {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
         minutes: u64,
     },
+    /// Fill a real Ironic with thousands of nodes, and measure `ipa-fleet check` beside a listing of all details
+    Fleet(fleet::Flags),
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Versus(flags) => versus::run(&flags),
         Command::Versions(flags) => versions::run(&flags),
         Command::PassedBy { minutes } => passed_by::run(minutes),
+        Command::Fleet(flags) => fleet::run(&flags),
         Command::Pages => pages::run(),
     })
 }
@@ -100,6 +104,7 @@ mod tests {
             "soak 1",
             "bench --quick question storm",
             "dashboards --keep",
+            "fleet --nodes 200",
             "pages",
             "passed-by --minutes 1",
             "versus --fixed",
@@ -121,6 +126,7 @@ mod tests {
             "ironic --fast-track=yes",
             "ironic --no-require-tls=1",
             "ironic extra",
+            "fleet --nodes 5",
             "pages --all",
             "passed-by 10",
             "versus --fixed --seeds 3",

@@ -1,5 +1,5 @@
 //! What the tests and the demo stand on: network namespaces that vanish with their owner, a stand-in Ironic that can
-//! show every fault, a real Ironic, a real ironic-python-agent and one of the seed's time.
+//! show every fault, a real Ironic, a real Keystone, a real ironic-python-agent and one of the seed's time.
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
 pub mod cache;
@@ -14,7 +14,9 @@ pub mod guest;
 pub mod http;
 pub mod ipa;
 pub mod ironic;
+pub mod keystone;
 pub mod netns;
+pub mod run;
 pub mod seed_ipa;
 pub mod site;
 pub mod stand_in;

@@ -9,19 +9,24 @@ const LOOKED_AT: usize = 8 << 10;
 /// The most characters of a name or a value that are shown.
 const VALUE: usize = 120;
 
-const NAME: &str = "agent_token";
+/// What stands before a secret, in any case: the agent's token, the headers of OpenStack and HTTP, the signature of a
+/// temporary URL of the object store (in `instance_info`, and in the texts of failed deployments).
+const NAMES: [&str; 5] = ["agent_token", "x-auth-token", "x-subject-token", AUTHORIZATION, "temp_url_sig"];
+/// Its value has several words.
+const AUTHORIZATION: &str = "authorization";
 
-/// Masks the value of every `agent_token` in the text: in a URL (`agent_token=...`, also percent-encoded), in JSON, in
-/// Python's notation. Ironic's `last_error` quotes the URLs that it called, token included.
+/// Masks the value of every `agent_token` and its like in the text: in a URL (`agent_token=...`, also percent-encoded), in
+/// JSON, in Python's notation. Ironic's `last_error` quotes the URLs that it called, token included.
 pub fn redact(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = split_at_name(rest) {
+    while let Some((before, after, name)) = split_at_name(rest) {
         shown.push_str(before);
         match split_separator(after) {
             Some((separator, value_and_rest)) => {
                 shown.push_str(separator);
-                let end = value_and_rest.find(ends_value).unwrap_or(value_and_rest.len());
+                let ends = if name == AUTHORIZATION { ends_header } else { ends_value };
+                let end = value_and_rest.find(ends).unwrap_or(value_and_rest.len());
                 let (value, behind) = value_and_rest.split_at(end);
                 if !value.is_empty() {
                     shown.push_str(MASK);
@@ -84,11 +89,18 @@ fn cut(text: &str, most: usize) -> String {
     shown
 }
 
-/// Splits behind the next `agent_token` of any case.
-fn split_at_name(text: &str) -> Option<(&str, &str)> {
-    let is_name = |window: &[u8]| window.eq_ignore_ascii_case(NAME.as_bytes());
-    let at = text.as_bytes().windows(NAME.len()).position(is_name)?;
-    text.split_at_checked(at + NAME.len())
+/// Splits behind the next of the names, in any case.
+fn split_at_name(text: &str) -> Option<(&str, &str, &'static str)> {
+    let bytes = text.as_bytes();
+    let (end, name) = (0..bytes.len()).find_map(|at| {
+        let here = bytes.get(at..)?;
+        let is_here = |name: &&str| {
+            here.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        NAMES.into_iter().find(is_here).map(|name| (at + name.len(), name))
+    })?;
+    let (before, after) = text.split_at_checked(end)?;
+    Some((before, after, name))
 }
 
 /// Splits behind `=`, `:` or `%3D` and the quotes and blanks around it; `None` where no value follows, as in
@@ -105,6 +117,11 @@ fn split_separator(text: &str) -> Option<(&str, &str)> {
         value = quoted.trim_start_matches('\''); // Python's u'...' and b'...'
     }
     text.split_at_checked(text.len() - value.len())
+}
+
+/// A scheme and what it needs, up to the end of the line or of a quotation.
+fn ends_header(c: char) -> bool {
+    matches!(c, '\r' | '\n' | '"' | '\'' | '\\')
 }
 
 fn ends_value(c: char) -> bool {
@@ -133,6 +150,15 @@ mod tests {
             ("agent_token=a agent_token=b", "agent_token=****** agent_token=******"),
             ("agent_token_required: true", "agent_token_required: true"),
             ("Agent token is required", "Agent token is required"),
+            ("X-Auth-Token: gAAAA-b c", "X-Auth-Token: ****** c"),
+            ("{'X-Auth-Token': 'gAAAA'}", "{'X-Auth-Token': '******'}"),
+            ("Authorization: Basic YTpi\nHost: h", "Authorization: ******\nHost: h"),
+            ("{'Authorization': 'Bearer x.y', 'a': 1}", "{'Authorization': '******', 'a': 1}"),
+            (
+                "http://s/v1/x?temp_url_sig=0ab&temp_url_expires=1",
+                "http://s/v1/x?temp_url_sig=******&temp_url_expires=1",
+            ),
+            ("Authorization failed", "Authorization failed"),
             ("agent_token", "agent_token"),
             ("agent_token=", "agent_token="),
         ] {

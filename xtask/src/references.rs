@@ -1,10 +1,10 @@
-//! Tests that documents name: `PROGRAM::PATH`, where PROGRAM is one of the daemon's test programs or a package's folder,
-//! and PATH is what `cargo test` calls the test.
+//! Tests that documents name: `PROGRAM::PATH`, where PROGRAM is a test program of the daemon or of the fleet, or a package's
+//! name, and PATH is what `cargo test` calls the test.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use xtask::workspace::{self, FOLDER, PACKAGE};
+use xtask::workspace::{self, FLEET, FLEET_FOLDER, FOLDER, PACKAGE};
 
 /// A test by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,15 +31,25 @@ impl Reference {
     pub fn target(&self) -> (String, Vec<&str>) {
         match self.folder() {
             Some(folder) => (workspace::package_in(&folder).to_owned(), vec!["--lib"]),
-            None => (PACKAGE.to_owned(), vec!["--test", &self.program]),
+            None => (workspace::package_in(self.program_folder()).to_owned(), vec!["--test", &self.program]),
         }
     }
 
     /// The folder of the package whose unit test this is.
     fn folder(&self) -> Option<String> {
         let package = self.program.replace('_', "-");
-        let folder = if package == PACKAGE { FOLDER.to_owned() } else { package };
+        let folder = match package.as_str() {
+            PACKAGE => FOLDER.to_owned(),
+            FLEET => FLEET_FOLDER.to_owned(),
+            _ => package,
+        };
         workspace::root().join(&folder).join("src").is_dir().then_some(folder)
+    }
+
+    /// The folder of the package whose test program this is.
+    fn program_folder(&self) -> &'static str {
+        let is_fleets = workspace::root().join(FLEET_FOLDER).join("tests").join(&self.program).is_dir();
+        if is_fleets { FLEET_FOLDER } else { FOLDER }
     }
 
     /// Finds the function in the source.
@@ -63,7 +73,7 @@ impl Reference {
         if let Some(folder) = self.folder() {
             return workspace::files(&Path::new(&folder).join("src"), &["rs"]);
         }
-        workspace::files(&Path::new(FOLDER).join("tests").join(&self.program), &["rs"])
+        workspace::files(&Path::new(self.program_folder()).join("tests").join(&self.program), &["rs"])
     }
 }
 

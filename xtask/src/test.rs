@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::bail;
 use testbed::ipa::RealIpa;
 use testbed::ironic::RealIronic;
+use testbed::keystone::{self, RealKeystone};
 
 use xtask::bpf::Object;
 use xtask::prerequisites::{self, Purpose};
 use xtask::process;
-use xtask::workspace::{FOLDER, PACKAGE};
+use xtask::workspace::{FLEET_FOLDER, FOLDER};
 
 use crate::lab;
 use crate::stages::Stages;
@@ -46,6 +47,10 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
         }
         Ok(format!("versions {}", versions.join(" and ")))
     });
+    let keystone = stages.run("keystone", || {
+        RealKeystone::install(&mut |line| println!("{line}"))?;
+        Ok(format!("version {}", keystone::VERSION))
+    });
     let agent = stages.run("ironic-python-agent", || {
         let versions = [testbed::ipa::VERSION, testbed::ipa::ONE_URL_VERSION];
         for version in versions {
@@ -60,7 +65,7 @@ pub fn run_stages(stages: &mut Stages, object: &Object, filter: Option<&str>) {
         process::run(&mut command)?;
         Ok(String::new())
     });
-    if ready && agent && built {
+    if ready && keystone && agent && built {
         stages.run("tests", || tests(object, filter));
     }
     // Not named by a filter: `cargo lab ramdisk` and so on run them alone.
@@ -76,7 +81,7 @@ fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
     let mut runs = Vec::new();
     let mut by_name = vec!["--workspace", "--no-fail-fast"];
     if !programs.is_empty() {
-        runs.push([vec!["--package", PACKAGE, "--no-fail-fast"], flags("--test", &programs)].concat());
+        runs.push([vec!["--workspace", "--no-fail-fast"], flags("--test", &programs)].concat());
         by_name.extend([vec!["--lib", "--bins"], flags("--test", &others)].concat());
     }
     by_name.extend(filter);
@@ -109,10 +114,12 @@ fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
 /// The test programs whose name contains the filter, which run whole, and the others.
 fn matching_programs(filter: Option<&str>) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(Path::new(FOLDER).join("tests"))? {
-        let path = entry?.path();
-        if path.join("main.rs").exists() {
-            names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+    for folder in [FOLDER, FLEET_FOLDER] {
+        for entry in std::fs::read_dir(Path::new(folder).join("tests"))? {
+            let path = entry?.path();
+            if path.join("main.rs").exists() {
+                names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+            }
         }
     }
     names.sort();

@@ -8,10 +8,18 @@ use anyhow::Context;
 pub const PACKAGE: &str = "ipa-sidecar";
 /// The folder of that package.
 pub const FOLDER: &str = "agent-user";
+/// The package beside the conductor.
+pub const FLEET: &str = "ipa-fleet";
+/// The folder of that package.
+pub const FLEET_FOLDER: &str = "fleet";
 
 /// The package in a folder: every other one has its folder's name.
 pub fn package_in(folder: &str) -> &str {
-    if folder == FOLDER { PACKAGE } else { folder }
+    match folder {
+        FOLDER => PACKAGE,
+        FLEET_FOLDER => FLEET,
+        other => other,
+    }
 }
 
 /// The root of the checkout. Cargo names it in a variable, so a copied or moved checkout works on itself.

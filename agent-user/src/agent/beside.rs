@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use api_client::HttpError;
 use tokio::time::sleep;
 
 use crate::image::unit;
 use crate::ipa::process;
 use crate::ipa::status::IpaProbe;
-use crate::ironic::IronicError;
 use crate::kernel_thread;
 use crate::params::{IpaSettings, Mode, Parameters};
 
@@ -34,7 +34,7 @@ impl Neighbour {
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn new(settings: &IpaSettings) -> Result<Self, IronicError> {
+    pub fn new(settings: &IpaSettings) -> Result<Self, HttpError> {
         IpaProbe::of(settings).map(Self)
     }
 

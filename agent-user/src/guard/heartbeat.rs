@@ -129,7 +129,7 @@ impl Guard {
 
     /// Counts an answer, and remembers what it means.
     pub(super) fn answered(&self, answer: &Answer, sent: &Sent) {
-        let text = fault::error_text(&answer.body).unwrap_or_default();
+        let text = api_client::error_text(&answer.body).unwrap_or_default();
         let refusal = (answer.status >= 300).then(|| fault::refusal(answer.status, &text));
         match &sent.what {
             What::Other => {}

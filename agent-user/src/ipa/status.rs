@@ -4,17 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use api_client::http::get;
+use api_client::{Connector, HttpError};
 use callback_url::{ApiUrl, Host, Scheme};
+use exporter::ClientTls;
 use fib::listens;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::ironic::{Connector, IronicError, get};
 use crate::kept::IpaId;
 use crate::kernel_thread;
 use crate::metrics::Metrics;
-use crate::params::{IpaSettings, IronicParameters};
+use crate::params::IpaSettings;
 
 use super::process;
 
@@ -59,19 +61,15 @@ impl IpaProbe {
     ///
     /// # Errors
     /// Where TLS cannot be set up.
-    pub fn of(settings: &IpaSettings) -> Result<Self, IronicError> {
+    pub fn of(settings: &IpaSettings) -> Result<Self, HttpError> {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let addresses = match settings.listen_host {
             Host::Ip(ip) if !ip.is_unspecified() => vec![ip],
             _ => loopback.to_vec(),
         };
         // IPA's certificate is made by itself, and nothing is sent to it: there is nothing to verify.
-        let parameters = IronicParameters {
-            insecure: true,
-            api_urls: vec![url(Scheme::Https, Ipv4Addr::LOCALHOST.into(), settings.listen_port)],
-            ..IronicParameters::default()
-        };
-        let connector = Connector::new(&parameters, TIMEOUT)?;
+        let tls = ClientTls { wanted: true, insecure: true, cafile: None, certfile: None, keyfile: None };
+        let connector = Connector::new(tls, TIMEOUT)?;
         Ok(Self { connector, addresses, port: settings.listen_port, is_plain: AtomicBool::new(false) })
     }
 

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use callback_url::ApiUrl;
+use api_client::http::{Deadline, Reply, exchange};
+use api_client::{ApiVersion, Connection, Connector, Peer, Stream, version};
+use callback_url::{ApiUrl, Scheme};
+use exporter::ClientTls;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
@@ -12,15 +15,12 @@ use hyper::{Method, Request};
 use text::Secret;
 use tokio::time::Instant;
 
-use crate::params::{ApiVersion, IronicParameters};
+use crate::params::IronicParameters;
 
-use super::connect::{Connection, Connector, Stream};
-use super::error::{IronicError, Peer, Refusal};
+use super::error::{IronicError, Refusal};
 use super::fault::unexpected;
 use super::heartbeat::Heartbeat;
-use super::http::{Deadline, Reply, exchange};
 use super::lookup::{LookupQuery, LookupReply};
-use super::version;
 
 /// The longest time for TCP connect and TLS handshake, where the whole request has more.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ impl Client {
             value
         });
         Ok(Self {
-            connector: Connector::new(parameters, CONNECT_TIMEOUT.min(request_timeout))?,
+            connector: Connector::new(tls(parameters), CONNECT_TIMEOUT.min(request_timeout))?,
             request_timeout,
             request_id,
             configured: parameters.api_version,
@@ -219,7 +219,7 @@ impl Client {
                     self.memory().answered = Some((url.clone(), address));
                     return Ok(open);
                 }
-                Err(error) => last = self.keep_on(url, address, error)?,
+                Err(error) => last = self.keep_on(url, address, error.into())?,
             }
         }
         Err(last)
@@ -339,6 +339,17 @@ impl Client {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // Plain values: a panic elsewhere leaves them usable.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// TLS where one of the API URLs is https.
+fn tls(parameters: &IronicParameters) -> ClientTls<'_> {
+    ClientTls {
+        wanted: parameters.api_urls.iter().any(|url| url.scheme == Scheme::Https),
+        cafile: parameters.cafile.as_deref(),
+        certfile: parameters.certfile.as_deref(),
+        keyfile: parameters.keyfile.as_deref(),
+        insecure: parameters.insecure,
     }
 }
 

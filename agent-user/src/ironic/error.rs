@@ -1,60 +1,12 @@
 //! The one error of this layer: everything that keeps a request from being answered as hoped.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use callback_url::{ApiUrl, Host};
-use exporter::ClientTlsError;
+use api_client::version::version_text;
+use api_client::{ApiVersion, HttpError, Peer};
 use thiserror::Error;
 
-use crate::params::ApiVersion;
-
 use super::results::{HeartbeatResult, LookupResult};
-use super::version::version_text;
-
-/// Whom a request went to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// The API URL as configured.
-    pub url: ApiUrl,
-    /// The address that was tried for it.
-    pub address: SocketAddr,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.url.host {
-            Host::Ip(_) => self.url.fmt(f),
-            Host::Name(_) => write!(f, "{} ({})", self.url, self.address.ip()),
-        }
-    }
-}
-
-/// How far a request had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// TCP connect.
-    Connect,
-    /// TLS handshake.
-    TlsHandshake,
-    /// The request was sent, its answer had not begun.
-    Response,
-    /// The head of the answer had come, its body was not complete.
-    Body,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "accept the connection",
-            Self::TlsHandshake => "finish the TLS handshake",
-            Self::Response => "answer",
-            Self::Body => "finish its answer",
-        })
-    }
-}
 
 /// What an HTTP status other than success means, told apart by status and, for 400, by Ironic's text
 /// (ironic/api/controllers/v1/ramdisk.py, ironic/conductor/manager.py `heartbeat`).
@@ -148,74 +100,17 @@ impl Refusal {
 /// Why a request to Ironic failed. No variant holds a token; texts of the server are redacted, escaped and cut.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IronicError {
+    /// No answer at all.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// No API URL, or none with an address.
     #[error("no Ironic API URL has an address to connect to: check the API URL and name resolution")]
     NoEndpoint,
-    /// A file of the TLS configuration.
-    #[error("{option} {path:?}: {problem}")]
-    TlsFile {
-        /// `cafile`, `certfile` or `keyfile`.
-        option: &'static str,
-        /// The file as configured.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The TLS configuration as a whole.
-    #[error("TLS to Ironic cannot be set up: {problem}")]
-    TlsConfig {
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
-    /// No TCP connection.
-    #[error("cannot connect to {peer}: {problem}")]
-    Connect {
-        /// Whom.
-        peer: Box<Peer>,
-        /// The kernel's errno, where it gave one.
-        errno: Option<i32>,
-        /// Its text.
-        problem: String,
-    },
-    /// The connection broke before the answer began.
-    #[error("{peer} broke the connection before it answered: {problem}")]
-    ConnectionLost {
-        /// Whom.
-        peer: Box<Peer>,
-        /// How.
-        problem: String,
-    },
-    /// No TLS handshake, or the certificate was refused.
-    #[error("no TLS with {peer}: {problem}")]
-    Tls {
-        /// Whom.
-        peer: Box<Peer>,
-        /// Why, in words.
-        problem: String,
-    },
-    /// Nothing in time.
-    #[error("{peer} did not {phase} within {after:?}")]
-    Timeout {
-        /// Whom.
-        peer: Box<Peer>,
-        /// What was waited for.
-        phase: Phase,
-        /// How long.
-        after: Duration,
-    },
     /// No whole exchange within the time that its sender had.
     #[error("Ironic did not answer within {after:?}")]
     Late {
         /// How long.
         after: Duration,
-    },
-    /// What came back is not HTTP/1.1, or its head is too large.
-    #[error("{peer} did not answer with HTTP: {problem}")]
-    NotHttp {
-        /// Whom.
-        peer: Box<Peer>,
-        /// What hyper says.
-        problem: String,
     },
     /// An HTTP status other than success.
     #[error("{peer} answered {status}: {message}{advice}", advice = refusal.advice())]
@@ -255,28 +150,22 @@ pub enum IronicError {
     },
 }
 
-impl From<ClientTlsError> for IronicError {
-    fn from(error: ClientTlsError) -> Self {
-        match error {
-            ClientTlsError::File { option, path, problem } => Self::TlsFile { option, path, problem },
-            ClientTlsError::NoCa => {
-                Self::TlsConfig { problem: format!("{error}: give Ironic's CA with cafile") }
-            }
-            ClientTlsError::Other(problem) => Self::TlsConfig { problem },
-        }
-    }
-}
-
 impl IronicError {
     /// The label of a lookup that ended so.
     pub fn lookup_result(&self) -> LookupResult {
         match self {
-            Self::NoEndpoint | Self::Connect { .. } | Self::ConnectionLost { .. } => {
+            Self::NoEndpoint => LookupResult::ConnectError,
+            Self::Http(HttpError::Connect { .. } | HttpError::ConnectionLost { .. }) => {
                 LookupResult::ConnectError
             }
-            Self::TlsFile { .. } | Self::TlsConfig { .. } | Self::Tls { .. } => LookupResult::TlsError,
-            Self::Timeout { .. } | Self::Late { .. } => LookupResult::Timeout,
-            Self::NotHttp { .. } | Self::InvalidResponse { .. } => LookupResult::InvalidResponse,
+            Self::Http(HttpError::TlsFile { .. } | HttpError::TlsConfig { .. } | HttpError::Tls { .. }) => {
+                LookupResult::TlsError
+            }
+            Self::Http(HttpError::Timeout { .. }) | Self::Late { .. } => LookupResult::Timeout,
+            Self::Http(
+                HttpError::NotHttp { .. } | HttpError::TooLarge { .. } | HttpError::InvalidResponse { .. },
+            )
+            | Self::InvalidResponse { .. } => LookupResult::InvalidResponse,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => LookupResult::ClientError,
             Self::Refused { refusal, .. } => refusal.lookup_result(),
         }
@@ -285,12 +174,18 @@ impl IronicError {
     /// The label of a heartbeat that ended so.
     pub fn heartbeat_result(&self) -> HeartbeatResult {
         match self {
-            Self::NoEndpoint | Self::Connect { .. } | Self::ConnectionLost { .. } => {
+            Self::NoEndpoint => HeartbeatResult::ConnectError,
+            Self::Http(HttpError::Connect { .. } | HttpError::ConnectionLost { .. }) => {
                 HeartbeatResult::ConnectError
             }
-            Self::TlsFile { .. } | Self::TlsConfig { .. } | Self::Tls { .. } => HeartbeatResult::TlsError,
-            Self::Timeout { .. } | Self::Late { .. } => HeartbeatResult::Timeout,
-            Self::NotHttp { .. } | Self::InvalidResponse { .. } => HeartbeatResult::ServerError,
+            Self::Http(HttpError::TlsFile { .. } | HttpError::TlsConfig { .. } | HttpError::Tls { .. }) => {
+                HeartbeatResult::TlsError
+            }
+            Self::Http(HttpError::Timeout { .. }) | Self::Late { .. } => HeartbeatResult::Timeout,
+            Self::Http(
+                HttpError::NotHttp { .. } | HttpError::TooLarge { .. } | HttpError::InvalidResponse { .. },
+            )
+            | Self::InvalidResponse { .. } => HeartbeatResult::ServerError,
             Self::VersionTooOld { .. } | Self::InvalidRequest { .. } => HeartbeatResult::ClientError,
             Self::Refused { refusal, .. } => refusal.heartbeat_result(),
         }
@@ -304,27 +199,17 @@ impl IronicError {
         }
     }
 
-    /// Whether the next address or API URL is worth a try: no answer had begun. Any HTTP status is final, as in IPA
-    /// (`CONNECT_EXCEPTIONS`, ironic_api_client.py).
+    /// Whether the next address or API URL is worth a try; see [`HttpError::tries_next`].
     pub fn tries_next(&self) -> bool {
-        match self {
-            Self::Connect { .. } | Self::ConnectionLost { .. } | Self::Tls { .. } | Self::NotHttp { .. } => {
-                true
-            }
-            Self::Timeout { phase, .. } => *phase != Phase::Body,
-            _ => false,
-        }
+        matches!(self, Self::Http(error) if error.tries_next())
     }
 
     /// Whether Ironic may have acted on the request although we have no answer: a lookup that ends so may have
     /// taken the token.
     pub fn may_have_been_served(&self) -> bool {
         match self {
-            Self::ConnectionLost { .. }
-            | Self::InvalidResponse { .. }
-            | Self::NotHttp { .. }
-            | Self::Late { .. } => true,
-            Self::Timeout { phase, .. } => matches!(phase, Phase::Response | Phase::Body),
+            Self::Http(error) => error.may_have_been_served(),
+            Self::InvalidResponse { .. } | Self::Late { .. } => true,
             _ => false,
         }
     }

@@ -1,14 +1,11 @@
 //! The heartbeat: we are alive, and this is where the conductor reaches the agent.
 
+use api_client::{ApiVersion, is_uuid, version};
 use serde::Serialize;
 use text::{Secret, foreign_text, labels};
 use zeroize::Zeroizing;
 
-use crate::params::ApiVersion;
-
 use super::error::IronicError;
-use super::lookup::is_uuid;
-use super::version;
 
 /// Room for a body with a certificate: one that has to grow leaves a piece of the token behind.
 const BODY_BYTES: usize = 16 * 1024;

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use api_client::{is_uuid, json, parts, query_value};
 use text::{MASK, Secret, foreign_text};
 
 use super::error::IronicError;
-use super::json;
 use super::results::LookupResult;
 
 /// Bounds of `config.heartbeat_timeout` in seconds; what lies outside is moved to the bound, since a refused answer
@@ -107,43 +107,21 @@ impl LookupReply {
     }
 }
 
-json::parts! {
+parts! {
     /// What is read of the body; the rest is passed over.
     struct Document { node, config, heartbeat_timeout }
 }
 
-json::parts! {
+parts! {
     struct Node { uuid, driver_internal_info }
 }
 
-json::parts! {
+parts! {
     struct Info { agent_url }
 }
 
-json::parts! {
+parts! {
     struct Config { heartbeat_timeout, agent_token, agent_token_required }
-}
-
-/// Whether a text is a UUID in its canonical form (RFC 9562, 4).
-pub fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
-fn query_value(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_client::ApiVersion;
 use callback_url::{ApiUrl, Host, Scheme};
 use serde_json::Value;
 use text::{MASK, Secret};
 
-use super::types::{ApiVersion, Parameters, RestartUnit};
+use super::types::{Parameters, RestartUnit};
 use super::value::{self, Wanted};
 
 /// The field that takes the value.

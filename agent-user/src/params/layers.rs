@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use settings::SettingError;
 use text::{MASK, printable};
 
 use super::kind::Rejected;
@@ -68,7 +69,7 @@ pub(super) fn merge(layers: &[Layer]) -> Result<Merged, ParamsError> {
             let reading = row.kind.read(&given.text, !source.is_own(), &mut parameters);
             for rejected in reading.rejected {
                 if source.is_own() {
-                    return Err(unusable_error(row, given, &rejected));
+                    return Err(unusable_error(row, given, &rejected).into());
                 }
                 problems.push(unusable_problem(row, source, given, &rejected));
             }
@@ -124,8 +125,8 @@ fn shown(row: &Parameter, rejected: &Rejected) -> String {
     if row.secret { MASK.to_owned() } else { printable(&rejected.text) }
 }
 
-fn unusable_error(row: &Parameter, given: &Given, rejected: &Rejected) -> ParamsError {
-    ParamsError::Unusable {
+fn unusable_error(row: &Parameter, given: &Given, rejected: &Rejected) -> SettingError {
+    SettingError::Unusable {
         name: row.name,
         value: shown(row, rejected),
         origin: given.detail.clone(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ArgMatches;
 use exporter::read_file;
 use serde_json::Value;
+use settings::{SettingError, similar};
 use text::{MASK, Secret, printable};
 
 use crate::image::place::{KnownBy, Place};
@@ -188,7 +189,7 @@ fn unknown_variables(places: &Places) -> impl Iterator<Item = Problem> {
         value: MASK.to_owned(),
         source: Source::Environment,
         detail: "the environment".to_owned(),
-        wanted: similar(name),
+        wanted: meant(name),
     })
 }
 
@@ -197,19 +198,11 @@ fn is_unknown(variable: &str) -> bool {
     !is_other && !TABLE.iter().any(|row| row.environment_name() == variable)
 }
 
-/// The variable that may be meant: of all names the one with the most words in common.
-fn similar(variable: &str) -> String {
-    let words = |name: &str| {
-        let rest = name.strip_prefix(ENVIRONMENT_PREFIX).unwrap_or_default();
-        rest.split('_').map(str::to_owned).collect::<Vec<_>>()
-    };
-    let wanted = words(variable);
-    let common = |name: &str| words(name).iter().filter(|word| wanted.contains(word)).count();
+/// What may be meant.
+fn meant(variable: &str) -> String {
     let names = TABLE.iter().map(Parameter::environment_name).rev();
-    match names.max_by_key(|name| common(name)).filter(|name| common(name) > 1) {
-        Some(name) => format!("is {name} meant?"),
-        None => "`ipa-sidecar run --help` lists them".to_owned(),
-    }
+    similar(variable, ENVIRONMENT_PREFIX, names)
+        .unwrap_or_else(|| "`ipa-sidecar run --help` lists them".to_owned())
 }
 
 fn own_layer(
@@ -218,7 +211,7 @@ fn own_layer(
 ) -> Result<Layer, ParamsError> {
     let mut values = BTreeMap::new();
     for (row, text, detail) in given {
-        let text = text.into_string().map_err(|text| ParamsError::Unusable {
+        let text = text.into_string().map_err(|text| SettingError::Unusable {
             name: row.name,
             value: if row.secret { MASK.to_owned() } else { printable(&text.to_string_lossy()) },
             origin: detail.clone(),
@@ -236,9 +229,9 @@ fn own_file_layer(path: &Path, named: &Merged) -> Result<Layer, ParamsError> {
     Ok(Layer { source: Source::File, values: own_file::parse(path, &text)? })
 }
 
-fn unreadable(name: &'static str, path: &Path, merged: &Merged, reason: String) -> ParamsError {
+fn unreadable(name: &'static str, path: &Path, merged: &Merged, reason: String) -> SettingError {
     let entry = merged.entries.iter().find(|entry| entry.name == name);
-    ParamsError::Unreadable {
+    SettingError::Unreadable {
         name,
         path: printable(&path.to_string_lossy()),
         origin: entry.map(|entry| entry.detail.clone()).unwrap_or_default(),
@@ -254,7 +247,7 @@ fn read_cmdline(own: &Merged, problems: &mut Vec<Problem>) -> Result<BTreeMap<St
     let by_operator = own.entries.iter().any(|entry| entry.name == NAME && entry.source.is_own());
     match read_file(path) {
         Ok(content) => Ok(cmdline::parse(&content, |name| name == BOOT_METHOD || is_kernel_name(name))),
-        Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string())),
+        Err(error) if by_operator => Err(unreadable(NAME, path, own, error.to_string()).into()),
         Err(error) => {
             let place = path.to_string_lossy();
             problems.push(Problem::unreadable(NAME, Source::Cmdline, &place, error));
@@ -338,12 +331,8 @@ fn pair_certificate(merged: &mut Merged) -> Result<(), ParamsError> {
     let shown = printable(entry.value.as_str().unwrap_or_default());
     let wanted = format!("{missing} with it: a certificate and its key go together");
     if entry.source.is_own() {
-        return Err(ParamsError::Unusable {
-            name: entry.name,
-            value: shown,
-            origin: entry.detail.clone(),
-            wanted,
-        });
+        let (name, origin) = (entry.name, entry.detail.clone());
+        return Err(SettingError::Unusable { name, value: shown, origin, wanted }.into());
     }
     merged.problems.push(Problem {
         kind: ProblemKind::Unusable,

@@ -1,11 +1,11 @@
-//! Our own configuration file: TOML whose dotted keys are the names of the flags.
+//! Our own configuration file: what it may hold.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use settings::SettingError;
+use settings::file::{self, Form};
 use text::printable;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::kind::Kind;
 use super::layers::Given;
@@ -15,68 +15,27 @@ use super::spec::{Givers, Parameter, TABLE};
 
 /// Reads the text of the file; `path` is only named.
 pub(super) fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Given>, ParamsError> {
-    let file = File { path: printable(&path.to_string_lossy()), text };
-    let table = DeTable::parse(text).map_err(|error| ParamsError::Syntax {
-        path: file.path.clone(),
-        line: file.line(error.span().map_or(0, |span| span.start)),
-        // The message alone: error's Display repeats the line, and with it perhaps what is nobody's business.
-        reason: printable(error.message()),
-    })?;
-    let mut values = BTreeMap::new();
-    file.walk("", table.get_ref(), &mut values)?;
-    Ok(values)
+    let given = file::read(path, text, &Keys)?;
+    let entry = |one: file::Given| (one.name.to_owned(), Given { text: one.text, detail: one.detail });
+    Ok(given.into_iter().map(entry).collect())
 }
 
-struct File<'a> {
-    path: String,
-    text: &'a str,
-}
+struct Keys;
 
-impl File<'_> {
-    fn line(&self, offset: usize) -> usize {
-        let before = self.text.bytes().take(offset);
-        before.filter(|byte| *byte == b'\n').count().saturating_add(1)
+impl file::Keys for Keys {
+    type Error = ParamsError;
+
+    fn find(&self, name: &str) -> Option<(&'static str, Form)> {
+        let in_file = |row: &&Parameter| matches!(row.givers, Givers::Own | Givers::OwnRunOnly);
+        let row = TABLE.iter().filter(in_file).find(|row| row.name == name)?;
+        Some((row.name, form(row.kind)))
     }
 
-    fn walk(
-        &self,
-        prefix: &str,
-        table: &DeTable<'_>,
-        values: &mut BTreeMap<String, Given>,
-    ) -> Result<(), ParamsError> {
-        for (key, value) in table {
-            let name = format!("{prefix}{}", key.get_ref());
-            let line = self.line(key.span().start);
-            match (find(&name), value.get_ref()) {
-                (Some(row), found) => {
-                    let text = text_of(row, found).ok_or_else(|| ParamsError::WrongType {
-                        path: self.path.clone(),
-                        line,
-                        key: row.name,
-                        found: found.type_str(),
-                        wanted: wanted_type(row.kind),
-                    })?;
-                    let detail = format!("{}:{line}", self.path);
-                    values.insert(name, Given { text, detail });
-                }
-                (None, DeValue::Table(inner)) if !inner.is_empty() => {
-                    self.walk(&format!("{name}."), inner, values)?;
-                }
-                (None, _) => {
-                    return Err(self.removed(&name, line).unwrap_or_else(|| self.unknown(&name, line)));
-                }
-            }
+    fn unknown(&self, name: &str, path: &str, line: usize) -> ParamsError {
+        if let Some(removed) = REMOVED.iter().find(|removed| removed.name == name) {
+            let origin = format!("{path}:{line}");
+            return ParamsError::Removed { name: removed.name, origin, instead: removed.instead };
         }
-        Ok(())
-    }
-
-    fn removed(&self, name: &str, line: usize) -> Option<ParamsError> {
-        let removed = REMOVED.iter().find(|removed| removed.name == name)?;
-        let origin = format!("{}:{line}", self.path);
-        Some(ParamsError::Removed { name: removed.name, origin, instead: removed.instead })
-    }
-
-    fn unknown(&self, name: &str, line: usize) -> ParamsError {
         let wanted = match TABLE.iter().find(|row| row.name == name) {
             Some(row) if row.secret => "the name of a file, given as ironic.agent-token-file".to_owned(),
             Some(row) if row.givers == Givers::FlagAndEnvironment => {
@@ -85,41 +44,17 @@ impl File<'_> {
             Some(_) => "it in IPA's own configuration: here it is only read".to_owned(),
             None => "the name of a flag, as in `ironic.api-url = \"http://192.0.2.1:6385\"`".to_owned(),
         };
-        ParamsError::UnknownKey { path: self.path.clone(), line, key: printable(name), wanted }
+        SettingError::UnknownKey { path: path.to_owned(), line, key: printable(name), wanted }.into()
     }
 }
 
-fn find(name: &str) -> Option<&'static Parameter> {
-    let in_file = |row: &&Parameter| matches!(row.givers, Givers::Own | Givers::OwnRunOnly);
-    TABLE.iter().filter(in_file).find(|row| row.name == name)
-}
-
-/// The value as a flag would have it, where the type fits.
-fn text_of(row: &Parameter, value: &DeValue<'_>) -> Option<String> {
-    match (row.kind, value) {
-        (Kind::Boolean(_), DeValue::Boolean(value)) => Some(value.to_string()),
-        (Kind::Boolean(_), _) => None,
-        (Kind::ApiUrls(_), DeValue::Array(items)) => {
-            let texts: Option<Vec<&str>> = items.iter().map(Spanned::get_ref).map(DeValue::as_str).collect();
-            Some(texts?.join(","))
-        }
-        (Kind::Port(_) | Kind::Duration(..) | Kind::Count(_), DeValue::Integer(number)) => {
-            (number.radix() == 10).then(|| number.as_str().to_owned())
-        }
-        (Kind::Duration(..), DeValue::Float(number)) => Some(number.as_str().to_owned()),
-        (Kind::Port(_) | Kind::Count(_), _) => None,
-        (_, DeValue::String(text)) => Some(text.clone().into_owned()),
-        _ => None,
-    }
-}
-
-fn wanted_type(kind: Kind) -> &'static str {
+fn form(kind: Kind) -> Form {
     match kind {
-        Kind::Boolean(_) => "true or false, without quotes",
-        Kind::Port(_) | Kind::Count(_) => "a whole number, without quotes",
-        Kind::Duration(..) => "a number of seconds, or a string like \"5m\"",
-        Kind::ApiUrls(_) => "a string, or an array of strings",
-        _ => "a string",
+        Kind::Boolean(_) => Form::Boolean,
+        Kind::Port(_) | Kind::Count(_) => Form::Number,
+        Kind::Duration(..) => Form::Duration,
+        Kind::ApiUrls(_) => Form::List,
+        _ => Form::Text,
     }
 }
 

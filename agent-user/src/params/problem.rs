@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use settings::SettingError;
 use text::{labels, printable};
 use thiserror::Error;
 
@@ -100,18 +101,9 @@ impl fmt::Display for Problem {
 /// Something wrong in a layer of our own: flags, environment or configuration file. The caller ends with status 64.
 #[derive(Debug, Error)]
 pub enum ParamsError {
-    /// The value is no use.
-    #[error("{name}: \"{value}\" from {origin} is not usable: wanted {wanted}")]
-    Unusable {
-        /// The parameter.
-        name: &'static str,
-        /// Its value, printable and cut.
-        value: String,
-        /// Flag, variable, or file and line.
-        origin: String,
-        /// What would be right.
-        wanted: String,
-    },
+    /// The value or its place.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A parameter that is gone.
     #[error("{name} (given by {origin}) is gone: {instead}")]
     Removed {
@@ -121,53 +113,5 @@ pub enum ParamsError {
         origin: String,
         /// What has taken its place.
         instead: &'static str,
-    },
-    /// A file that our own layers name cannot be read.
-    #[error("{name}: the file {path} (named by {origin}) cannot be read: {reason}")]
-    Unreadable {
-        /// The parameter.
-        name: &'static str,
-        /// The file.
-        path: String,
-        /// Flag, variable, or file and line.
-        origin: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// Our configuration file is no TOML.
-    #[error("{path}:{line}: no valid TOML: {reason}")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// Our configuration file has a key that is no parameter.
-    #[error("{path}:{line}: unknown parameter \"{key}\": wanted {wanted}")]
-    UnknownKey {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The key, printable and cut.
-        key: String,
-        /// What would be right.
-        wanted: String,
-    },
-    /// A value in our configuration file has the wrong type.
-    #[error("{path}:{line}: {key} has the wrong type ({found}): wanted {wanted}")]
-    WrongType {
-        /// The file.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The parameter.
-        key: &'static str,
-        /// The type that stands there.
-        found: &'static str,
-        /// The type that would be right.
-        wanted: &'static str,
     },
 }

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_client::ApiVersion;
 use callback_url::{ApiUrl, Host, Scheme};
+pub use settings::LogFormat;
 use text::{Secret, labels};
 
 labels! {
@@ -53,25 +55,6 @@ labels! {
         /// Not wanted.
         Off = "off",
     }
-}
-
-labels! {
-    /// How log lines look.
-    pub enum LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
-    }
-}
-
-/// An API version of Ironic, like 1.62.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ApiVersion {
-    /// Before the dot.
-    pub major: u16,
-    /// Behind the dot.
-    pub minor: u16,
 }
 
 /// How Ironic is reached.

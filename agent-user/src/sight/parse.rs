@@ -144,7 +144,7 @@ impl Pending {
         match exchange.request {
             Request::Lookup if answer.status == 200 && is_read => exchange.read_lookup(&answer.body),
             Request::Heartbeat if answer.status >= 300 => {
-                exchange.text = redact(&fault::error_text(&answer.body).unwrap_or_default());
+                exchange.text = redact(&api_client::error_text(&answer.body).unwrap_or_default());
             }
             _ => {}
         }

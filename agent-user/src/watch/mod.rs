@@ -13,8 +13,9 @@ mod publish;
 mod reach;
 mod subscription;
 
+pub use ::names::Lack;
 pub use ask::{Asked, Question, ResolvedTarget, ask};
-pub use dns::{Lack, Resolver, settle};
+pub use dns::{Resolver, settle};
 pub use endpoints::Endpoints;
 pub use files::{EtcWatch, Touched};
 pub use names::Names;

@@ -5,7 +5,7 @@
 //! wrote it counts on it.
 
 mod tls;
-mod yaml;
+pub mod yaml;
 
 pub(crate) use tls::{Clients, Material, Source, TlsSettings};
 

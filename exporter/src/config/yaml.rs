@@ -10,24 +10,32 @@ const DEPTH: usize = 8;
 
 /// A value.
 #[derive(Debug)]
-pub(super) struct Node {
+pub struct Node {
     /// The line that it begins in, counted from 1.
     pub line: usize,
+    /// What it is.
     pub value: Value,
 }
 
+/// What a value can be.
 #[derive(Debug)]
-pub(super) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// A scalar.
     Text(String),
+    /// A sequence.
     List(Vec<Node>),
+    /// A mapping.
     Map(Vec<(Key, Node)>),
 }
 
 /// The name of a field.
 #[derive(Debug)]
-pub(super) struct Key {
+pub struct Key {
+    /// The line that it stands in, counted from 1.
     pub line: usize,
+    /// The name.
     pub name: String,
 }
 
@@ -45,6 +53,9 @@ impl Key {
 
 impl Node {
     /// Every field of a map; nothing where it is empty. `name` is the field that it is the value of.
+    ///
+    /// # Errors
+    /// Another type.
     pub fn fields(&self, name: &str) -> Result<&[(Key, Self)], ConfigError> {
         match &self.value {
             Value::Map(fields) => Ok(fields),
@@ -54,6 +65,9 @@ impl Node {
     }
 
     /// A text; `None` where it is empty.
+    ///
+    /// # Errors
+    /// Another type.
     pub fn text(&self, name: &str) -> Result<Option<&str>, ConfigError> {
         match &self.value {
             Value::Text(text) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -63,6 +77,9 @@ impl Node {
     }
 
     /// A list of texts with their lines.
+    ///
+    /// # Errors
+    /// Another type.
     pub fn texts(&self, name: &str) -> Result<Vec<(usize, &str)>, ConfigError> {
         let items = match &self.value {
             Value::List(items) => items.as_slice(),
@@ -78,6 +95,9 @@ impl Node {
     }
 
     /// A truth value, in the words of YAML 1.1; `None` where it is empty.
+    ///
+    /// # Errors
+    /// Another type.
     pub fn boolean(&self, name: &str) -> Result<Option<bool>, ConfigError> {
         let wrong = || self.wrong_type(name, "true or false");
         let text = match &self.value {
@@ -105,7 +125,10 @@ impl Node {
 }
 
 /// Reads one document.
-pub(super) fn parse(text: &str) -> Result<Node, ConfigError> {
+///
+/// # Errors
+/// No YAML, a tag, an alias, a field that is given twice, too deep.
+pub fn parse(text: &str) -> Result<Node, ConfigError> {
     let mut events = Events(Parser::new_from_str(text));
     let root = loop {
         match events.next()? {

@@ -1,7 +1,7 @@
 //! A moment as people read it: certificates fail where the machine's clock is wrong, so errors show it.
 
 /// Seconds since 1970 as `2026-01-31T12:00:00Z` (RFC 3339), proleptic Gregorian calendar.
-pub(super) fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     let mut year = 1970 + days / 146_097 * 400;

@@ -7,4 +7,5 @@ mod server;
 mod verifier;
 
 pub use client::{ClientTls, ClientTlsError, server_name, tls_connector, tls_words};
+pub use clock::utc;
 pub(crate) use server::Pems;

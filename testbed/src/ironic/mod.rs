@@ -48,8 +48,36 @@ pub struct Options {
     pub macs: Vec<String>,
     /// The UUID of the node.
     pub node_uuid: String,
+    /// Whom its API answers.
+    pub auth: Auth,
+    /// How often it compares the power of its nodes, in seconds; that clears `last_error`.
+    pub power_sync: u32,
     /// The namespace to run in; `None` runs it in ours, and needs no root.
     pub netns: Option<Arc<Netns>>,
+}
+
+/// Whom the API answers; the ramdisk's part of it answers everybody.
+#[derive(Clone, Debug, Default)]
+pub enum Auth {
+    /// Everybody.
+    #[default]
+    Nobody,
+    /// Users with a password.
+    HttpBasic {
+        /// The user.
+        user: String,
+        /// Its password.
+        password: String,
+    },
+    /// Those with a token of a Keystone.
+    Keystone {
+        /// Its URL, with `/v3`.
+        url: String,
+        /// The password of its user `admin`.
+        password: String,
+        /// A token that sees all nodes, with which the testbed itself asks.
+        token: String,
+    },
 }
 
 impl Default for Options {
@@ -64,6 +92,8 @@ impl Default for Options {
             heartbeat_timeout: 30,
             macs: vec!["52:54:00:aa:00:01".to_owned()],
             node_uuid: "11111111-1111-4111-8111-111111111111".to_owned(),
+            auth: Auth::Nobody,
+            power_sync: 60,
             netns: None,
         }
     }
@@ -77,6 +107,7 @@ pub struct RealIronic {
     address: SocketAddr,
     http: Http,
     node_uuid: String,
+    auth: Auth,
 }
 
 impl RealIronic {
@@ -108,6 +139,7 @@ impl RealIronic {
                 None => Http::new(address),
             },
             node_uuid: options.node_uuid.clone(),
+            auth: options.auth.clone(),
         };
         ironic.wait_until_it_answers()?;
         ironic.enroll(&options.node_uuid, &options.macs)?;
@@ -134,6 +166,11 @@ impl RealIronic {
         self.guardian.ended()
     }
 
+    /// Its database (sqlite).
+    pub fn database(&self) -> PathBuf {
+        self.directory.join("ironic.sqlite")
+    }
+
     /// Its log file.
     pub fn log_path(&self) -> PathBuf {
         self.directory.join("ironic.log")
@@ -154,7 +191,7 @@ impl RealIronic {
                     "Ironic ended at its start with exit code {code}:\n{log}"
                 )));
             }
-            match self.http.get("/v1/", &[]) {
+            match self.http.get("/", &[]) {
                 Ok(answer) if answer.status == 200 => return Ok(()),
                 answer if start.elapsed() > START_TIMEOUT => {
                     let said = answer.map_or_else(|e| e.to_string(), |a| format!("status {}", a.status));
@@ -205,6 +242,9 @@ fn spawn(
     }
     let file = directory.join("ironic.conf");
     fs::write(&file, config::text(options, port, directory))?;
+    if let Auth::HttpBasic { user, password } = &options.auth {
+        config::write_user(installation, &directory.join("htpasswd"), user, password)?;
+    }
     fs::copy(installation.database(), directory.join("ironic.sqlite"))?;
     let output = fs::File::create(directory.join("output"))?;
     let program = [installation.ironic(), PathBuf::from("--config-file"), file];

@@ -6,13 +6,35 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{API_VERSION, RealIronic, VERSION_HEADER};
+use super::{API_VERSION, Auth, RealIronic, VERSION_HEADER};
 
-const HEADERS: [(&str, &str); 2] = [(VERSION_HEADER, API_VERSION), ("Accept", "application/json")];
 /// How long the node may take for one change of state, and Ironic to let go of its lock.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The headers of the testbed's own requests.
+struct Headers(Vec<(&'static str, String)>);
+
+impl Headers {
+    fn of(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+}
+
 impl RealIronic {
+    fn headers(&self) -> Headers {
+        let mut headers =
+            vec![(VERSION_HEADER, API_VERSION.to_owned()), ("Accept", "application/json".to_owned())];
+        match &self.auth {
+            Auth::Nobody => {}
+            Auth::HttpBasic { user, password } => {
+                let pair = base64(format!("{user}:{password}").as_bytes());
+                headers.push(("Authorization", format!("Basic {pair}")));
+            }
+            Auth::Keystone { token, .. } => headers.push(("X-Auth-Token", token.clone())),
+        }
+        Headers(headers)
+    }
+
     /// The node as `GET /v1/nodes/<uuid>` shows it: `provision_state`, `driver_internal_info`, `last_error`...
     ///
     /// # Errors
@@ -87,7 +109,7 @@ impl RealIronic {
     /// # Errors
     /// As [`RealIronic::node`].
     pub fn node_of(&self, uuid: &str) -> io::Result<Value> {
-        let answer = self.http.get(&format!("/v1/nodes/{uuid}"), &HEADERS)?;
+        let answer = self.http.get(&format!("/v1/nodes/{uuid}"), &self.headers().of())?;
         match answer.status {
             200 => answer.json(),
             status => Err(refused("GET of the node", status, &answer.text())),
@@ -101,7 +123,7 @@ impl RealIronic {
     }
 
     fn create(&self, path: &str, body: &Value) -> io::Result<()> {
-        let answer = self.http.post(path, &HEADERS, body)?;
+        let answer = self.http.post(path, &self.headers().of(), body)?;
         match answer.status {
             201 => Ok(()),
             status => Err(refused(&format!("POST {path} of {body}"), status, &answer.text())),
@@ -121,7 +143,7 @@ impl RealIronic {
         let start = Instant::now();
         let path = format!("/v1/nodes/{uuid}/states/{kind}");
         loop {
-            let answer = self.http.put(&path, &HEADERS, &json!({"target": target}))?;
+            let answer = self.http.put(&path, &self.headers().of(), &json!({"target": target}))?;
             match answer.status {
                 202 => break,
                 409 if start.elapsed() < TIMEOUT => std::thread::sleep(Duration::from_millis(100)), // Locked.
@@ -155,4 +177,34 @@ fn field<'a>(node: &'a Value, name: &str) -> &'a Value {
 fn refused(what: &str, status: u16, body: &str) -> io::Error {
     let body: String = body.chars().take(500).collect();
     io::Error::other(format!("Ironic answered {what} with {status}: {body:?}"))
+}
+
+/// RFC 4648, 4; the testbed has no crate for it.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word =
+            chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = DIGITS.get((word >> (18 - 6 * place) & 63) as usize).copied().unwrap_or_default();
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_as_in_the_standard() {
+        // RFC 4648, 10.
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::workspace::PACKAGE;
 use crate::{bpf, process};
 
 /// A crate that is linked into the binary.
@@ -23,20 +22,22 @@ pub struct Component {
 }
 
 /// The crates of the binary for a target: its normal dependencies and theirs, without build scripts', macros' and tests'.
-pub fn of_binary(target: &str) -> anyhow::Result<BTreeSet<Component>> {
+pub fn of_binary(package: &str, has_probes: bool, target: &str) -> anyhow::Result<BTreeSet<Component>> {
     let mut command = process::cargo();
-    command.args(["metadata", "--format-version", "1", "--locked", "--features", &bpf::feature()]);
-    command.args(["--filter-platform", target]);
-    from_metadata(&serde_json::from_str(&process::output(&mut command)?)?)
+    command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target]);
+    if has_probes {
+        command.args(["--features", &bpf::feature()]);
+    }
+    from_metadata(package, &serde_json::from_str(&process::output(&mut command)?)?)
 }
 
-fn from_metadata(metadata: &Value) -> anyhow::Result<BTreeSet<Component>> {
+fn from_metadata(root: &str, metadata: &Value) -> anyhow::Result<BTreeSet<Component>> {
     let by_id = |list: &str| -> BTreeMap<String, Value> {
         let entries = metadata.pointer(list).and_then(Value::as_array).into_iter().flatten();
         entries.filter_map(|entry| Some((entry["id"].as_str()?.to_owned(), entry.clone()))).collect()
     };
     let (packages, nodes) = (by_id("/packages"), by_id("/resolve/nodes"));
-    let root = packages.iter().find(|(_, package)| package["name"] == PACKAGE).context(PACKAGE)?.0;
+    let root = packages.iter().find(|(_, package)| package["name"] == root).context(root.to_owned())?.0;
     let (mut waiting, mut seen) = (vec![root.clone()], BTreeSet::new());
     while let Some(id) = waiting.pop() {
         if !seen.insert(id.clone()) {
@@ -75,7 +76,7 @@ fn component(package: &Value) -> anyhow::Result<Component> {
 }
 
 /// The bill of materials, as CycloneDX 1.5 has it in JSON.
-pub fn sbom(components: &BTreeSet<Component>, version: &str) -> anyhow::Result<String> {
+pub fn sbom(components: &BTreeSet<Component>, package: &str, version: &str) -> anyhow::Result<String> {
     let entry = |Component { name, version, licence, .. }: &Component| {
         json!({
             "type": "library",
@@ -89,16 +90,16 @@ pub fn sbom(components: &BTreeSet<Component>, version: &str) -> anyhow::Result<S
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": { "component": { "type": "application", "name": "ipa-sidecar", "version": version } },
+        "metadata": { "component": { "type": "application", "name": package, "version": version } },
         "components": components.iter().map(entry).collect::<Vec<_>>(),
     });
     Ok(serde_json::to_string_pretty(&bill)? + "\n")
 }
 
 /// The licence of each component with the texts that it comes with. A text that several share stands once.
-pub fn licences(components: &BTreeSet<Component>) -> anyhow::Result<String> {
+pub fn licences(components: &BTreeSet<Component>, package: &str) -> anyhow::Result<String> {
     let mut list =
-        String::from("What ipa-sidecar is built with besides its own code, and under which licences.\n\n");
+        format!("What {package} is built with besides its own code, and under which licences.\n\n");
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for component in components {
         let name = format!("{} {}", component.name, component.version);
@@ -135,6 +136,7 @@ fn licence_texts(source: &Path) -> anyhow::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::PACKAGE;
 
     #[test]
     fn only_what_is_linked_is_a_component() {
@@ -152,9 +154,9 @@ mod tests {
                                            dependency("derive", Value::Null)] },
             ] },
         });
-        let components = from_metadata(&metadata).unwrap();
+        let components = from_metadata(PACKAGE, &metadata).unwrap();
         assert_eq!(components.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["deep", "linked"]);
-        let bill: Value = serde_json::from_str(&sbom(&components, "1").unwrap()).unwrap();
+        let bill: Value = serde_json::from_str(&sbom(&components, PACKAGE, "1").unwrap()).unwrap();
         assert_eq!(bill["components"][0]["purl"], "pkg:cargo/deep@1.0.0");
         assert_eq!(bill["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
     }

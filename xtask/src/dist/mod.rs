@@ -1,5 +1,5 @@
 //! `cargo xtask dist`: what a ramdisk builder gets: one static binary with the probes, its unit, its diskimage-builder
-//! element and its initramfs script, in one archive.
+//! element and its initramfs script, in one archive; and what a conductor gets, in another one: `ipa-fleet` and its units.
 
 pub mod archive;
 mod components;
@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use crate::bpf::Object;
 use crate::prerequisites::{self, Purpose};
 use crate::process;
-use crate::workspace::{PACKAGE, target_directory};
+use crate::workspace::{FLEET, PACKAGE, target_directory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The most that the binary may take in a ramdisk, in bytes.
@@ -22,15 +22,40 @@ const SIZE_LIMIT: u64 = 6 * 1024 * 1024;
 /// A script for the linker.
 const WITHOUT_UNWIND_TABLES: &str = "xtask/src/dist/without-unwind-tables.ld";
 
-/// What the archive holds besides the binary: from the checkout, to its place in the archive.
-const FILES: [(&str, &str); 5] = [
-    ("README.md", "README.md"),
-    ("LICENSE-APACHE", "LICENSE-APACHE"),
-    ("LICENSE-MIT", "LICENSE-MIT"),
-    ("agent-ebpf/LICENSE-GPL-2.0", "LICENSE-GPL-2.0-agent-ebpf"),
-    ("ramdisk/ipa-sidecar.service", "systemd/ipa-sidecar.service"),
-];
-const DIRECTORIES: [(&str, &str); 2] = [("ramdisk/dib", "dib"), ("ramdisk/initramfs", "initramfs")];
+/// What goes into one archive.
+struct Product {
+    /// The package, its binary, and the archive's name.
+    package: &'static str,
+    /// The BPF programs are in it.
+    has_probes: bool,
+    /// Besides the binary: from the checkout, to its place in the archive.
+    files: &'static [(&'static str, &'static str)],
+    /// The same for whole directories.
+    directories: &'static [(&'static str, &'static str)],
+}
+
+const SIDECAR: Product = Product {
+    package: PACKAGE,
+    has_probes: true,
+    files: &[
+        ("README.md", "README.md"),
+        ("LICENSE-APACHE", "LICENSE-APACHE"),
+        ("LICENSE-MIT", "LICENSE-MIT"),
+        ("agent-ebpf/LICENSE-GPL-2.0", "LICENSE-GPL-2.0-agent-ebpf"),
+        ("ramdisk/ipa-sidecar.service", "systemd/ipa-sidecar.service"),
+    ],
+    directories: &[("ramdisk/dib", "dib"), ("ramdisk/initramfs", "initramfs")],
+};
+const BESIDE_THE_CONDUCTOR: Product = Product {
+    package: FLEET,
+    has_probes: false,
+    files: &[
+        ("docs/fleet.md", "fleet.md"),
+        ("LICENSE-APACHE", "LICENSE-APACHE"),
+        ("LICENSE-MIT", "LICENSE-MIT"),
+    ],
+    directories: &[("fleet/systemd", "systemd")],
+};
 
 /// What the command line can say.
 #[derive(clap::Args)]
@@ -49,14 +74,17 @@ pub struct Flags {
 /// Where something is missing, the build fails, the binary is too large or not hardened, or two builds differ.
 pub fn run(Flags { twice, target }: &Flags) -> anyhow::Result<()> {
     prerequisites::ensure(Purpose::Build)?;
-    let release = release(target)?;
-    if *twice {
-        let again = build(target, Path::new("target/dist-again"))?;
-        compare(&release.binary, &again)?;
-        std::fs::remove_dir_all("target/dist-again")?;
-        println!("a second build from nothing gave the same bytes");
+    for product in [SIDECAR, BESIDE_THE_CONDUCTOR] {
+        let release = release(&product, target)?;
+        if *twice {
+            let again = build(&product, target, Path::new("target/dist-again"))?;
+            compare(&release.binary, &again)?;
+            std::fs::remove_dir_all("target/dist-again")?;
+            println!("a second build from nothing gave the same bytes");
+        }
+        release.report()?;
     }
-    release.report()
+    Ok(())
 }
 
 /// A built release.
@@ -69,38 +97,39 @@ pub struct Release {
     components: usize,
 }
 
-/// Builds the release for this machine's architecture.
+/// Builds the sidecar's release for this machine's architecture.
 ///
 /// # Errors
 /// As [`run`].
 pub fn release_here() -> anyhow::Result<Release> {
-    release(&default_target())
+    release(&SIDECAR, &default_target())
 }
 
-fn release(target: &str) -> anyhow::Result<Release> {
-    let built = build(target, &target_directory().join("dist-build"))?;
+fn release(product: &Product, target: &str) -> anyhow::Result<Release> {
+    let package = product.package;
+    let built = build(product, target, &target_directory().join("dist-build"))?;
     hardening::check(&built)?;
     let size = std::fs::metadata(&built)?.len();
     if size > SIZE_LIMIT {
         bail!("{} has {size} bytes, more than {SIZE_LIMIT}", built.display());
     }
     let architecture = target.split('-').next().unwrap_or(target);
-    let name = format!("ipa-sidecar-{VERSION}-{architecture}");
+    let name = format!("{package}-{VERSION}-{architecture}");
     let directory = Path::new("dist").join(&name);
     if directory.exists() {
         std::fs::remove_dir_all(&directory)?;
     }
-    let binary = directory.join("bin/ipa-sidecar");
+    let binary = directory.join("bin").join(package);
     archive::copy(&built, &binary)?;
-    for (from, to) in FILES {
+    for (from, to) in product.files {
         archive::copy(Path::new(from), &directory.join(to))?;
     }
-    for (from, to) in DIRECTORIES {
+    for (from, to) in product.directories {
         archive::copy_tree(Path::new(from), &directory.join(to))?;
     }
-    let components = components::of_binary(target)?;
-    std::fs::write(directory.join("sbom.cdx.json"), components::sbom(&components, VERSION)?)?;
-    std::fs::write(directory.join("THIRD-PARTY-LICENSES.txt"), components::licences(&components)?)?;
+    let components = components::of_binary(package, product.has_probes, target)?;
+    std::fs::write(directory.join("sbom.cdx.json"), components::sbom(&components, package, VERSION)?)?;
+    std::fs::write(directory.join("THIRD-PARTY-LICENSES.txt"), components::licences(&components, package)?)?;
     let archive = archive::pack(&directory)?;
     Ok(Release { binary, directory, archive, components: components.len() })
 }
@@ -121,16 +150,17 @@ impl Release {
 }
 
 /// Builds the static binary in a target directory of its own: other flags would make cargo build all else again.
-fn build(target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
-    let object = Object::build()?;
+fn build(product: &Product, target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
     let mut command = process::cargo();
-    command.args(["build", "--profile", "dist", "--package", PACKAGE, "--target", target]);
+    command.args(["build", "--profile", "dist", "--package", product.package, "--target", target]);
     command.arg("--target-dir").arg(directory);
     // With --target these flags are for the binary alone; a build script or macro could not be static.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
-    object.embed(&mut command);
+    if product.has_probes {
+        Object::build()?.embed(&mut command);
+    }
     process::run(&mut command)?;
-    Ok(directory.join(target).join("dist/ipa-sidecar"))
+    Ok(directory.join(target).join("dist").join(product.package))
 }
 
 /// Static, and without the paths of this machine: the same source gives the same bytes everywhere.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, LookupResult as L, Phase};
+use ipa_sidecar::inside::{HeartbeatResult as H, HttpError, IronicError, LookupResult as L, Phase};
 use testbed::stand_in::{Fault, Path, StandIn};
 
 use super::*;
@@ -15,7 +15,7 @@ fn a_refused_connection_names_the_errno() {
     let client = Client::new(&parameters(&[&url])).unwrap();
     let error = run(client.lookup(&[endpoint(&url, &[closed.ip()])], &query())).unwrap_err();
     assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::ConnectError, H::ConnectError));
-    assert!(matches!(error, IronicError::Connect { errno: Some(111), .. }), "{error:?}");
+    assert!(matches!(error, IronicError::Http(HttpError::Connect { errno: Some(111), .. })), "{error:?}");
     assert!(error.to_string().contains(&closed.to_string()), "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");
     assert!(!error.may_have_been_served());
@@ -39,7 +39,10 @@ fn silence_ends_in_time() {
     let taken = begun.elapsed();
     assert!((0.6..4.0).contains(&taken.as_secs_f64()), "{taken:?}");
     assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::Timeout, H::Timeout));
-    assert!(matches!(error, IronicError::Timeout { phase: Phase::Response, .. }), "{error:?}");
+    assert!(
+        matches!(error, IronicError::Http(HttpError::Timeout { phase: Phase::Response, .. })),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("did not answer within 700ms"), "{error}");
     assert!(error.tries_next() && error.may_have_been_served());
 }
@@ -55,7 +58,10 @@ fn a_connect_without_an_answer_ends_in_time() {
     let url = format!("http://{address}");
     let client = Client::new(&parameters(&[&url])).unwrap();
     let error = run(client.discover(&[endpoint(&url, &[address.ip()])])).unwrap_err();
-    assert!(matches!(error, IronicError::Timeout { phase: Phase::Connect, .. }), "{error:?}");
+    assert!(
+        matches!(error, IronicError::Http(HttpError::Timeout { phase: Phase::Connect, .. })),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("accept the connection"), "{error}");
 }
 
@@ -72,7 +78,7 @@ fn a_slow_body_ends_in_time_and_is_final() {
     let stand_in = plain();
     stand_in.push_fault(Path::Lookup, Fault::SlowBody(std::time::Duration::from_millis(50)));
     let error = lookup(&stand_in).unwrap_err();
-    assert!(matches!(error, IronicError::Timeout { phase: Phase::Body, .. }), "{error:?}");
+    assert!(matches!(error, IronicError::Http(HttpError::Timeout { phase: Phase::Body, .. })), "{error:?}");
     assert!(!error.tries_next());
 }
 
@@ -84,7 +90,7 @@ fn a_connection_lost_before_the_answer_is_a_connect_error() {
         let stand_in = plain();
         stand_in.set_fault(Path::Any, Some(fault));
         let error = lookup(&stand_in).unwrap_err();
-        assert!(matches!(error, IronicError::ConnectionLost { .. }), "{error:?}");
+        assert!(matches!(error, IronicError::Http(HttpError::ConnectionLost { .. })), "{error:?}");
         assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::ConnectError, H::ConnectError));
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -109,7 +115,7 @@ fn another_protocol_is_named() {
     let stand_in = plain();
     stand_in.set_fault(Path::Any, Some(Fault::NotHttp));
     let error = lookup(&stand_in).unwrap_err();
-    assert!(matches!(error, IronicError::NotHttp { .. }), "{error:?}");
+    assert!(matches!(error, IronicError::Http(HttpError::NotHttp { .. })), "{error:?}");
     assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::InvalidResponse, H::ServerError));
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipa_sidecar::inside::{HeartbeatResult as H, IronicError, LookupResult as L};
+use ipa_sidecar::inside::{HeartbeatResult as H, HttpError, IronicError, LookupResult as L};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use testbed::site::Directory;
 use testbed::stand_in::{Behaviour, StandIn, TlsIdentity};
@@ -100,7 +100,7 @@ fn ask_with(
 /// The words of a TLS refusal; no request may have come through, and its label is right.
 fn refused(stand_in: &StandIn, result: Result<Answer<()>, IronicError>) -> String {
     let error = result.unwrap_err();
-    assert!(matches!(error, IronicError::Tls { .. }), "{error:?}");
+    assert!(matches!(error, IronicError::Http(HttpError::Tls { .. })), "{error:?}");
     assert_eq!((error.lookup_result(), error.heartbeat_result()), (L::TlsError, H::TlsError));
     assert_eq!(stand_in.requests(), [], "nothing is sent to a server that is not trusted");
     error.to_string()
@@ -241,7 +241,7 @@ fn a_client_certificate_is_sent_where_configured() {
     ask(Some(&certfile), Some(&keyfile)).unwrap();
     let error = ask(Some(&certfile), Some(&cafile)).unwrap_err();
     assert!(error.to_string().contains("holds no private key"), "{error}");
-    assert!(matches!(error, IronicError::TlsFile { option: "keyfile", .. }), "{error:?}");
+    assert!(matches!(error, IronicError::Http(HttpError::TlsFile { option: "keyfile", .. })), "{error:?}");
 }
 
 #[test]

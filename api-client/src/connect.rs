@@ -11,9 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::params::IronicParameters;
-
-use super::error::{IronicError, Peer, Phase};
+use crate::error::{HttpError, Peer, Phase};
 
 /// A connection's two ends: what the kernel chose for us is a witness of the right source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +20,7 @@ pub struct Connection {
     pub url: ApiUrl,
     /// The server's end.
     pub remote: SocketAddr,
+    /// Ours.
     pub local: SocketAddr,
 }
 
@@ -40,19 +39,12 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// TLS is set up where one of the API URLs is https; `timeout` bounds TCP connect and TLS handshake together.
+    /// TLS is set up where it is wanted; `timeout` bounds TCP connect and TLS handshake together.
     ///
     /// # Errors
     /// Of the TLS files.
-    pub fn new(parameters: &IronicParameters, timeout: Duration) -> Result<Self, IronicError> {
-        let tls = tls_connector(ClientTls {
-            wanted: parameters.api_urls.iter().any(|url| url.scheme == Scheme::Https),
-            cafile: parameters.cafile.as_deref(),
-            certfile: parameters.certfile.as_deref(),
-            keyfile: parameters.keyfile.as_deref(),
-            insecure: parameters.insecure,
-        })?;
-        Ok(Self { tls, timeout })
+    pub fn new(tls: ClientTls<'_>, timeout: Duration) -> Result<Self, HttpError> {
+        Ok(Self { tls: tls_connector(tls)?, timeout })
     }
 
     /// The same with at most this time for each connection.
@@ -64,11 +56,11 @@ impl Connector {
     ///
     /// # Errors
     /// `Connect`, `Tls`, `Timeout`; `TlsConfig` for an https URL that was not among the parameters.
-    pub async fn connect(&self, url: &ApiUrl, address: IpAddr) -> Result<(Stream, Connection), IronicError> {
+    pub async fn connect(&self, url: &ApiUrl, address: IpAddr) -> Result<(Stream, Connection), HttpError> {
         let remote = SocketAddr::new(address, url.port);
         let peer = Peer { url: url.clone(), address: remote };
         let deadline = Instant::now() + self.timeout;
-        let late = |phase| IronicError::Timeout { peer: Box::new(peer.clone()), phase, after: self.timeout };
+        let late = |phase| HttpError::Timeout { peer: Box::new(peer.clone()), phase, after: self.timeout };
         let tcp = timeout_at(deadline, TcpStream::connect(remote))
             .await
             .map_err(|_| late(Phase::Connect))?
@@ -79,7 +71,7 @@ impl Connector {
         if url.scheme == Scheme::Http {
             return Ok((Box::new(tcp), connection));
         }
-        let connector = self.tls.as_ref().ok_or_else(|| IronicError::TlsConfig {
+        let connector = self.tls.as_ref().ok_or_else(|| HttpError::TlsConfig {
             problem: format!("{url} is not among the API URLs that were configured"),
         })?;
         let handshake = connector.connect(server_name(&url.host)?, tcp);
@@ -91,15 +83,15 @@ impl Connector {
     }
 }
 
-fn connect_error(peer: &Peer, error: &io::Error) -> IronicError {
-    IronicError::Connect {
+fn connect_error(peer: &Peer, error: &io::Error) -> HttpError {
+    HttpError::Connect {
         peer: Box::new(peer.clone()),
         errno: error.raw_os_error(),
         problem: error.to_string(),
     }
 }
 
-fn tls_error(peer: &Peer, error: &io::Error) -> IronicError {
+fn tls_error(peer: &Peer, error: &io::Error) -> HttpError {
     let problem = match tls_words(error) {
         Some(problem) => problem,
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -108,5 +100,5 @@ fn tls_error(peer: &Peer, error: &io::Error) -> IronicError {
         }
         None => format!("during the handshake: {error}"),
     };
-    IronicError::Tls { peer: Box::new(peer.clone()), problem }
+    HttpError::Tls { peer: Box::new(peer.clone()), problem }
 }

@@ -2,8 +2,16 @@
 
 use text::foreign_text;
 
-use super::json;
-use crate::params::ApiVersion;
+use crate::{json, parts};
+
+/// An API version of Ironic, like 1.62.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiVersion {
+    /// Before the dot.
+    pub major: u16,
+    /// Behind the dot.
+    pub minor: u16,
+}
 
 const fn v1(minor: u16) -> ApiVersion {
     ApiVersion { major: 1, minor }
@@ -54,11 +62,11 @@ pub fn parse_root(body: &[u8]) -> Result<ApiVersion, String> {
     })
 }
 
-json::parts! {
+parts! {
     struct Root { default_version }
 }
 
-json::parts! {
+parts! {
     struct Version { version }
 }
 

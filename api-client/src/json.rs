@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Declares what is read of a JSON object: each field as it stands, where it is there and not null.
+#[macro_export]
 macro_rules! parts {
     ($(#[$meta:meta])* struct $name:ident { $($field:ident),+ $(,)? }) => {
         $(#[$meta])*
@@ -15,15 +16,13 @@ macro_rules! parts {
         }
     };
 }
-pub(super) use parts;
-
 /// A part as this type; `None` where it is another.
-pub(super) fn read<'a, T: Deserialize<'a>>(part: &'a RawValue) -> Option<T> {
+pub fn read<'a, T: Deserialize<'a>>(part: &'a RawValue) -> Option<T> {
     serde_json::from_str(part.get()).ok()
 }
 
 /// A string, borrowed where nothing in it is escaped.
-pub(super) fn text(part: &RawValue) -> Option<Cow<'_, str>> {
+pub fn text(part: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     read::<Text>(part).map(|Text(text)| text)

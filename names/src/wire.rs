@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::message::{Answer, Question, Said};
 use super::resolv_conf::{Config, Server};
-use crate::kernel_thread;
 
 /// RFC 1035, 4.2.
 const PORT: u16 = 53;
@@ -131,7 +130,9 @@ async fn address(server: &Server) -> SocketAddr {
     let scope = match &server.zone {
         Some(zone) if ip.is_unicast_link_local() => {
             let name = zone.clone();
-            kernel_thread::ask(move || index(&name)).await.flatten().or_else(|| zone.parse().ok())
+            // A driver may hold the kernel's lock for seconds: on a thread of its own, and not for longer than that.
+            let asked = timeout(AGAIN, tokio::task::spawn_blocking(move || index(&name)));
+            asked.await.ok().and_then(Result::ok).flatten().or_else(|| zone.parse().ok())
         }
         Some(zone) => zone.parse().ok(),
         None => None,

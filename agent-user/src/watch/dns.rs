@@ -1,22 +1,12 @@
-//! API names become addresses as glibc's getaddrinfo finds them with `hosts: files dns`: first `/etc/hosts`, then DNS as
-//! `/etc/resolv.conf` says. In Rust: a static binary cannot load the C library's resolver modules. An address literal
-//! never asks DNS.
-//!
-//! The two families are asked apart: a name server that fails for one of them takes nothing from the other.
-
-mod hosts;
-mod message;
-mod resolv_conf;
-mod search;
-mod wire;
+//! The addresses of the API URLs' hosts, and what stays known of them while a name server fails. An address literal never
+//! asks DNS.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use ::names::{Answers, HOSTS, Lack, RESOLV_CONF, Sources};
 use callback_url::{ApiUrl, Host};
-use resolv_conf::Config;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -24,20 +14,6 @@ use super::ResolvedTarget;
 
 /// The longest time that an answer is good; glibc asks each time.
 const GOOD: Duration = Duration::from_secs(300);
-
-/// Why a family of a name has no addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lack {
-    /// A server says that there are none.
-    Denied(String),
-    /// Nobody could say.
-    Unknown(String),
-}
-
-pub type Family = Result<Vec<IpAddr>, Lack>;
-
-/// The answers of one round for one name: IPv4, IPv6.
-pub type Answers = [Family; 2];
 
 /// What is known of each name.
 #[derive(Debug, Default)]
@@ -98,21 +74,20 @@ impl Resolver {
         if names.is_empty() {
             return (found, false);
         }
-        let hosts = read("/etc/hosts");
-        let config = Arc::new(Config::read(&read("/etc/resolv.conf"), &host_name()));
+        let sources = Sources::new(&read(HOSTS), &read(RESOLV_CONF));
         let mut half_failed = false;
         let mut asked = JoinSet::new();
         for name in names {
             let known = self.known.entry(name.clone()).or_default();
-            if let Some(addresses) = hosts::addresses(&hosts, &name) {
+            if let Some(answers) = sources.in_hosts_file(&name) {
                 known.good_until = None;
-                found.insert(name.clone(), settle(&name, search::from_file(addresses), &mut known.addresses));
+                found.insert(name.clone(), settle(&name, answers, &mut known.addresses));
             } else if known.good_until.is_some_and(|until| Instant::now() < until) {
                 found.insert(name, Ok(known.addresses.concat()));
             } else {
-                let config = Arc::clone(&config);
+                let sources = sources.clone();
                 asked.spawn(async move {
-                    let (answers, good) = search::walk(&name, &config).await;
+                    let (answers, good) = sources.ask_dns(&name).await;
                     (name, answers, good)
                 });
             }
@@ -134,10 +109,6 @@ fn read(path: &str) -> Vec<u8> {
     exporter::read_file(path.as_ref())
         .inspect_err(|error| tracing::debug!(%error, path, "the file counts as empty"))
         .unwrap_or_default()
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// What a round means for a name, and what is known of it from now on. A family whose question fails keeps its
@@ -177,6 +148,8 @@ pub fn settle(name: &str, answers: Answers, known: &mut [Vec<IpAddr>; 2]) -> Res
 
 #[cfg(test)]
 mod tests {
+    use ::names::Family;
+
     use super::*;
 
     fn ips(all: &[&str]) -> Family {

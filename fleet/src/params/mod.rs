@@ -1,0 +1,12 @@
+//! The parameters: flags go before `IPA_FLEET_` variables, those before the configuration file (TOML), and the defaults
+//! come last. [`table::TABLE`] has every name.
+
+mod load;
+mod problem;
+pub mod table;
+mod types;
+
+pub use load::{flags, load};
+pub use problem::ParamsError;
+pub use settings::LogFormat;
+pub use types::{AuthKind, IronicParameters, Parameters};

@@ -1,0 +1,85 @@
+//! The parameters as the rest of the program sees them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callback_url::ApiUrl;
+use settings::LogFormat;
+use text::labels;
+
+labels! {
+    /// How we show Ironic who we are, where no cloud is named.
+    pub enum AuthKind {
+        /// Not at all.
+        None = "none",
+        /// User name and password (RFC 7617), as in Bifrost and Metal3.
+        HttpBasic = "http_basic",
+    }
+}
+
+/// How Ironic is reached.
+#[derive(Debug, Clone)]
+pub struct IronicParameters {
+    /// Its API; with a cloud, instead of what the catalog says.
+    pub url: Option<ApiUrl>,
+    /// How we show who we are.
+    pub auth: AuthKind,
+    /// The user of http_basic.
+    pub username: Option<String>,
+    /// The file with that user's password.
+    pub password_file: Option<PathBuf>,
+    /// CA certificates (PEM) instead of the system's.
+    pub cafile: Option<PathBuf>,
+    /// Our client certificate (PEM).
+    pub certfile: Option<PathBuf>,
+    /// Its key (PEM).
+    pub keyfile: Option<PathBuf>,
+    /// Server certificates are not verified.
+    pub insecure: bool,
+    /// The time for one request.
+    pub request_timeout: Duration,
+    /// Only nodes of this conductor group; the empty text is the default group.
+    pub conductor_group: Option<String>,
+}
+
+/// Every parameter.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// How Ironic is reached.
+    pub ironic: IronicParameters,
+    /// The cloud of clouds.yaml.
+    pub os_cloud: Option<String>,
+    /// States in which a ramdisk runs only with fast track are asked for too.
+    pub fast_track: bool,
+    /// Filter of log lines.
+    pub log_level: String,
+    /// Look of log lines.
+    pub log_format: LogFormat,
+    /// The configuration file.
+    pub config_file: Option<PathBuf>,
+}
+
+impl Parameters {
+    /// Nothing is set yet: the defaults stand in the table.
+    pub(super) fn unset() -> Self {
+        Self {
+            ironic: IronicParameters {
+                url: None,
+                auth: AuthKind::None,
+                username: None,
+                password_file: None,
+                cafile: None,
+                certfile: None,
+                keyfile: None,
+                insecure: false,
+                request_timeout: Duration::ZERO,
+                conductor_group: None,
+            },
+            os_cloud: None,
+            fast_track: false,
+            log_level: String::new(),
+            log_format: LogFormat::Text,
+            config_file: None,
+        }
+    }
+}

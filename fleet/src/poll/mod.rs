@@ -1,0 +1,6 @@
+//! What is asked of Ironic: every page of a listing, one node after the other, one request at a time.
+
+mod look;
+mod walk;
+
+pub use look::{Look, Wish, look};

@@ -1,0 +1,65 @@
+//! A real Ironic in a namespace, a ramdisk that is only played, and the program that looks at both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testbed::ironic::{Auth, Options, RealIronic, VERSION_HEADER};
+use testbed::netns::Netns;
+use testbed::run::Run;
+
+/// The seed's URL, and what it was meant to be.
+pub const SEED: &str = "http://172.25.134.128%20uid%200:9999";
+pub const MEANT: &str = "http://172.25.134.128:9999";
+/// For anything of Ironic's, on a machine with other work.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Runs `ipa-fleet WORDS` inside the namespace, with these variables.
+pub fn fleet(netns: &Netns, words: &[&str], variables: &[(&str, &str)]) -> Run {
+    let mut command = netns.command(env!("CARGO_BIN_EXE_ipa-fleet"));
+    for name in ["OS_CLOUD", "OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD"] {
+        command.env_remove(name);
+    }
+    command.args(words).envs(variables.iter().copied());
+    command.output().unwrap().into()
+}
+
+/// A real Ironic on loopback of a new namespace, which commands its agents and takes plain http from them.
+pub fn ironic(auth: Auth, netns: &Arc<Netns>) -> RealIronic {
+    let netns = Some(Arc::clone(netns));
+    let options = Options { auth, netns, fast_track: false, require_tls: false, ..Options::default() };
+    RealIronic::start(&Options { power_sync: 5, ..options }).unwrap()
+}
+
+/// Plays a ramdisk: looks itself up and sends one heartbeat with this URL.
+pub fn heartbeat(ironic: &RealIronic, url: &str) -> String {
+    let mac = &Options::default().macs[0];
+    let path = format!("/v1/lookup?addresses={mac}");
+    let answer =
+        ironic.http().get(&path, &[(VERSION_HEADER, "1.62"), ("Accept", "application/json")]).unwrap();
+    let token = answer.json().unwrap()["config"]["agent_token"].as_str().unwrap().to_owned();
+    let body = json!({"callback_url": url, "agent_token": token, "agent_version": "13.0.0"});
+    let path = format!("/v1/heartbeat/{}", ironic.node_uuid());
+    let answer = ironic.http().post(&path, &[(VERSION_HEADER, "1.68")], &body).unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    token
+}
+
+pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The seed's flow: a bad URL in clean wait, Ironic gives up, and all but the history forgets.
+pub fn seed_flow(ironic: &RealIronic) -> String {
+    ironic.clean_wait().unwrap();
+    let token = heartbeat(ironic, SEED);
+    let node = || ironic.node().unwrap();
+    eventually("clean failed", PATIENCE, || node()["provision_state"] == "clean failed");
+    eventually("agent_url is gone", PATIENCE, || ironic.agent_url().unwrap().is_none());
+    eventually("last_error is gone", PATIENCE, || node()["last_error"].is_null());
+    token
+}
