@@ -4,6 +4,9 @@ use std::fmt::{self, Display, Write};
 
 use crate::Row;
 
+/// The style sheet of every page: for a phone and a large screen, by day and by night.
+pub const STYLE: &str = include_str!("style.css");
+
 /// Text that may stand in HTML, in an attribute with quotes too. Characters that are not seen, or turn the direction of
 /// others, are written out.
 pub struct Escaped<T>(

@@ -13,12 +13,15 @@ use thiserror::Error;
 use crate::check::{self, CheckError, Form};
 use crate::explain_log::{self, LogError};
 use crate::logging;
-use crate::params::{LogFormat, ParamsError, flags, load};
+use crate::params::{LogFormat, ParamsError, Use, flags, load};
 use crate::poll::Wish;
+use crate::run::{self, RunError};
 use crate::show::Colours;
 
 /// EX_USAGE (sysexits.h): flags, environment or file are wrong.
 const USAGE: u8 = 64;
+/// EX_UNAVAILABLE: `run` could not start.
+const UNAVAILABLE: u8 = 69;
 /// EX_SOFTWARE: standard output is gone, or the runtime could not be made.
 const FAILED: u8 = 70;
 /// What was to be looked at cannot be read.
@@ -34,7 +37,18 @@ enum CliError {
     #[error("{0}")]
     Unreadable(LogError),
     #[error("{0}")]
+    Unavailable(RunError),
+    #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Usage(problem) => Self::Usage(problem),
+            other => Self::Unavailable(other),
+        }
+    }
 }
 
 impl From<CheckError> for CliError {
@@ -78,6 +92,11 @@ pub fn command() -> Command {
                         .default_value("24h")
                         .help("Failures of so long ago count"),
                 ),
+            Use::Look,
+        ))
+        .subcommand(flags(
+            Command::new("run").about("Polls, judges and serves: metrics, pages, targets for Prometheus"),
+            Use::Serve,
         ))
         .subcommand(
             Command::new("explain-log")
@@ -108,6 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             match error {
                 CliError::Parameters(_) | CliError::Usage(_) => USAGE,
                 CliError::Unreadable(_) => BLIND,
+                CliError::Unavailable(_) => UNAVAILABLE,
                 CliError::Io(_) => FAILED,
             }
         }
@@ -124,6 +144,11 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
     let parameters = load(matches, &environment())?;
     let filter = logging::filter(&parameters.log_level).unwrap_or_default();
     logging::start(filter, parameters.log_format == LogFormat::Json);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if name == "run" {
+        runtime.block_on(run::run(&parameters))?;
+        return Ok(0);
+    }
     let wish = Wish {
         since: since(matches)?,
         node: matches.get_one::<String>("node").cloned(),
@@ -131,7 +156,6 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         fast_track: parameters.fast_track,
     };
     let form = Form { json: matches.get_flag("json"), colours };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(check::run(&parameters, &wish, form, &mut out))?)
 }
 

@@ -1,7 +1,7 @@
 //! `ipa-fleet`: beside the conductor, not in the ramdisk. It reads what an Ironic knows of all its nodes, judges the
 //! callback URL of each, and explains why nodes failed. It never writes to Ironic.
 //!
-//! Data goes forward: ask (`api`, `poll`), judge (`subject`, `failure`; pure), show (`check`, `explain_log`).
+//! Data goes forward: ask (`api`, `poll`), judge (`subject`, `failure`; pure), show (`check`, `run`, `explain_log`).
 
 mod api;
 mod check;
@@ -15,6 +15,9 @@ mod names;
 mod node;
 mod params;
 mod poll;
+#[allow(dead_code)] // The relay and the reports read it.
+mod ramdisks;
+mod run;
 mod show;
 mod states;
 mod subject;

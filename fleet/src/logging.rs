@@ -7,7 +7,7 @@ use tracing_subscriber::filter::Targets;
 /// This crate, as the log shows it in front of its modules.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 /// The modules of this crate that log.
-const MODULES: [&str; 4] = ["api", "check", "cloud", "poll"];
+const MODULES: [&str; 5] = ["api", "check", "cloud", "poll", "run"];
 /// The crates beside it that log.
 const CRATES: [&str; 1] = ["exporter"];
 

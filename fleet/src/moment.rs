@@ -61,6 +61,16 @@ impl Moment {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
+    /// So much later.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// Seconds since 1970.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+
     /// How long before the other one; nothing where it is later.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_secs(later.0.saturating_sub(self.0))

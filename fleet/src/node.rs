@@ -9,8 +9,12 @@ use crate::moment::Moment;
 /// What Ironic puts in the place of a field that the asker may not see (ironic/api/controllers/v1/node.py).
 const REDACTED: &str = "Redacted - Requires";
 
+/// ironic/common/states.py
+const POWER_ON: &str = "power on";
+
 /// The fields of a node that are asked for.
-pub const FIELDS: &str = "uuid,name,provision_state,driver_internal_info,last_error,provision_updated_at";
+pub const FIELDS: &str =
+    "uuid,name,provision_state,power_state,driver_internal_info,last_error,provision_updated_at";
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +33,8 @@ pub struct Node {
     pub last_error: Option<String>,
     /// When its state changed last.
     pub changed_at: Option<Moment>,
+    /// Ironic knows that its power is on.
+    pub powered_on: bool,
     /// Ironic hides fields from us.
     pub redacted: bool,
 }
@@ -57,7 +63,7 @@ parts! {
     struct Listing { nodes, next }
 }
 parts! {
-    struct Item { uuid, name, provision_state, driver_internal_info, last_error, provision_updated_at }
+    struct Item { uuid, name, provision_state, power_state, driver_internal_info, last_error, provision_updated_at }
 }
 parts! {
     struct Info { agent_url, agent_last_heartbeat, content }
@@ -117,6 +123,7 @@ impl Node {
                 .agent_last_heartbeat
                 .and_then(json::text)
                 .and_then(|text| Moment::parse(&text)),
+            powered_on: item.power_state.and_then(json::text).is_some_and(|state| state == POWER_ON),
             redacted: hidden || last_error.as_ref().is_some_and(|text| text.contains(REDACTED)),
             last_error,
             changed_at: item.provision_updated_at.and_then(json::text).and_then(|text| Moment::parse(&text)),

@@ -45,6 +45,24 @@ pub const FAILED: [State; 7] = [
 /// A ramdisk may run in these where the conductor has fast track (`[deploy]fast_track`).
 pub const FAST_TRACK: [State; 3] = [state("available", 8), state("manageable", 8), state("enroll", 11)];
 
+/// Every other state.
+const FURTHER: [&str; 7] =
+    ["active", "adopt failed", "adopting", "deleted", "deleting", "rescue", "verifying"];
+
+/// The label of a state that no list here has.
+pub const OTHER: &str = "other";
+
+/// Every label that a state can have.
+pub fn labels() -> impl Iterator<Item = &'static str> {
+    let listed = LIVE.iter().chain(&FAILED).chain(&FAST_TRACK).map(|state| state.name);
+    listed.chain(FURTHER).chain([OTHER])
+}
+
+/// The state as a label: a closed set, whatever Ironic says.
+pub fn label(name: &str) -> &'static str {
+    labels().find(|known| *known == name).unwrap_or(OTHER)
+}
+
 /// Whether Ironic has given up on a node in this state.
 pub fn is_failed(name: &str) -> bool {
     FAILED.iter().any(|state| state.name == name)

@@ -106,9 +106,7 @@ impl Subject {
     }
 
     fn failure_of(&self, at: Moment, text: &str) -> Failure {
-        let failure::Explained { class, url, reasons, suggestion } =
-            failure::explain(text, self.agent_url.as_deref());
-        Failure { at, class, reasons, url, suggestion, text: shortened(text) }
+        Failure::of(at, text, self.agent_url.as_deref())
     }
 
     /// Whether its agent URL cannot work.
@@ -135,6 +133,12 @@ impl Subject {
 }
 
 impl Failure {
+    /// Explains a text. Where it names no host, it is about the last agent URL that was seen.
+    pub fn of(at: Moment, text: &str, last_url: Option<&str>) -> Self {
+        let failure::Explained { class, url, reasons, suggestion } = failure::explain(text, last_url);
+        Self { at, class, reasons, url, suggestion, text: shortened(text) }
+    }
+
     /// Whether it is about the agent, and not one of the hardware or of another service.
     pub fn is_agents(&self) -> bool {
         self.class != Class::Other || self.url.is_some()

@@ -1,10 +1,10 @@
 //! What is answered.
 
-use exporter::{Answer, page, plain, typed};
+use exporter::{Answer, STYLE, page, plain, typed};
 use hyper::StatusCode;
 
 use super::Shown;
-use super::page::{STYLE, render};
+use super::page::render;
 
 /// The answer to a request for a path.
 pub(super) fn to(path: &str, shown: &Shown) -> Answer {

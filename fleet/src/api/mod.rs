@@ -120,6 +120,7 @@ impl Api {
     async fn discover(&mut self) -> Result<(), ApiError> {
         let what = "GET /";
         let reply = self.server.send(&Ask::get("/")).await?;
+        self.take_date(&reply);
         let body = self.server.body(reply, what, None)?;
         let invalid = |problem| ApiError::Invalid { who: IRONIC, what: what.to_owned(), problem };
         let offered = version::parse_root(&body).map_err(invalid)?;
@@ -245,9 +246,13 @@ impl Api {
             }
         }
         let reply = self.server.send(&ask).await?;
+        self.take_date(&reply);
+        Ok(reply)
+    }
+
+    fn take_date(&self, reply: &Reply) {
         let date = reply.headers.get(header::DATE).and_then(|date| date.to_str().ok());
         self.now.set(date.and_then(Moment::parse_http).or_else(|| self.now.get()));
-        Ok(reply)
     }
 
     fn advised(&self, error: ApiError) -> ApiError {

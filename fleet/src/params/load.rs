@@ -12,7 +12,7 @@ use settings::{SettingError, similar};
 use text::printable;
 
 use super::problem::ParamsError;
-use super::table::{CONFIG_FILE, ENVIRONMENT_PREFIX, Parameter, TABLE};
+use super::table::{CONFIG_FILE, ENVIRONMENT_PREFIX, Parameter, TABLE, Use};
 use super::types::{AuthKind, Parameters};
 
 /// A text and where it stands.
@@ -24,9 +24,9 @@ struct Given {
 /// What is given, highest precedence first for each name.
 type Layers = BTreeMap<&'static str, Vec<Given>>;
 
-/// Adds every flag of the table.
-pub fn flags(command: Command) -> Command {
-    command.args(TABLE.iter().map(flag))
+/// Adds the flags of the table that a command needs.
+pub fn flags(command: Command, wanted: Use) -> Command {
+    command.args(TABLE.iter().filter(|row| wanted.has(row)).map(flag))
 }
 
 /// Values are taken as text as they are: reading and complaining is the same for every layer.
@@ -61,7 +61,7 @@ pub fn load(
     if let Some(name) = environment.keys().find(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name)) {
         let names = TABLE.iter().map(Parameter::environment_name);
         let wanted = similar(name, ENVIRONMENT_PREFIX, names)
-            .unwrap_or_else(|| "`ipa-fleet check --help` lists them".to_owned());
+            .unwrap_or_else(|| "`ipa-fleet run --help` lists them".to_owned());
         let (name, program) = (printable(name), "ipa-fleet");
         return Err(SettingError::UnknownVariable { name, program, wanted }.into());
     }
@@ -92,7 +92,10 @@ pub fn load(
 }
 
 fn flag_value(matches: &ArgMatches, row: &Parameter) -> Option<OsString> {
-    if matches.value_source(row.name) != Some(ValueSource::CommandLine) {
+    // A command may lack the flag.
+    if !matches.try_contains_id(row.name).is_ok_and(|given| given)
+        || matches.value_source(row.name) != Some(ValueSource::CommandLine)
+    {
         return None;
     }
     matches.get_raw(row.name)?.next_back().map(OsString::from)

@@ -3,10 +3,11 @@
 
 mod load;
 mod problem;
-pub mod table;
+mod table;
 mod types;
 
 pub use load::{flags, load};
 pub use problem::ParamsError;
 pub use settings::LogFormat;
+pub use table::Use;
 pub use types::{AuthKind, IronicParameters, Parameters};

@@ -45,8 +45,26 @@ pub const CONFIG_FILE: &str = "config.file";
 const IRONIC: &str = "Ironic";
 const CLOUD: &str = "Keystone";
 const NODES: &str = "Nodes";
+const WEB: &str = "Web";
 const LOG: &str = "Log";
 const SOURCES: &str = "Where parameters come from";
+
+/// What the flags of a command are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// One look: what concerns Ironic, the log and the file.
+    Look,
+    /// Everything.
+    Serve,
+}
+
+impl Use {
+    /// Whether a command of this kind has the flag; file and environment may always give it.
+    pub fn has(self, row: &Parameter) -> bool {
+        const LOOK: [&str; 5] = [IRONIC, CLOUD, NODES, LOG, SOURCES];
+        self == Self::Serve || LOOK.contains(&row.heading)
+    }
+}
 
 /// Below this no Ironic with many nodes would ever be fast enough.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -160,6 +178,33 @@ pub static TABLE: &[Parameter] = &[
         default: Some("false"),
         form: Form::Boolean,
         read: |text, p| store(&mut p.fast_track, value::boolean(text)?),
+    },
+    Parameter {
+        name: "web.listen-address",
+        heading: WEB,
+        help: "Where to serve pages and metrics; [::] is every address, IPv4 too [default: [::]:10100]",
+        value_name: "ADDRESS:PORT",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.web.listen_address, Some(value::listen_address(text)?)),
+    },
+    Parameter {
+        name: "web.config.file",
+        heading: WEB,
+        help: "TLS and passwords for the pages, in the YAML of the Prometheus exporter toolkit",
+        value_name: "FILE",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.web.config_file, Some(value::path(text)?)),
+    },
+    Parameter {
+        name: "web.external-url",
+        heading: WEB,
+        help: "How Prometheus reaches us, where that is not the Host that it asks for",
+        value_name: "URL",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.web.external_url, Some(value::api_url(text)?)),
     },
     Parameter {
         name: "log.level",

@@ -1,5 +1,6 @@
 //! The parameters as the rest of the program sees them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,17 @@ pub struct IronicParameters {
     pub conductor_group: Option<String>,
 }
 
+/// Where and to whom the pages are served.
+#[derive(Debug, Clone, Default)]
+pub struct WebParameters {
+    /// Where it listens; `None` for the default port on every address.
+    pub listen_address: Option<SocketAddr>,
+    /// The configuration file of the Prometheus exporter toolkit: TLS, passwords.
+    pub config_file: Option<PathBuf>,
+    /// How others reach us, where that is not the Host of their requests.
+    pub external_url: Option<ApiUrl>,
+}
+
 /// Every parameter.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -51,6 +63,8 @@ pub struct Parameters {
     pub os_cloud: Option<String>,
     /// States in which a ramdisk runs only with fast track are asked for too.
     pub fast_track: bool,
+    /// Where and to whom the pages are served.
+    pub web: WebParameters,
     /// Filter of log lines.
     pub log_level: String,
     /// Look of log lines.
@@ -77,6 +91,7 @@ impl Parameters {
             },
             os_cloud: None,
             fast_track: false,
+            web: WebParameters::default(),
             log_level: String::new(),
             log_format: LogFormat::Text,
             config_file: None,

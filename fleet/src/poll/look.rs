@@ -22,6 +22,10 @@ const HISTORIES: usize = 1000;
 /// After so many that Ironic refuses, no other history is asked for.
 const REFUSALS: u32 = 5;
 
+/// Said where fields are redacted.
+pub const HIDDEN: &str = "Ironic hides the agent URL and the errors of nodes from us (\"Redacted\"): we need a role that \
+                          may read them, reader on the system at least";
+
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -65,10 +69,8 @@ impl Look {
     }
 
     fn hidden(&mut self) {
-        let text = "Ironic hides the agent URL and the errors of nodes from us (\"Redacted\"): we need a role that may read \
-                    them, reader on the system at least";
-        if !self.blind.iter().any(|said| said == text) {
-            self.blind.push(text.to_owned());
+        if !self.blind.iter().any(|said| said == HIDDEN) {
+            self.blind.push(HIDDEN.to_owned());
         }
     }
 }
@@ -229,7 +231,8 @@ async fn histories(api: &Api, wish: &Wish, look: &mut Look, progress: &mut dyn F
     }
 }
 
-fn nobody(scope: Option<&Scope>) -> String {
+/// Said where no node is visible.
+pub fn nobody(scope: Option<&Scope>) -> String {
     match scope.filter(|scope| scope.is_narrow()) {
         Some(scope) => format!("no node is visible: {}", narrow(scope)),
         None => {
@@ -239,7 +242,7 @@ fn nobody(scope: Option<&Scope>) -> String {
 }
 
 /// What such a token shows, and which role is needed.
-fn narrow(scope: &Scope) -> String {
+pub fn narrow(scope: &Scope) -> String {
     let of = match (scope.kind, &scope.project) {
         (ScopeKind::Project, Some(project)) => format!("the project {project}"),
         _ => "no system".to_owned(),

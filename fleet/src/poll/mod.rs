@@ -3,4 +3,5 @@
 mod look;
 mod walk;
 
-pub use look::{Look, Wish, look};
+pub use look::{HIDDEN, Look, Wish, look, narrow, nobody};
+pub use walk::{Listing, key, walk};

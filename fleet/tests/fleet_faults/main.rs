@@ -7,5 +7,7 @@ mod fake;
 mod hostile;
 mod keystone;
 mod logs;
+mod run;
+mod running;
 mod tls;
 mod usage;

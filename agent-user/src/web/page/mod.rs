@@ -7,14 +7,11 @@ mod sections;
 
 use std::fmt::{self, Write};
 
-use exporter::{Escaped, Sheet, paragraph, warning};
+use exporter::{Escaped, STYLE, Sheet, paragraph, warning};
 
 use crate::readiness::Readiness;
 use crate::view::View;
 use headline::Headline;
-
-/// The style sheet.
-pub(super) const STYLE: &str = include_str!("style.css");
 
 /// How often the page loads itself again, in seconds.
 const REFRESH: u32 = 10;

@@ -1,0 +1,102 @@
+//! What is answered on `--web.listen-address`.
+
+use std::sync::Arc;
+
+use exporter::{Answer, Handler, STYLE, page, plain, typed};
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::poll::key;
+use crate::subject::Failure;
+
+use super::fleet::Fleet;
+use super::kept;
+use super::metrics::Metrics;
+use super::page as pages;
+
+const PATHS: &str = "try /, /nodes/UUID, /failures, /metrics, /sd, /-/healthy or /-/ready\n";
+
+/// What the answers are made from.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// What the poll publishes.
+    pub fleet: watch::Receiver<Arc<Fleet>>,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+impl Handler for Site {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        self.to(request.uri().path())
+    }
+}
+
+impl Site {
+    fn to(&self, path: &str) -> Answer {
+        let fleet = Arc::clone(&self.fleet.borrow());
+        match path {
+            "/" => page(pages::fleet(&fleet), STYLE),
+            "/failures" => json(&failures(&fleet)),
+            "/metrics" => match self.metrics.render() {
+                Ok((text, content_type)) => typed(StatusCode::OK, &content_type, text),
+                Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            },
+            "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
+            "/-/ready" => match fleet.is_stale() {
+                None => plain(StatusCode::OK, "ready: the whole fleet is seen\n"),
+                Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+            },
+            path => match path.strip_prefix("/nodes/") {
+                Some(uuid) => node(&fleet, uuid),
+                None => plain(StatusCode::NOT_FOUND, PATHS),
+            },
+        }
+    }
+}
+
+fn node(fleet: &Fleet, uuid: &str) -> Answer {
+    let known = api_client::is_uuid(uuid).then(|| pages::node(fleet, key(uuid), "")).flatten();
+    known.map_or_else(
+        || plain(StatusCode::NOT_FOUND, "no node with this UUID is visible\n"),
+        |html| page(html, STYLE),
+    )
+}
+
+#[derive(Serialize)]
+struct Failures<'a> {
+    failures: Vec<OfNode<'a>>,
+    problems: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct OfNode<'a> {
+    node_uuid: String,
+    name: Option<&'a str>,
+    counted: bool,
+    #[serde(flatten)]
+    failure: &'a Failure,
+}
+
+fn failures(fleet: &Fleet) -> Failures<'_> {
+    let failures = fleet.failures.iter().map(|one| OfNode {
+        node_uuid: kept::uuid(one.key),
+        name: one.name.as_deref(),
+        counted: one.counted,
+        failure: &one.failure,
+    });
+    let problems = fleet.blind.iter().map(|blind| blind.text.as_str());
+    Failures {
+        failures: failures.collect(),
+        problems: problems.chain(fleet.notes.iter().map(String::as_str)).collect(),
+    }
+}
+
+/// A document in JSON.
+pub fn json(document: &impl Serialize) -> Answer {
+    match serde_json::to_string(document) {
+        Ok(text) => typed(StatusCode::OK, "application/json", text),
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
