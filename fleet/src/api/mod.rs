@@ -8,6 +8,7 @@ pub use error::ApiError;
 pub use keystone::{Scope, ScopeKind};
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 
 use api_client::http::Reply;
 use api_client::{ApiVersion, query_value, version};
@@ -149,6 +150,11 @@ impl Api {
     /// The moment that it is for Ironic, by its last answer; by this machine's clock where it did not say.
     pub fn now(&self) -> Moment {
         self.now.get().unwrap_or_else(Moment::of_this_clock)
+    }
+
+    /// Its addresses.
+    pub fn addresses(&self) -> &[IpAddr] {
+        self.server.addresses()
     }
 
     /// How many requests Ironic got, and how many bytes it answered.

@@ -86,6 +86,11 @@ impl Server {
         &self.url
     }
 
+    /// Its addresses.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
     /// How many requests were sent, and how many bytes of bodies came back.
     pub fn asked(&self) -> (u64, u64) {
         self.asked.get()

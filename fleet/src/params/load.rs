@@ -175,6 +175,10 @@ fn together(parameters: &Parameters) -> Result<(), ParamsError> {
             return wrong("ironic.username and ironic.password-file are for ironic.auth=http_basic");
         }
     }
+    let sidecar = &parameters.sidecar;
+    if sidecar.username.is_some() != sidecar.password_file.is_some() {
+        return wrong("sidecar.username and sidecar.password-file go together");
+    }
     if ironic.certfile.is_some() != ironic.keyfile.is_some() {
         return wrong(
             "ironic.certfile and ironic.keyfile go together: a certificate without its key cannot be used",

@@ -6,6 +6,7 @@ use settings::LogFormat;
 use settings::file::Form;
 use settings::value::{self, Wanted};
 
+use crate::cidr::Cidrs;
 use crate::logging;
 
 use super::types::{AuthKind, Parameters};
@@ -46,6 +47,8 @@ const IRONIC: &str = "Ironic";
 const CLOUD: &str = "Keystone";
 const NODES: &str = "Nodes";
 const WEB: &str = "Web";
+const SD: &str = "Targets for Prometheus";
+const SIDECAR: &str = "Sidecars";
 const LOG: &str = "Log";
 const SOURCES: &str = "Where parameters come from";
 
@@ -207,6 +210,69 @@ pub static TABLE: &[Parameter] = &[
         read: |text, p| store(&mut p.web.external_url, Some(value::api_url(text)?)),
     },
     Parameter {
+        name: "sd.allow",
+        heading: SD,
+        help: "Networks in which /sd lists ramdisks, a comma list like 192.0.2.0/24; unset: any address that a node claims",
+        value_name: "NETWORKS",
+        default: None,
+        form: Form::List,
+        read: |text, p| store(&mut p.sd_allow, Some(Cidrs::parse(text)?)),
+    },
+    Parameter {
+        name: "sidecar.port",
+        heading: SIDECAR,
+        help: "The port of the sidecars' pages",
+        value_name: "PORT",
+        default: Some("10099"),
+        form: Form::Number,
+        read: |text, p| store(&mut p.sidecar.port, value::port(text)?),
+    },
+    Parameter {
+        name: "sidecar.scheme",
+        heading: SIDECAR,
+        help: "http, or https where their --web.config.file asks for TLS",
+        value_name: "SCHEME",
+        default: Some("http"),
+        form: Form::Text,
+        read: |text, p| store(&mut p.sidecar.scheme, value::protocol(text)?),
+    },
+    Parameter {
+        name: "sidecar.cafile",
+        heading: SIDECAR,
+        help: "CA certificates (PEM) for the certificates of the sidecars, instead of the system's",
+        value_name: "FILE",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.sidecar.cafile, Some(value::path(text)?)),
+    },
+    Parameter {
+        name: "sidecar.insecure",
+        heading: SIDECAR,
+        help: "Do not verify the certificates of the sidecars",
+        value_name: "true|false",
+        default: Some("false"),
+        form: Form::Boolean,
+        read: |text, p| store(&mut p.sidecar.insecure, value::boolean(text)?),
+    },
+    Parameter {
+        name: "sidecar.username",
+        heading: SIDECAR,
+        help: "The user that the sidecars' pages want",
+        value_name: "NAME",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.sidecar.username, Some(username(text)?)),
+    },
+    Parameter {
+        name: "sidecar.password-file",
+        heading: SIDECAR,
+        help: "File with that user's password, in its first line",
+        value_name: "FILE",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.sidecar.password_file, Some(value::path(text)?)),
+    },
+    Parameter {
         name: "log.level",
         heading: LOG,
         help: "off, error, warn, info, debug, trace, or a filter by module like info,poll=debug",
@@ -265,6 +331,19 @@ fn group(text: &str) -> Result<String, Wanted> {
     match name.len() <= 255 && name.bytes().all(sound) {
         true => Ok(name.to_ascii_lowercase()),
         false => Err("a conductor group: letters, digits, -, _ and .".into()),
+    }
+}
+
+#[cfg(test)]
+impl Parameters {
+    /// The defaults.
+    #[allow(clippy::unwrap_used)]
+    pub fn for_tests() -> Self {
+        let mut parameters = Self::unset();
+        for (row, default) in TABLE.iter().filter_map(|row| Some((row, row.default?))) {
+            (row.read)(default, &mut parameters).unwrap();
+        }
+        parameters
     }
 }
 

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use callback_url::ApiUrl;
+use callback_url::{ApiUrl, Scheme};
 use settings::LogFormat;
 use text::labels;
+
+use crate::cidr::Cidrs;
 
 labels! {
     /// How we show Ironic who we are, where no cloud is named.
@@ -54,6 +56,24 @@ pub struct WebParameters {
     pub external_url: Option<ApiUrl>,
 }
 
+/// How every sidecar of the fleet is reached.
+#[allow(dead_code)] // The relay reads the rest.
+#[derive(Debug, Clone)]
+pub struct SidecarParameters {
+    /// The port of its pages.
+    pub port: u16,
+    /// Whether over TLS.
+    pub scheme: Scheme,
+    /// CA certificates (PEM) instead of the system's.
+    pub cafile: Option<PathBuf>,
+    /// Certificates are not verified.
+    pub insecure: bool,
+    /// The user that its pages want.
+    pub username: Option<String>,
+    /// The file with that user's password.
+    pub password_file: Option<PathBuf>,
+}
+
 /// Every parameter.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -65,6 +85,10 @@ pub struct Parameters {
     pub fast_track: bool,
     /// Where and to whom the pages are served.
     pub web: WebParameters,
+    /// The networks in which ramdisks may be that Prometheus is to ask; `None`: anywhere.
+    pub sd_allow: Option<Cidrs>,
+    /// How every sidecar is reached.
+    pub sidecar: SidecarParameters,
     /// Filter of log lines.
     pub log_level: String,
     /// Look of log lines.
@@ -92,6 +116,15 @@ impl Parameters {
             os_cloud: None,
             fast_track: false,
             web: WebParameters::default(),
+            sd_allow: None,
+            sidecar: SidecarParameters {
+                port: 0,
+                scheme: Scheme::Http,
+                cafile: None,
+                insecure: false,
+                username: None,
+                password_file: None,
+            },
             log_level: String::new(),
             log_format: LogFormat::Text,
             config_file: None,

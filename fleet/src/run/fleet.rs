@@ -1,6 +1,7 @@
 //! What the poll publishes: all that the pages, the metrics and the targets are made from. Read only.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ pub struct Fleet {
     pub now: Moment,
     /// The same moment by this machine's monotonic clock.
     pub at: Instant,
+    /// The addresses of Ironic's API.
+    pub ironic: Vec<IpAddr>,
     /// When a poll saw everything.
     pub last_good: Option<Instant>,
 }
@@ -72,6 +75,7 @@ impl Fleet {
             notes: Vec::new(),
             now: Moment::of_this_clock(),
             at: Instant::now(),
+            ironic: Vec::new(),
             last_good: None,
         }
     }

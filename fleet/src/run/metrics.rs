@@ -164,7 +164,6 @@ impl Families {
         self.failures.with_label_values(&[failure.class.as_str(), reason]).inc();
     }
 
-    #[allow(dead_code)] // The targets come with their path.
     /// Shows how many targets an answer had.
     pub fn targets(&self, via: Via, count: usize) {
         self.sd_targets.with_label_values(&[via.as_str()]).set(whole(count));

@@ -9,6 +9,7 @@ mod page;
 mod poller;
 mod refusal;
 mod round;
+mod sd;
 mod store;
 mod trouble;
 mod web;
@@ -60,7 +61,8 @@ pub async fn run(parameters: &Parameters) -> Result<(), RunError> {
     let protection = web.config_file.clone().map(ConfigFile::open).transpose()?;
     let metrics = Metrics::new()?;
     let poller = Poller::new(parameters, metrics.clone());
-    let site = Site { fleet: poller.fleet(), metrics };
+    let targets = sd::Settings::of(parameters);
+    let site = Site { fleet: poller.fleet(), metrics, targets };
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "serving");
     }

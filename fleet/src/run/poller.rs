@@ -152,6 +152,7 @@ impl Poller {
             notes: found.notes,
             now,
             at: Instant::now(),
+            ironic: self.api.as_ref().map(|api| api.addresses().to_vec()).unwrap_or_default(),
         };
         if !fleet.is_blind() {
             self.ramdisks.send_replace(Arc::new(ramdisks(&fleet)));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use exporter::{Answer, Handler, STYLE, page, plain, typed};
 use hyper::body::Incoming;
+use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use super::fleet::Fleet;
 use super::kept;
 use super::metrics::Metrics;
 use super::page as pages;
+use super::sd::Settings;
 
 const PATHS: &str = "try /, /nodes/UUID, /failures, /metrics, /sd, /-/healthy or /-/ready\n";
 
@@ -25,24 +27,30 @@ pub struct Site {
     pub fleet: watch::Receiver<Arc<Fleet>>,
     /// The metrics.
     pub metrics: Metrics,
+    /// What the operator wants of the targets.
+    pub targets: Settings,
 }
 
 impl Handler for Site {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
-        self.to(request.uri().path())
+        self.to(request)
     }
 }
 
 impl Site {
-    fn to(&self, path: &str) -> Answer {
+    fn to(&self, request: &Request<Incoming>) -> Answer {
         let fleet = Arc::clone(&self.fleet.borrow());
-        match path {
+        match request.uri().path() {
             "/" => page(pages::fleet(&fleet), STYLE),
             "/failures" => json(&failures(&fleet)),
             "/metrics" => match self.metrics.render() {
                 Ok((text, content_type)) => typed(StatusCode::OK, &content_type, text),
                 Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
+            "/sd" => {
+                let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+                self.targets.answer(&fleet, request.uri().query(), host, &self.metrics)
+            }
             "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
             "/-/ready" => match fleet.is_stale() {
                 None => plain(StatusCode::OK, "ready: the whole fleet is seen\n"),

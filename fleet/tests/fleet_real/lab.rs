@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testbed::http::Http;
 use testbed::ironic::{Auth, Options, RealIronic, VERSION_HEADER};
 use testbed::netns::Netns;
 use testbed::run::Run;
@@ -62,4 +63,42 @@ pub fn seed_flow(ironic: &RealIronic) -> String {
     eventually("agent_url is gone", PATIENCE, || ironic.agent_url().unwrap().is_none());
     eventually("last_error is gone", PATIENCE, || node()["last_error"].is_null());
     token
+}
+
+/// A server that ends with its owner.
+pub struct Service(std::process::Child);
+
+impl Service {
+    /// Starts `ipa-fleet run` on its own port inside the namespace.
+    pub fn fleet(netns: &Netns, words: &[&str]) -> Self {
+        let mut command = netns.command(env!("CARGO_BIN_EXE_ipa-fleet"));
+        command.arg("run").args(words);
+        Self::start(command)
+    }
+
+    pub fn start(mut command: std::process::Command) -> Self {
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where `ipa-fleet run` listens by default.
+pub fn fleets_pages(netns: &Arc<Netns>) -> Http {
+    Http::inside(netns, ([127, 0, 0, 1], 10_100).into())
+}
+
+/// A text of its pages; empty where it does not answer.
+pub fn text(http: &Http, path: &str) -> String {
+    http.get(path, &[]).map(|answer| answer.text()).unwrap_or_default()
+}
+
+pub fn is_ready(http: &Http) -> bool {
+    http.get("/-/ready", &[]).is_ok_and(|answer| answer.status == 200)
 }

@@ -5,3 +5,4 @@
 mod basic;
 mod keystone;
 mod lab;
+mod run;

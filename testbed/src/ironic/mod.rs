@@ -10,7 +10,7 @@ mod node;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,6 +108,8 @@ pub struct RealIronic {
     http: Http,
     node_uuid: String,
     auth: Auth,
+    options: Options,
+    installation: Installation,
 }
 
 impl RealIronic {
@@ -131,7 +133,7 @@ impl RealIronic {
         let directory = fresh_directory("ironic")?;
         let address = SocketAddr::new(options.bind, port);
         let ironic = Self {
-            guardian: spawn(&installation, options, port, &directory)?,
+            guardian: spawn(&installation, options, port, &directory, &installation.database())?,
             directory,
             address,
             http: match &options.netns {
@@ -140,10 +142,28 @@ impl RealIronic {
             },
             node_uuid: options.node_uuid.clone(),
             auth: options.auth.clone(),
+            options: options.clone(),
+            installation,
         };
         ironic.wait_until_it_answers()?;
         ironic.enroll(&options.node_uuid, &options.macs)?;
         Ok(ironic)
+    }
+
+    /// Kills it, leaves it away for so long, and starts it again on the same port with the same database.
+    ///
+    /// # Errors
+    /// Where it does not come up again.
+    pub fn restart(&mut self, away: Duration) -> io::Result<()> {
+        let directory = fresh_directory("ironic")?;
+        let database = directory.join("before.sqlite");
+        fs::copy(self.database(), &database)?;
+        self.guardian.kill();
+        std::thread::sleep(away);
+        let port = self.address.port();
+        self.guardian = spawn(&self.installation, &self.options, port, &directory, &database)?;
+        self.directory = directory;
+        self.wait_until_it_answers()
     }
 
     /// The base URL of its API, without a slash at the end.
@@ -235,7 +255,8 @@ fn spawn(
     installation: &Installation,
     options: &Options,
     port: u16,
-    directory: &std::path::Path,
+    directory: &Path,
+    database: &Path,
 ) -> io::Result<Guardian> {
     for name in ["state", "http", "certificates"] {
         fs::create_dir(directory.join(name))?;
@@ -245,7 +266,7 @@ fn spawn(
     if let Auth::HttpBasic { user, password } = &options.auth {
         config::write_user(installation, &directory.join("htpasswd"), user, password)?;
     }
-    fs::copy(installation.database(), directory.join("ironic.sqlite"))?;
+    fs::copy(database, directory.join("ironic.sqlite"))?;
     let output = fs::File::create(directory.join("output"))?;
     let program = [installation.ironic(), PathBuf::from("--config-file"), file];
     Guardian::spawn(options.netns.as_deref(), directory, output, &program)
