@@ -66,7 +66,7 @@ enum Command {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
         minutes: u64,
     },
-    /// Fill a real Ironic with thousands of nodes, and measure `ipa-fleet check` beside a listing of all details
+    /// Fill a real Ironic with thousands of nodes, and measure `ipa-fleet` beside a listing of all details
     Fleet(fleet::Flags),
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,

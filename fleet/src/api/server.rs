@@ -114,11 +114,12 @@ impl Server {
 
     async fn send_to(&self, address: IpAddr, ask: &Ask<'_>) -> Result<Reply, ApiError> {
         let request = self.request(ask)?;
+        let begun = Instant::now();
         let deadline = Deadline { at: Instant::now() + self.timeout, after: self.timeout };
         let (stream, connection) = self.connector.connect(&self.url, address).await?;
         let peer = Peer { url: connection.url, address: connection.remote };
-        tracing::debug!(%peer, path = ask.path, "asking");
         let reply = exchange_up_to(stream, request, &peer, deadline, BODY_BYTES).await;
+        tracing::debug!(%peer, path = ask.path, seconds = begun.elapsed().as_secs_f64(), "asked");
         let (requests, bytes) = self.asked.get();
         let read =
             reply.as_ref().ok().and_then(|reply| reply.body.as_ref().ok()).map_or(0, |body| body.len());

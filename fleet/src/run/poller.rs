@@ -102,7 +102,7 @@ impl Poller {
                 Err(ApiError::Usage(problem)) if self.start.is_none() => return Err(problem),
                 Err(error) => self.failed(&error, took),
             }
-            tracing::debug!(?took, pause = ?self.pause, "polled");
+            tracing::debug!(look = took.as_secs_f64(), pause = ?self.pause, "polled");
             sleep(self.pause).await;
         }
     }
@@ -128,7 +128,7 @@ impl Poller {
         let found = round::poll(&api, &mut self.store, start).await?;
         self.metrics.polled(Kind::Poll, begun.elapsed());
         let (requests, bytes) = api.asked();
-        tracing::debug!(requests, bytes, "asked Ironic so far");
+        tracing::debug!(requests, bytes, "all that Ironic was asked so far");
         let now = api.now();
         self.api = Some(api);
         Ok((found, now))

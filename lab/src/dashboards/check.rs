@@ -64,7 +64,8 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Every variable and every query of a board: there is data in the scenario that should fill it, and its labels.
+/// Every variable and every query of a board: there is data in the scenario that should fill it, and its labels. `only`:
+/// those with this variable.
 ///
 /// # Errors
 /// Where Prometheus does not answer or refuses a query.
@@ -72,12 +73,17 @@ pub fn board(
     board: &Board,
     prometheus: &Prometheus,
     since: SystemTime,
+    only: Option<&str>,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     println!("\nboard {}", board.name);
     let mut values: BTreeMap<_, _> =
         [("__rate_interval", "15s"), ("__interval", "1s")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let is_wanted = |text: &str| only.is_none_or(|only| text.contains(only));
     for variable in board.variables()? {
+        if !is_wanted(&format!("${}", variable.name)) {
+            continue;
+        }
         let found = prometheus.label_values(&substituted(&variable.series, &values)?, &variable.label)?;
         println!("  ${:49} {}", variable.name, found.join(" "));
         tally.variables += 1;
@@ -86,7 +92,8 @@ pub fn board(
         }
         values.insert(variable.name, found.join("|"));
     }
-    let targets = board.targets();
+    let targets: Vec<_> =
+        board.targets().into_iter().filter(|target| is_wanted(&target.expression)).collect();
     let mut answers = Vec::new();
     for target in &targets {
         if values.contains_key("instance") {

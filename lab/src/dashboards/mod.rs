@@ -2,6 +2,7 @@
 //! alerts show what they should.
 
 mod check;
+mod fleet;
 mod node;
 mod pictures;
 mod prometheus;
@@ -43,6 +44,9 @@ pub struct Flags {
     /// Draw the boards into docs/img (npm, Chromium, 600 MB)
     #[arg(long)]
     pictures: bool,
+    /// Only what `ipa-fleet` shows: its row of the board, and its alerts
+    #[arg(long, conflicts_with_all = ["keep", "pictures"])]
+    fleet: bool,
 }
 
 /// Checks the files, then with data; the last line counts what was checked.
@@ -53,9 +57,15 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     prerequisites::ensure(Purpose::Test)?;
     let checked = xtask::dashboards::run()?;
     prerequisites::ensure_root("dashboards")?;
+    if flags.fleet {
+        println!("\n{checked}\n{}", fleet_only()?);
+        return Ok(());
+    }
     let binary = build::release()?;
     let mut stage = Stage::new(&binary)?;
-    let outcome = stage.watch().and_then(|()| stage.restart(&binary)).and_then(|()| stage.check());
+    let outcome = stage.watch().and_then(|()| stage.restart(&binary));
+    let outcome = outcome.and_then(|()| fleet::run(&stage.hub, &stage.prometheus, &stage.scratch));
+    let outcome = outcome.and_then(|fleet| Ok(format!("{}\n{fleet}", stage.check()?)));
     let shown = match (flags, outcome) {
         (Flags { keep: true, .. }, outcome) => {
             println!("\n{}", outcome.unwrap_or_else(|error| format!("{error:#}")));
@@ -71,6 +81,21 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What `ipa-fleet` shows, without any node.
+fn fleet_only() -> anyhow::Result<String> {
+    let (hub, scratch) = (Arc::new(Netns::new()?), Scratch::new("dashboards")?);
+    let started = SystemTime::now();
+    let prometheus = Prometheus::start(&hub, Path::new(DIRECTORY), &[], &scratch)?;
+    let fired = fleet::run(&hub, &prometheus, &scratch)?;
+    let mut tally = Tally::default();
+    let board = Board::read(&Path::new(DIRECTORY).join("fleet.json"))?;
+    check::board(&board, &prometheus, started, Some("$fleet"), &mut tally)?;
+    if !tally.wrong.is_empty() {
+        bail!("{} wrong:\n  {}", tally.wrong.len(), tally.wrong.join("\n  "));
+    }
+    Ok(format!("{tally}\n{fired}"))
+}
+
 /// All nodes, and the Prometheus that scrapes them.
 struct Stage {
     prometheus: Prometheus,
@@ -79,7 +104,7 @@ struct Stage {
     started: SystemTime,
     _threads: Threads,
     // Last: those go first that write into it.
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Stage {
@@ -107,7 +132,7 @@ impl Stage {
         for (place, node) in &mut nodes {
             (place.scenario.then)(node)?;
         }
-        Ok(Self { prometheus, nodes, hub, started, _threads: threads, _scratch: scratch })
+        Ok(Self { prometheus, nodes, hub, started, _threads: threads, scratch })
     }
 
     /// Waits until every alert fired that should.
@@ -156,7 +181,7 @@ impl Stage {
         let mut tally = Tally::default();
         for name in ["fleet", "node"] {
             let board = Board::read(&Path::new(DIRECTORY).join(name).with_extension("json"))?;
-            check::board(&board, &self.prometheus, self.started, &mut tally)?;
+            check::board(&board, &self.prometheus, self.started, None, &mut tally)?;
         }
         let text = std::fs::read_to_string(Path::new(DIRECTORY).join("alerts.yml"))?;
         let alerts = rules::alerts(&text)?;

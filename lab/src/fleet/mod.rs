@@ -1,6 +1,8 @@
-//! `cargo lab fleet`: a real Ironic with thousands of nodes, `ipa-fleet check` on it, and beside that, in the same run, what
-//! a listing with all details costs.
+//! `cargo lab fleet`: a real Ironic with thousands of nodes, `ipa-fleet check` and `ipa-fleet run` on it, and beside that,
+//! in the same run, what a listing with all details costs.
 #![allow(clippy::indexing_slicing)] // Of JSON: null where there is nothing.
+
+mod running;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +18,7 @@ use xtask::workspace::{FLEET, target_directory};
 
 use crate::owned::Scratch;
 
-/// The most that `check` may have resident, in KiB.
+/// The most that either command may have resident, in KiB.
 const MOST_KIB: u64 = 64 << 10;
 /// How often each is measured.
 const ROUNDS: usize = 3;
@@ -67,6 +69,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<()> {
         row("one listing with detail=true", &listing(ironic.http(), flags.nodes)?, None);
     }
     ensure!(worst <= MOST_KIB, "check had {worst} KiB resident, more than {MOST_KIB}");
+    running::measure(&binary, &ironic.url(), flags.nodes, &scratch)?;
     println!("{} nodes: check found every bad URL and every failure, with at most {worst} KiB", flags.nodes);
     Ok(())
 }
