@@ -23,6 +23,16 @@ use crate::owned::{Killed, Scratch};
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10_100);
 /// So many nodes.
 const NODES: &str = "200";
+/// The alerts that it shows.
+#[cfg(test)]
+pub const ALERTS: [&str; 6] = [
+    "IpaFleetBadAgentUrl",
+    "IpaFleetFailures",
+    "IpaFleetNeverHeard",
+    "IpaFleetBlind",
+    "IpaFleetIronicAway",
+    DOWN,
+];
 /// Of its alerts this one fires before it is there.
 const DOWN: &str = "IpaFleetDown";
 /// A node that waits since 20 minutes.
