@@ -25,6 +25,8 @@ sets. There are at most 300 samples, buckets included. Counters with few label v
 (`bad_agent_url_reasons_total`, `connect_failures_total`) appears with its first event. A histogram has the samples
 `_bucket`, `_sum` and `_count`.
 
+The metrics of `ipa-fleet` stand in [fleet.md](fleet.md).
+
 ";
 
 /// The values that a label can have.

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, missing_docs)]
 
-mod browser;
 mod config;
 mod page;
 mod served;

@@ -6,12 +6,11 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::json;
+use testbed::browser::Browser;
 use testbed::daemon::Daemon;
 use testbed::root_test;
 use testbed::site::*;
 use testbed::stand_in::{Fault, Path, StandIn};
-
-use crate::browser::Browser;
 
 const PAGE: &str = "http://127.0.0.1:10099/";
 /// What others can put in front of us: it must stay text.

@@ -73,6 +73,9 @@ pub enum ApiError {
         /// What it is needed for.
         purpose: &'static str,
     },
+    /// The answers come, and all of them together took too long.
+    #[error("a look at all nodes was not over after {0:?}")]
+    Slow(std::time::Duration),
     /// What the operator gave cannot be used, whatever Ironic says: a usage error.
     #[error("{0}")]
     Usage(String),

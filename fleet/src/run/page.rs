@@ -6,7 +6,7 @@ use std::time::Duration;
 use exporter::{Escaped, Row, STYLE, Sheet, facts, heading, list, paragraph, table, warning};
 
 use crate::moment::Moment;
-use crate::show::{nodes, span};
+use crate::show::{line, nodes, span};
 
 use super::fleet::{Fleet, Why};
 use super::kept::{self, Heard, Kept};
@@ -19,6 +19,8 @@ const REFRESH: u32 = 10;
 const ROWS: usize = 200;
 /// Failures on the first page.
 const FAILURES: usize = 20;
+/// The most characters of a name in a table; the page of the node has all of it.
+const NAME: usize = 40;
 /// Failures that the sentence on top counts.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -35,6 +37,9 @@ impl Headline {
             let (class, word) =
                 if blind.why == Why::Starting { ("wait", "Starting") } else { ("bad", "Blind") };
             return Self { class, word, sentence: blind.text.clone() };
+        }
+        if let Some(sentence) = fleet.is_stale() {
+            return Self { class: "bad", word: "Blind", sentence };
         }
         let ramdisks = fleet.live().filter(|node| node.agent_url.is_some()).count();
         let bad = fleet.live().filter(|node| node.is_bad()).count();
@@ -218,7 +223,7 @@ fn linked<'a>(
     html.push_str("</tr></thead><tbody>\n");
     let [first, others @ ..] = columns;
     for (node, cells) in rows {
-        let (uuid, title) = (node.uuid(), node.title());
+        let (uuid, title) = (node.uuid(), line(&node.title(), NAME));
         write!(
             html,
             "<tr><td data-column=\"{first}\"><a href=\"/nodes/{uuid}\">{}</a></td>",
@@ -292,4 +297,21 @@ fn remarks(sheet: &mut Sheet, fleet: &Fleet) -> fmt::Result {
         list(sheet, &fleet.notes)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn an_old_look_is_no_health() {
+        let seen = Fleet { blind: Vec::new(), last_good: Some(Instant::now()), ..Fleet::starting() };
+        assert!(fleet(&seen).contains("<strong>Idle:</strong>"));
+        let old = Fleet { last_good: Instant::now().checked_sub(Duration::from_secs(301)), ..seen };
+        let html = fleet(&old);
+        assert!(html.contains("<strong>Blind:</strong> the last good poll is too long ago"), "{html}");
+        assert!(fleet(&Fleet::starting()).contains("<strong>Starting:</strong>"));
+    }
 }

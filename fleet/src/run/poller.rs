@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use text::labels;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::api::{Api, ApiError};
 use crate::moment::Moment;
@@ -24,6 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const PAUSE_FACTOR: u32 = 4;
 /// From one sweep to the next.
 const SWEEP: Duration = Duration::from_secs(600);
+/// A look that takes longer is given up: what it found would be old.
+const LONGEST_LOOK: Duration = Duration::from_secs(240);
 /// The longest pause after Ironic or Keystone did not take us: a locked account helps nobody.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -92,7 +94,8 @@ impl Poller {
         self.metrics.show(&self.fleet.borrow());
         loop {
             let begun = Instant::now();
-            let polled = self.poll().await;
+            let polled = timeout(LONGEST_LOOK, self.poll()).await;
+            let polled = polled.unwrap_or(Err(ApiError::Slow(LONGEST_LOOK)));
             let took = begun.elapsed();
             match polled {
                 Ok((found, now)) => {

@@ -43,6 +43,7 @@ impl Refusal {
                 | HttpError::TooLarge { .. }
                 | HttpError::InvalidResponse { .. } => Self::Invalid,
             },
+            ApiError::Slow(_) => Self::Timeout,
             ApiError::Name(_) => Self::Name,
             ApiError::Unauthorized { .. } => Self::Unauthorized,
             ApiError::Forbidden { .. } => Self::Forbidden,

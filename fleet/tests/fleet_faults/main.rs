@@ -7,6 +7,7 @@ mod fake;
 mod hostile;
 mod keystone;
 mod logs;
+mod page;
 mod run;
 mod running;
 mod tls;

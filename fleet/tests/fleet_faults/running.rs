@@ -2,10 +2,12 @@
 
 use std::net::TcpListener;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::http::{Http, Response};
+use testbed::netns::Netns;
 use testbed::site::Directory;
 
 use crate::fake::command;
@@ -29,6 +31,16 @@ impl Running {
         let mut command = command(&[&["run", "--log.level=debug", &url, &listen], words].concat());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { child, http: Http::new(address), directory }
+    }
+
+    /// Starts it inside a namespace, on its own port.
+    pub fn inside(netns: &Arc<Netns>, ironic: &str) -> Self {
+        let directory = Directory::new("fleet-run");
+        let log = std::fs::File::create(directory.file("log")).unwrap();
+        let mut command = netns.command(env!("CARGO_BIN_EXE_ipa-fleet"));
+        command.args(["run", &format!("--ironic.url={ironic}")]);
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Self { child, http: Http::inside(netns, ([127, 0, 0, 1], 10_100).into()), directory }
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,4 +1,6 @@
 //! A real Chromium without a screen, driven over a pipe (Chrome DevTools Protocol: JSON with a zero byte behind each).
+//! All of it panics where the browser does not do what it is asked: it is for tests.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::missing_panics_doc)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,9 +11,10 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use testbed::chromium;
-use testbed::netns::Netns;
-use testbed::site::Directory;
+
+use crate::chromium;
+use crate::netns::Netns;
+use crate::site::Directory;
 
 /// For whatever the browser is asked; it takes seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
