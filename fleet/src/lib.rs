@@ -5,6 +5,8 @@
 
 mod api;
 mod check;
+#[cfg_attr(not(test), expect(dead_code, reason = "the parts that use it follow"))]
+mod cidr;
 mod cli;
 mod cloud;
 mod explain_log;
