@@ -14,6 +14,7 @@ mod passed_by;
 mod place;
 mod reach;
 mod read_back;
+mod report;
 mod restart;
 mod sight;
 mod started_with;
