@@ -5,7 +5,6 @@
 
 mod api;
 mod check;
-#[cfg_attr(not(test), expect(dead_code, reason = "the parts that use it follow"))]
 mod cidr;
 mod cli;
 mod cloud;
@@ -17,6 +16,8 @@ mod names;
 mod node;
 mod params;
 mod poll;
+mod ramdisks;
+mod report;
 mod show;
 mod states;
 mod subject;
@@ -26,9 +27,13 @@ pub use cli::run;
 /// What the tests and fuzz targets of this workspace look into. Nothing else of the crate is public.
 #[doc(hidden)]
 pub mod inside {
+    pub use crate::cidr::Cidrs;
     pub use crate::cloud::{cloud, settings};
     pub use crate::explain_log::printed;
     pub use crate::failure::{Explained, explain};
     pub use crate::node::{Node, Page, events};
+    pub use crate::params::ReportParameters;
+    pub use crate::ramdisks::{Ramdisk, Ramdisks};
+    pub use crate::report::{LastWords, OnResult, ReportError, ReportsResult, Words, listen, section};
     pub use crate::show::line;
 }

@@ -9,4 +9,4 @@ mod types;
 pub use load::{flags, load};
 pub use problem::ParamsError;
 pub use settings::LogFormat;
-pub use types::{AuthKind, IronicParameters, Parameters};
+pub use types::{AuthKind, IronicParameters, Parameters, ReportParameters};

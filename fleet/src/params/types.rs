@@ -1,11 +1,14 @@
 //! The parameters as the rest of the program sees them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use callback_url::ApiUrl;
 use settings::LogFormat;
 use text::labels;
+
+use crate::cidr::Cidrs;
 
 labels! {
     /// How we show Ironic who we are, where no cloud is named.
@@ -42,6 +45,19 @@ pub struct IronicParameters {
     pub conductor_group: Option<String>,
 }
 
+/// Where sidecars send what they know.
+#[derive(Debug, Clone, Default)]
+pub struct ReportParameters {
+    /// Where reports are taken; `None`: nowhere.
+    pub listen_address: Option<SocketAddr>,
+    /// Who may send them.
+    pub allow: Cidrs,
+    /// The file with the secret that they carry.
+    pub token_file: Option<PathBuf>,
+    /// The configuration file of the Prometheus exporter toolkit, for TLS.
+    pub config_file: Option<PathBuf>,
+}
+
 /// Every parameter.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -51,6 +67,11 @@ pub struct Parameters {
     pub os_cloud: Option<String>,
     /// States in which a ramdisk runs only with fast track are asked for too.
     pub fast_track: bool,
+    /// Where sidecars send what they know.
+    pub report: ReportParameters,
+    /// Where the relay may go; empty: nowhere.
+    #[allow(dead_code, reason = "read where the relay is started")]
+    pub relay_allow: Cidrs,
     /// Filter of log lines.
     pub log_level: String,
     /// Look of log lines.
@@ -77,6 +98,8 @@ impl Parameters {
             },
             os_cloud: None,
             fast_track: false,
+            report: ReportParameters::default(),
+            relay_allow: Cidrs::default(),
             log_level: String::new(),
             log_format: LogFormat::Text,
             config_file: None,
