@@ -108,6 +108,17 @@ pub async fn serve(
     protection: Option<ConfigFile>,
     handler: impl Handler,
 ) {
+    serve_up_to(CONNECTIONS, listener, realm, protection, handler).await;
+}
+
+/// The same with so many connections at one time, of which one host has half.
+pub async fn serve_up_to(
+    connections: usize,
+    listener: TcpListener,
+    realm: &'static str,
+    protection: Option<ConfigFile>,
+    handler: impl Handler,
+) {
     let site = Arc::new(Site { handler, realm, protection, auth: BasicAuth::new() });
     let serve = |stream| {
         let site = Arc::clone(&site);
@@ -117,7 +128,7 @@ pub async fn serve(
             }
         }
     };
-    take_connections(&listener, CONNECTIONS, "the web server", serve).await;
+    take_connections(&listener, connections, "the web server", serve).await;
 }
 
 /// What all connections share.

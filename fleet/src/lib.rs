@@ -17,6 +17,7 @@ mod node;
 mod params;
 mod poll;
 mod ramdisks;
+mod relay;
 mod report;
 mod show;
 mod states;
@@ -34,6 +35,7 @@ pub mod inside {
     pub use crate::node::{Node, Page, events};
     pub use crate::params::ReportParameters;
     pub use crate::ramdisks::{Ramdisk, Ramdisks};
+    pub use crate::relay::{Relay, RelayResult, SidecarAccess};
     pub use crate::report::{LastWords, OnResult, ReportError, ReportsResult, Words, listen, section};
     pub use crate::show::line;
 }

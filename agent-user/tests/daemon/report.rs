@@ -3,16 +3,16 @@
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ipa_fleet::inside::{Cidrs, LastWords, OnResult, Ramdisk, Ramdisks, ReportParameters, listen, section};
+use ipa_fleet::inside::{Cidrs, LastWords, OnResult, ReportParameters, listen, section};
 use serde_json::Value;
 use testbed::root_test;
 use testbed::site::*;
 use testbed::stand_in::{Behaviour, Fault, Path, StandIn, TlsIdentity};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+use crate::fleet::{Task, ramdisks};
 use crate::sight::Client;
 
 const SENT: &str = r#"reports_sent_total{result="accepted"}"#;
@@ -248,51 +248,21 @@ fn without_a_node_nothing_is_reported() {
     assert_eq!(receiver.reports().len(), 0);
 }
 
-/// The intake of a real `ipa-fleet`, which knows the node at [`FIRST`].
-struct Fleet {
-    words: watch::Receiver<LastWords>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Fleet {
-    fn start(site: &Site, token_file: PathBuf) -> Self {
-        let node = Ramdisk { uuid: NODE.to_owned(), claimed: FIRST.parse().ok(), suggested: None };
-        let ramdisks = watch::Sender::new(Arc::new([node].into_iter().collect::<Ramdisks>()));
-        let words = watch::Sender::new(LastWords::default());
-        let parameters = ReportParameters {
-            listen_address: ReportReceiver::ADDRESS.parse().ok(),
-            allow: Cidrs::parse("10.77.0.0/24").unwrap(),
-            token_file: Some(token_file),
-            config_file: None,
-        };
-        let heard = words.subscribe();
-        let (begun, wait) = std::sync::mpsc::channel();
-        let (end, ended) = oneshot::channel::<()>();
-        let conductor = Arc::clone(&site.conductor);
-        let serve = async move {
-            let on_result: OnResult<_> = Arc::new(|_| ());
-            let serving = listen(&parameters, ramdisks.subscribe(), words, on_result).unwrap().unwrap();
-            begun.send(()).unwrap();
-            tokio::select! {
-                () = serving => {}
-                _ = ended => {}
-            }
-        };
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            conductor.enter(|| runtime.block_on(serve)).unwrap();
-        });
-        wait.recv().unwrap();
-        Self { words: heard, end: Some(end), thread: Some(thread) }
-    }
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+/// The intake of a real `ipa-fleet`, which knows the node at [`FIRST`]; and where the last words appear.
+fn intake(site: &Site, token_file: PathBuf) -> (Task, watch::Receiver<LastWords>) {
+    let words = watch::Sender::new(LastWords::default());
+    let (heard, known) = (words.subscribe(), ramdisks(FIRST));
+    let parameters = ReportParameters {
+        listen_address: ReportReceiver::ADDRESS.parse().ok(),
+        allow: Cidrs::parse("10.77.0.0/24").unwrap(),
+        token_file: Some(token_file),
+        config_file: None,
+    };
+    let begin = move || {
+        let on_result: OnResult<_> = Arc::new(|_| ());
+        listen(&parameters, known.subscribe(), words, on_result).unwrap().unwrap()
+    };
+    (Task::start(site, begin), heard)
 }
 
 #[test]
@@ -301,14 +271,14 @@ fn a_fleet_keeps_the_last_words_of_a_node_that_is_gone() {
     let site = Site::new();
     site.directory.write("secret", "of-the-fleet\n");
     let token_file = site.directory.file("secret");
-    let fleet = Fleet::start(&site, token_file.clone());
+    let (_fleet, heard) = intake(&site, token_file.clone());
     let ironic = site.ironic(node_with_mac());
     let flag = format!("--report.token-file={}", token_file.display());
     let mut daemon = site.agent(&[ReportReceiver::FLAG, &flag, WITHOUT_LISTENER]);
     wait_metric(&daemon, ACCEPTED, 1.0, SOON);
     assert_ends(&mut daemon, "with a fleet");
     drop(daemon);
-    let words = fleet.words.borrow().of(NODE).cloned().unwrap();
+    let words = heard.borrow().of(NODE).cloned().unwrap();
     let own = words.own.clone().expect("it came from the node's own address");
     assert!(words.unverified.is_none());
     let told: Value = serde_json::from_str(&own.text).unwrap();
