@@ -13,7 +13,6 @@ pub use heard::Heard;
 pub use post::Receiver;
 pub use state::{Occasion, ReportResult, ReportState};
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use callback_url::ApiUrl;
@@ -26,7 +25,7 @@ use crate::watch::ResolvedTarget;
 
 use budget::Budget;
 use heard::Known;
-use post::{LIMIT, Outcome};
+use post::{Addresses, LIMIT, Outcome};
 
 /// What a report says beside the state.
 #[derive(Debug, Clone)]
@@ -117,7 +116,7 @@ impl<M: Fn(&About) -> Option<Vec<u8>>> Reporter<M> {
     }
 
     /// Where to, and what; `None` where the node is not known.
-    fn prepare(&self, occasion: Occasion) -> Option<(Result<Vec<IpAddr>, String>, Vec<u8>)> {
+    fn prepare(&self, occasion: Occasion) -> Option<(Addresses, Vec<u8>)> {
         let about = About { node_uuid: self.due.heard.node()?, occasion };
         let addresses = self.targets.borrow().first().map(|target| target.addresses.clone())?;
         Some((addresses, (self.make)(&about)?))

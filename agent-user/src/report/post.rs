@@ -40,6 +40,9 @@ pub struct Receiver {
     first: usize,
 }
 
+/// The addresses of the receiver, or why there are none.
+pub type Addresses = Result<Vec<IpAddr>, String>;
+
 /// What became of a report, and why it was not accepted.
 pub type Outcome = Result<(), (ReportResult, String)>;
 
@@ -76,7 +79,7 @@ impl Receiver {
     ///
     /// # Errors
     /// What became of it, and why.
-    pub async fn post(&mut self, addresses: &Result<Vec<IpAddr>, String>, body: Vec<u8>) -> Outcome {
+    pub async fn post(&mut self, addresses: &Addresses, body: Vec<u8>) -> Outcome {
         let all = match addresses {
             Ok(all) if !all.is_empty() => all,
             Ok(_) => return Err((ReportResult::NameUnresolved, format!("{} has no address", self.url.host))),

@@ -74,6 +74,9 @@ impl Lab {
     }
 }
 
+/// Writes an answer.
+type Writes = Box<dyn FnOnce(&mut TcpStream) + Send>;
+
 /// In place of a sidecar: answers each connection with the next of these, and then takes no more.
 struct Odd {
     heads: Arc<Mutex<Vec<String>>>,
@@ -81,7 +84,7 @@ struct Odd {
 }
 
 impl Odd {
-    fn start(site: &Site, answers: Vec<Box<dyn FnOnce(&mut TcpStream) + Send>>) -> Self {
+    fn start(site: &Site, answers: Vec<Writes>) -> Self {
         let listener = site.node.enter(|| TcpListener::bind(SIDECAR).unwrap()).unwrap();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = Arc::clone(&heads);
@@ -99,7 +102,7 @@ impl Odd {
     }
 }
 
-fn text(answer: &'static str) -> Box<dyn FnOnce(&mut TcpStream) + Send> {
+fn text(answer: &'static str) -> Writes {
     Box::new(move |stream| drop(stream.write_all(answer.as_bytes())))
 }
 
