@@ -102,10 +102,20 @@ pub struct IpaBeats {
     pub token_refused: bool,
 }
 
+/// Heartbeats that go out, as far as is known before their answers.
+#[derive(Debug, Clone, Default)]
+pub struct Begun {
+    /// How many.
+    pub count: u64,
+    /// The node that the last one named, where that is known.
+    pub node_uuid: Option<String>,
+}
+
 /// The recorder; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Exchanges {
     seen: watch::Sender<Seen>,
+    begun: watch::Sender<Begun>,
     beats: watch::Sender<IpaBeats>,
     metrics: Metrics,
 }
@@ -114,7 +124,23 @@ impl Exchanges {
     /// Nothing was seen yet.
     pub fn new(metrics: Metrics) -> Self {
         metrics.begin_exchanges_seen(&SeenBy::NAMES);
-        Self { seen: watch::Sender::default(), beats: watch::Sender::default(), metrics }
+        let (seen, begun, beats) = Default::default();
+        Self { seen, begun, beats, metrics }
+    }
+
+    /// Where heartbeats appear that go out.
+    pub fn begun(&self) -> watch::Receiver<Begun> {
+        self.begun.subscribe()
+    }
+
+    /// A heartbeat goes out now. `node_uuid`: of which node, where that is known.
+    pub fn heartbeat_begins(&self, node_uuid: Option<&str>) {
+        self.begun.send_modify(|begun| {
+            begun.count += 1;
+            if let Some(uuid) = node_uuid {
+                begun.node_uuid = Some(uuid.to_owned());
+            }
+        });
     }
 
     /// Where the answers to IPA's heartbeats appear, for who acts on them.
@@ -243,6 +269,7 @@ impl Exchanges {
         trigger: Trigger,
     ) -> Result<Connection, IronicError> {
         self.metrics.heartbeat_sent(trigger);
+        self.heartbeat_begins(Some(&heartbeat.uuid));
         let started = Instant::now();
         let outcome = client.heartbeat(endpoints, heartbeat).await;
         let result = match &outcome {

@@ -31,6 +31,7 @@ mod read_back;
 mod readiness;
 mod recent;
 mod registrar;
+mod report;
 mod sight;
 mod single;
 mod status;

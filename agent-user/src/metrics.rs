@@ -144,6 +144,7 @@ pub struct Families {
     passed_by_info: IntGaugeVec,
     dropin_writes: IntCounterVec,
     ipa_restarts: IntCounterVec,
+    reports_sent: IntCounterVec,
     callback_connections: IntCounter,
     callback_refused: IntCounter,
     callback_last_connection: Gauge,
@@ -270,6 +271,7 @@ impl Families {
             passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
             ipa_restarts: make.counters("ipa_restarts_total", "What became of an ironic-python-agent whose address was lost before its lookup.", &["result"])?,
+            reports_sent: make.counters("reports_sent_total", "Reports of this node's state to --report.url, by what became of them.", &["result"])?,
             callback_connections: make.counter("callback_connections_total", "Connections from another machine that reached the advertised address and port: it can be called back from there.")?,
             callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
             callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
@@ -467,6 +469,18 @@ impl Families {
     /// Counts what became of an IPA whose address was lost before its lookup.
     pub fn ipa_restart(&self, result: RestartResult) {
         self.ipa_restarts.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Begins to count what becomes of reports.
+    pub fn begin_reports_sent(&self, names: &[&str]) {
+        for name in names {
+            self.reports_sent.with_label_values(&[name]);
+        }
+    }
+
+    /// Counts a report.
+    pub fn report_sent(&self, result: &str) {
+        self.reports_sent.with_label_values(&[result]).inc();
     }
 
     /// Counts a connection from outside to the advertised port.

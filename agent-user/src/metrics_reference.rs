@@ -13,6 +13,7 @@ use crate::metrics::{Description, Metrics, RestartResult, Sender, Trigger, UrlAc
 use crate::params::Mode;
 use crate::passed_by::Why;
 use crate::probes::{self, Probe, Target, outcome};
+use crate::report::ReportResult;
 
 const INTRODUCTION: &str = "\
 # Metrics
@@ -129,6 +130,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "errno") => Values::Closed(outcome::labels().collect()),
         ("lookup_attempts_total", "result") => all(&LookupResult::NAMES),
         ("heartbeats_total", "result") => all(&HeartbeatResult::NAMES),
+        ("reports_sent_total", "result") => all(&ReportResult::NAMES),
         ("ipa_restarts_total", "result") => all(&RestartResult::NAMES),
         (_, "result") => Values::Closed(vec!["ok", "error"]),
         ("advertise_refusals_total", "reason") => all(&Refusal::NAMES),

@@ -16,6 +16,7 @@ use crate::passed_by::PassedBy;
 use crate::pin::Held;
 use crate::probes::ProbesState;
 use crate::read_back::ReadBackState;
+use crate::report::ReportState;
 use crate::sight::SightState;
 use crate::watch::Published;
 
@@ -52,6 +53,7 @@ pub struct Sources {
     /// Why IPA passes us by, where it does.
     pub passed_by: watch::Receiver<Option<PassedBy>>,
     pub read_back: watch::Receiver<ReadBackState>,
+    pub report: watch::Receiver<ReportState>,
     /// Why the pages are not served, where they are not.
     pub web: watch::Receiver<Option<String>>,
 }
@@ -76,6 +78,7 @@ pub struct View {
     /// Why IPA passes us by, where it does.
     pub passed_by: Option<PassedBy>,
     pub read_back: ReadBackState,
+    pub report: ReportState,
     /// Why the pages are not served, where they are not.
     pub web: Option<String>,
 }
@@ -109,6 +112,7 @@ impl Sources {
             probes: self.probes.borrow().clone(),
             passed_by: self.passed_by.borrow().clone(),
             read_back: self.read_back.borrow().clone(),
+            report: self.report.borrow().clone(),
             web: self.web.borrow().clone(),
         }
     }

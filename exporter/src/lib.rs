@@ -23,6 +23,6 @@ pub use config::{ConfigError, WebConfig, yaml};
 pub use config_file::{ConfigFile, WebConfigError};
 pub use files::{read_file, read_opened};
 pub use html::{Escaped, STYLE};
-pub use server::{BindError, Handler, bind, serve};
+pub use server::{BindError, Handler, bind, serve, serve_up_to};
 pub use sheet::{Row, Sheet, ago, facts, heading, list, paragraph, subheading, table, times, took, warning};
 pub use tls::{ClientTls, ClientTlsError, server_name, tls_connector, tls_words, utc};

@@ -1,8 +1,8 @@
-//! The HTTP server, with TLS or without: bounded in connections, time and heads; it never reads a body.
+//! The HTTP server, with TLS or without: bounded in connections, time and heads. It reads no body itself.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,11 +86,34 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub trait Handler: Send + Sync + 'static {
     /// Answers GET and HEAD of a client that is let in; a body is not sent to HEAD.
     fn answer(&self, request: &Request<Incoming>) -> impl Future<Output = Answer> + Send;
+
+    /// Answers a request of any method, of a client that is let in, from the host `from`. Whoever takes bodies has to bound
+    /// them in size and time. Others leave it as it is: only GET and HEAD are answered.
+    fn take(&self, from: Option<IpAddr>, request: Request<Incoming>) -> impl Future<Output = Answer> + Send {
+        let _ = from;
+        async move {
+            match *request.method() {
+                Method::GET | Method::HEAD => self.answer(&request).await,
+                _ => answer::only_reads(),
+            }
+        }
+    }
 }
 
 /// Serves without end. `protection` says who is let in, and whether over TLS; `realm` names the daemon to a client that
 /// must log in.
 pub async fn serve(
+    listener: TcpListener,
+    realm: &'static str,
+    protection: Option<ConfigFile>,
+    handler: impl Handler,
+) {
+    serve_up_to(CONNECTIONS, listener, realm, protection, handler).await;
+}
+
+/// The same with so many connections at one time, of which one host has half.
+pub async fn serve_up_to(
+    connections: usize,
     listener: TcpListener,
     realm: &'static str,
     protection: Option<ConfigFile>,
@@ -105,7 +128,7 @@ pub async fn serve(
             }
         }
     };
-    take_connections(&listener, CONNECTIONS, "the web server", serve).await;
+    take_connections(&listener, connections, "the web server", serve).await;
 }
 
 /// What all connections share.
@@ -117,27 +140,23 @@ struct Site<H> {
 }
 
 impl<H: Handler> Site<H> {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, from: Option<IpAddr>, request: Request<Incoming>) -> Answer {
         let Some(protection) = &self.protection else {
-            return self.show(&request).await;
+            return self.handler.take(from, request).await;
         };
         let Some(config) = protection.config() else {
             return answer::configuration_broken();
         };
         let allowed = config.users.is_empty()
             || self.auth.allows(&config.users, request.headers().get(AUTHORIZATION)).await;
-        let mut answer = if allowed { self.show(&request).await } else { answer::login_wanted(self.realm) };
+        let mut answer = match allowed {
+            true => self.handler.take(from, request).await,
+            false => answer::login_wanted(self.realm),
+        };
         for (name, value) in &config.headers {
             answer.headers_mut().insert(name, value.clone());
         }
         answer
-    }
-
-    async fn show(&self, request: &Request<Incoming>) -> Answer {
-        match *request.method() {
-            Method::GET | Method::HEAD => self.handler.answer(request).await,
-            _ => answer::only_reads(),
-        }
     }
 }
 
@@ -147,34 +166,40 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 async fn connection<H: Handler>(site: Arc<Site<H>>, stream: TcpStream) {
+    let from = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
     match site.protection.as_ref().map_or(Transport::Plain, ConfigFile::transport) {
-        Transport::Plain => talk(Box::new(stream), Some(site)).await,
-        Transport::Tls(config) => over_tls(site, stream, config).await,
+        Transport::Plain => talk(Box::new(stream), Some(site), from).await,
+        Transport::Tls(config) => over_tls(site, stream, config, from).await,
         Transport::Refused => {}
     }
 }
 
-async fn over_tls<H: Handler>(site: Arc<Site<H>>, stream: TcpStream, config: Arc<ServerConfig>) {
+async fn over_tls<H: Handler>(
+    site: Arc<Site<H>>,
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    from: Option<IpAddr>,
+) {
     let mut first = [0];
     match timeout(HEAD_TIME, stream.peek(&mut first)).await {
         Ok(Ok(1)) if first == [TLS_HANDSHAKE] => {}
-        Ok(Ok(1)) => return talk::<H>(Box::new(stream), None).await,
+        Ok(Ok(1)) => return talk::<H>(Box::new(stream), None, from).await,
         _ => return,
     }
     match timeout(HEAD_TIME, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => talk(Box::new(stream), Some(site)).await,
+        Ok(Ok(stream)) => talk(Box::new(stream), Some(site), from).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake of the web server failed"),
         Err(_) => tracing::debug!("a TLS handshake of the web server took too long"),
     }
 }
 
 /// HTTP on a connection, until its end; without a site the only answer is that TLS is wanted.
-async fn talk<H: Handler>(stream: Box<dyn Stream>, site: Option<Arc<Site<H>>>) {
+async fn talk<H: Handler>(stream: Box<dyn Stream>, site: Option<Arc<Site<H>>>, from: Option<IpAddr>) {
     let service = service_fn(|request| {
         let site = site.clone();
         async move {
             Ok::<_, Infallible>(match site {
-                Some(site) => site.answer(request).await,
+                Some(site) => site.answer(from, request).await,
                 None => answer::speaks_tls(),
             })
         }

@@ -5,7 +5,6 @@
 
 mod api;
 mod check;
-#[allow(dead_code)] // The relay and the reports ask for more.
 mod cidr;
 mod cli;
 mod cloud;
@@ -16,10 +15,13 @@ mod moment;
 mod names;
 mod node;
 mod params;
+mod place;
 mod poll;
-#[allow(dead_code)] // The relay and the reports read it.
 mod ramdisks;
+mod relay;
+mod report;
 mod run;
+mod secret;
 mod show;
 mod states;
 mod subject;
@@ -29,9 +31,14 @@ pub use cli::run;
 /// What the tests and fuzz targets of this workspace look into. Nothing else of the crate is public.
 #[doc(hidden)]
 pub mod inside {
+    pub use crate::cidr::Cidrs;
     pub use crate::cloud::{cloud, settings};
     pub use crate::explain_log::printed;
     pub use crate::failure::{Explained, explain};
     pub use crate::node::{Node, Page, events};
+    pub use crate::params::ReportParameters;
+    pub use crate::ramdisks::{Ramdisk, Ramdisks};
+    pub use crate::relay::{Relay, RelayResult, SidecarAccess};
+    pub use crate::report::{LastWords, OnResult, ReportError, ReportsResult, Words, listen, section};
     pub use crate::show::line;
 }

@@ -2,6 +2,7 @@
 
 mod acting;
 mod console;
+mod reports;
 mod systemd;
 
 use std::future::Future;
@@ -36,6 +37,7 @@ use crate::pin::Pin;
 use crate::probes::{Probes, ProbesState, privileges};
 use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::registrar::Registrar;
+use crate::report::ReportState;
 use crate::sight::{Sight, SightState};
 use crate::single::{self, Outcome, Single};
 use crate::status;
@@ -110,6 +112,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
     let own = Own::new(mode, place);
+    let reports = reports::Wanted::open(&parameters.report, exchanges.begun(), &own.report, &metrics);
     let names = Names::new(parameters.ironic.api_urls.clone());
     let reach = Reach::new(mode);
     let wanted = parameters.advertise.clone();
@@ -128,6 +131,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         probes: own.probes.subscribe(),
         passed_by: own.passed_by.subscribe(),
         read_back: own.read_back.subscribe(),
+        report: own.report.subscribe(),
         web: own.web.subscribe(),
     };
     let web = Web::begin(parameters.web_listen_address, parameters.web_config_file.clone());
@@ -212,6 +216,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(door) = door {
         tasks.spawn(status::serve(door, shown.clone()));
     }
+    let last_words = reports.start(shown.clone(), own.report.clone(), resolv_conf.subscribe(), &mut tasks);
     tasks.spawn(web.serve(shown, own.web.clone()));
     tasks.spawn(systemd::tell(mode, parameters.advertise.wait, makes_network, sources));
 
@@ -235,9 +240,17 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     };
     notify::stopping();
     end_sight();
-    if let Some(guard) = guard {
-        guard.stop().await;
-    }
+    let stopped = async {
+        if let Some(guard) = guard {
+            guard.stop().await;
+        }
+    };
+    let said = async {
+        if let Some(last_words) = last_words {
+            last_words.say().await;
+        }
+    };
+    tokio::join!(stopped, said);
     // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
     tasks.shutdown().await;
     if ended == Ended::Rescued {
@@ -318,6 +331,7 @@ struct Own {
     probes: watch::Sender<ProbesState>,
     passed_by: watch::Sender<Option<PassedBy>>,
     read_back: watch::Sender<ReadBackState>,
+    report: watch::Sender<ReportState>,
     web: watch::Sender<Option<String>>,
     /// What outlives the daemon.
     kept: Kept,
@@ -337,6 +351,7 @@ impl Own {
             probes: watch::Sender::default(),
             passed_by: watch::Sender::default(),
             read_back: watch::Sender::default(),
+            report: watch::Sender::default(),
             web: watch::Sender::default(),
             kept: Kept::open(&kept::directory()),
         }

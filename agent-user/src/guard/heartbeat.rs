@@ -61,6 +61,7 @@ impl Guard {
     /// Judges a heartbeat; gives its new body where it is repaired.
     pub(super) async fn judge(&self, seen: &Heartbeat) -> (Option<Vec<u8>>, Sent) {
         let Some(read) = HeartbeatBody::read(&seen.body, seen.era) else {
+            self.exchanges().heartbeat_begins(Some(&seen.node_uuid));
             return (None, Sent::of(&seen.asked().kind)); // Ironic says what it thinks of that.
         };
         let (action, judgement) = self.decide(&read.url, &seen.node_uuid).await;
@@ -74,6 +75,7 @@ impl Guard {
                 (Some(read.with_url(&url)), url)
             }
         };
+        self.exchanges().heartbeat_begins(Some(&seen.node_uuid));
         let repaired = body.is_some().then(|| read.url.clone());
         let what = What::Heartbeat { node_uuid: seen.node_uuid.clone(), url, repaired };
         (body, Sent { what, ..Sent::default() })

@@ -38,6 +38,8 @@ pub(super) enum Kind {
     Host(Field<Host>),
     /// A comma list.
     ApiUrls(Field<Vec<ApiUrl>>),
+    /// Where reports go.
+    ReportUrl(Field<Option<ApiUrl>>),
     /// Address and port.
     ListenAddress(Field<Option<SocketAddr>>),
     /// Address and port on the loopback.
@@ -103,6 +105,11 @@ impl Kind {
                 store(field(parameters), Some(host), |_| text.into())
             }
             Self::Host(field) => store(field(parameters), value::host(text)?, |_| text.into()),
+            Self::ReportUrl(field) => {
+                let url = value::report_url(text)?;
+                let shown = url.to_string();
+                store(field(parameters), Some(url), |_| shown.into())
+            }
             Self::ListenAddress(field) => {
                 let read = value::listen_address(text)?;
                 store(field(parameters), Some(read), |_| text.into())

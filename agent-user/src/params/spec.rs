@@ -100,6 +100,7 @@ const GUARD: &str = "Guard";
 const AGENT: &str = "Agent mode";
 const PROBE: &str = "Probes";
 const WEB: &str = "Web";
+const REPORT: &str = "Last words";
 const LOG: &str = "Log";
 const SOURCES: &str = "Where parameters come from";
 
@@ -476,6 +477,31 @@ pub static TABLE: &[Parameter] = &[
         help: "Web configuration of the Prometheus exporter toolkit (YAML): TLS and basic auth",
         value_name: "FILE",
         kind: Kind::OptionalPath(|p| &mut p.web_config_file),
+        ..PLAIN
+    },
+    Parameter {
+        name: "report.url",
+        heading: REPORT,
+        help: "Where this node's state goes with each heartbeat, answer and call-back, and at the end: an ipa-fleet",
+        value_name: "URL",
+        kernel_names: &["ipa-sidecar-report-url"],
+        kind: Kind::ReportUrl(|p| &mut p.report.url),
+        ..PLAIN
+    },
+    Parameter {
+        name: "report.cafile",
+        heading: REPORT,
+        help: "CA certificates (PEM) for the receiver's certificate, instead of the system's",
+        value_name: "FILE",
+        kind: Kind::OptionalPath(|p| &mut p.report.cafile),
+        ..PLAIN
+    },
+    Parameter {
+        name: "report.token-file",
+        heading: REPORT,
+        help: "File with the secret that the receiver wants, in its first line",
+        value_name: "FILE",
+        kind: Kind::OptionalPath(|p| &mut p.report.token_file),
         ..PLAIN
     },
     Parameter {

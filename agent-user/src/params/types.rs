@@ -150,6 +150,17 @@ pub struct AgentParameters {
     pub verify_ca: Option<PathBuf>,
 }
 
+/// Where the node's last words go.
+#[derive(Debug, Clone, Default)]
+pub struct ReportParameters {
+    /// The receiver; `None`: no report is sent.
+    pub url: Option<ApiUrl>,
+    /// CA certificates (PEM) for its certificate, instead of the system's.
+    pub cafile: Option<PathBuf>,
+    /// The file with the secret that it wants.
+    pub token_file: Option<PathBuf>,
+}
+
 /// Options of IPA that we read but do not act on: they tell what IPA itself will do.
 #[derive(Debug, Clone)]
 pub struct IpaSettings {
@@ -212,6 +223,8 @@ pub struct Parameters {
     pub agent: AgentParameters,
     /// The eBPF probe.
     pub probe_connect: ProbeChoice,
+    /// Where the node's last words go.
+    pub report: ReportParameters,
     /// Filter of log lines: a level, or `module=level` pairs (`tracing_subscriber::filter::Targets`).
     pub log_level: String,
     /// Look of log lines.
@@ -245,6 +258,7 @@ impl Parameters {
             guard: GuardParameters { listen_address: nowhere, redirect: RedirectChoice::Auto },
             agent: AgentParameters::default(),
             probe_connect: ProbeChoice::Auto,
+            report: ReportParameters::default(),
             log_level: String::new(),
             log_format: LogFormat::Text,
             ipa_settings: IpaSettings {

@@ -28,6 +28,16 @@ pub fn advertise_host(text: &str, api_urls: &[ApiUrl]) -> Result<Host, Wanted> {
     }
 }
 
+/// The URL of an `ipa-fleet`, with the path of its reports or without.
+pub(super) fn report_url(text: &str) -> Result<ApiUrl, Wanted> {
+    let text = text.trim().trim_end_matches('/');
+    let base = text.strip_suffix("/v1/report").unwrap_or(text);
+    ApiUrl::parse(base).map_err(|error| {
+        let reason = error.to_string();
+        format!("a URL like http://192.0.2.1:10101 ({reason})").into()
+    })
+}
+
 /// `1.72`, or `auto` (or `latest`) for what the server offers.
 pub(super) fn api_version(text: &str) -> Result<Option<ApiVersion>, Wanted> {
     if text == "auto" || text == "latest" {

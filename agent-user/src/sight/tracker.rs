@@ -95,7 +95,8 @@ impl Tracker {
                     state.lookups_begun += 1;
                     state.last_lookup = Some(Moment::now());
                 }),
-                Event::Began(_) => {}
+                Event::Began(Request::Heartbeat) => self.registrar.exchanges.heartbeat_begins(None),
+                Event::Began(Request::Inspection) => {}
                 Event::Ended(exchange) => self.ended(&exchange),
             }
         }

@@ -3,6 +3,7 @@
 mod answer;
 mod listen;
 mod page;
+mod report;
 mod state;
 
 pub use listen::{Web, bind};
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::metrics::Metrics;
 use crate::readiness::{Readiness, readiness};
+use crate::report::About;
 use crate::view::{Sources, View};
 
 /// What the pages are made from.
@@ -43,6 +45,12 @@ impl Shown {
     pub fn json(&self) -> (bool, serde_json::Result<String>) {
         let (view, ready) = self.look();
         (ready.is_ok(), serde_json::to_string_pretty(&state::State::of(&view, &ready)))
+    }
+
+    /// `/state` as the body of a report; `None` where a value has no place in JSON.
+    pub fn report(&self, about: &About) -> Option<Vec<u8>> {
+        let (view, ready) = self.look();
+        report::body(&state::State::of(&view, &ready), about)
     }
 
     /// Everything at this moment, and whether the daemon is ready.

@@ -15,6 +15,7 @@ use crate::probes::ProbesState;
 use crate::read_back::ReadBackState;
 use crate::readiness::Readiness;
 use crate::recent::Recent;
+use crate::report::ReportState;
 use crate::sight::SightState;
 use crate::view::View;
 
@@ -41,6 +42,7 @@ pub struct State<'a> {
     place: &'a Place,
     ipa: &'a IpaState,
     read_back: &'a ReadBackState,
+    reports: &'a ReportState,
     probes: &'a ProbesState,
     heartbeats: &'a Recent<HeartbeatSeen>,
     bad_agent_urls: &'a Recent<BadUrl>,
@@ -81,6 +83,7 @@ impl<'a> State<'a> {
             place: &view.place,
             ipa: &view.ipa,
             read_back: &view.read_back,
+            reports: &view.report,
             probes: &view.probes,
             heartbeats: &view.exchanges.heartbeats,
             bad_agent_urls: &view.exchanges.bad_urls,

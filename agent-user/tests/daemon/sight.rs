@@ -31,14 +31,14 @@ for line in sys.stdin:
 "#;
 
 /// It keeps its connection, as IPA does, until it is dropped.
-struct Client {
+pub struct Client {
     child: Child,
     answers: Lines<BufReader<ChildStdout>>,
-    token: String,
+    pub token: String,
 }
 
 impl Client {
-    fn start(site: &Site) -> Self {
+    pub fn start(site: &Site) -> Self {
         Self::spawn(site, &[])
     }
 
@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// Version and lookup.
-    fn look_up(&mut self) -> u16 {
+    pub fn look_up(&mut self) -> u16 {
         self.ask("GET /");
         let (status, body) = self.ask(&format!("GET /v1/lookup?addresses={MAC}"));
         if let Ok(found) = serde_json::from_str::<Value>(&body) {
@@ -74,7 +74,7 @@ impl Client {
         status
     }
 
-    fn beat(&mut self, url: &str) -> u16 {
+    pub fn beat(&mut self, url: &str) -> u16 {
         self.beat_of(NODE, url)
     }
 

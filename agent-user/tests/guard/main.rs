@@ -21,6 +21,8 @@ mod redirect;
 #[cfg(feature = "ebpf")]
 mod refused;
 #[cfg(feature = "ebpf")]
+mod report;
+#[cfg(feature = "ebpf")]
 mod slots;
 #[cfg(feature = "ebpf")]
 mod standing;

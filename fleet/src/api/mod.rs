@@ -23,6 +23,7 @@ use crate::cloud::{self, Cloud};
 use crate::moment::Moment;
 use crate::node::{self, Event, Node, Page};
 use crate::params::{AuthKind, IronicParameters, Parameters};
+use crate::secret::first_line;
 
 use keystone::Token;
 use server::{Ask, Server, sensitive};
@@ -289,17 +290,9 @@ fn basic(ironic: &IronicParameters) -> Result<Access, ApiError> {
         let path = foreign_text(&path.to_string_lossy(), None);
         ApiError::Usage(format!("ironic.password-file {path}: {text}"))
     };
-    let content =
-        exporter::read_file(path).map(Zeroizing::new).map_err(|error| problem(&error.to_string()))?;
-    let password = first_line(&content).filter(|line| !line.is_empty());
-    let password = password.ok_or_else(|| problem("it holds no password: one line of text is wanted"))?;
-    let pair = Zeroizing::new(format!("{user}:{password}"));
+    let password = first_line(path).map_err(|error| problem(&error))?;
+    let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
     let encoded = Secret::new(STANDARD.encode(pair.as_bytes()));
     let value = Zeroizing::new(format!("Basic {}", encoded.expose()));
     sensitive(&value).map(Access::Basic).ok_or_else(|| problem("its password cannot be sent"))
-}
-
-/// The first line of a text in UTF-8.
-fn first_line(content: &[u8]) -> Option<&str> {
-    std::str::from_utf8(content).ok()?.lines().next()
 }

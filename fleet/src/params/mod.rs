@@ -10,4 +10,4 @@ pub use load::{flags, load};
 pub use problem::ParamsError;
 pub use settings::LogFormat;
 pub use table::Use;
-pub use types::{AuthKind, IronicParameters, Parameters, SidecarParameters};
+pub use types::{AuthKind, IronicParameters, Parameters, ReportParameters, SidecarParameters};

@@ -51,6 +51,8 @@ const SD: &str = "Targets for Prometheus";
 const SIDECAR: &str = "Sidecars";
 const LOG: &str = "Log";
 const SOURCES: &str = "Where parameters come from";
+const REPORT: &str = "Reports of sidecars";
+const RELAY: &str = "Relay";
 
 /// What the flags of a command are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,6 +303,51 @@ pub static TABLE: &[Parameter] = &[
         default: None,
         form: Form::Text,
         read: |text, p| store(&mut p.config_file, Some(value::path(text)?)),
+    },
+    Parameter {
+        name: "report.listen-address",
+        heading: REPORT,
+        help: "Where the reports of sidecars are taken; unset: nowhere",
+        value_name: "ADDRESS:PORT",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.report.listen_address, Some(value::listen_address(text)?)),
+    },
+    Parameter {
+        name: "report.allow",
+        heading: REPORT,
+        help: "The networks that may send reports (comma list)",
+        value_name: "CIDR,...",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.report.allow, Cidrs::parse(text)?),
+    },
+    Parameter {
+        name: "report.token-file",
+        heading: REPORT,
+        help: "File with the secret that reports have to carry, in its first line",
+        value_name: "FILE",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.report.token_file, Some(value::path(text)?)),
+    },
+    Parameter {
+        name: "report.config.file",
+        heading: REPORT,
+        help: "Web configuration of the Prometheus exporter toolkit (YAML) for reports: TLS",
+        value_name: "FILE",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.report.config_file, Some(value::path(text)?)),
+    },
+    Parameter {
+        name: "relay.allow",
+        heading: RELAY,
+        help: "The networks in which the relay may ask sidecars (comma list); unset: nowhere",
+        value_name: "CIDR,...",
+        default: None,
+        form: Form::Text,
+        read: |text, p| store(&mut p.relay_allow, Cidrs::parse(text)?),
     },
 ];
 

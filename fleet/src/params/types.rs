@@ -57,7 +57,6 @@ pub struct WebParameters {
 }
 
 /// How every sidecar of the fleet is reached.
-#[allow(dead_code)] // The relay reads the rest.
 #[derive(Debug, Clone)]
 pub struct SidecarParameters {
     /// The port of its pages.
@@ -72,6 +71,19 @@ pub struct SidecarParameters {
     pub username: Option<String>,
     /// The file with that user's password.
     pub password_file: Option<PathBuf>,
+}
+
+/// Where sidecars send what they know.
+#[derive(Debug, Clone, Default)]
+pub struct ReportParameters {
+    /// Where reports are taken; `None`: nowhere.
+    pub listen_address: Option<SocketAddr>,
+    /// Who may send them.
+    pub allow: Cidrs,
+    /// The file with the secret that they carry.
+    pub token_file: Option<PathBuf>,
+    /// The configuration file of the Prometheus exporter toolkit, for TLS.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Every parameter.
@@ -89,6 +101,10 @@ pub struct Parameters {
     pub sd_allow: Option<Cidrs>,
     /// How every sidecar is reached.
     pub sidecar: SidecarParameters,
+    /// Where sidecars send what they know.
+    pub report: ReportParameters,
+    /// Where the relay may go; empty: nowhere.
+    pub relay_allow: Cidrs,
     /// Filter of log lines.
     pub log_level: String,
     /// Look of log lines.
@@ -125,6 +141,8 @@ impl Parameters {
                 username: None,
                 password_file: None,
             },
+            report: ReportParameters::default(),
+            relay_allow: Cidrs::default(),
             log_level: String::new(),
             log_format: LogFormat::Text,
             config_file: None,

@@ -18,7 +18,8 @@ impl Claims {
     /// Of this fleet.
     pub fn of(fleet: &Fleet) -> Self {
         let mut claims = HashMap::new();
-        for address in fleet.live().filter(|node| is_running(node, fleet)).filter_map(|node| address(node)) {
+        let running = fleet.live().filter(|node| is_running(node, fleet));
+        for address in running.filter_map(|node| address(node)) {
             *claims.entry(address).or_default() += 1;
         }
         Self(claims)
@@ -31,10 +32,10 @@ impl Claims {
     }
 }
 
-/// Whether a ramdisk runs on a node now, as far as Ironic knows.
+/// Whether a ramdisk runs on a node now, as far as Ironic knows, or the node itself has said.
 pub fn is_running(node: &Kept, fleet: &Fleet) -> bool {
     let is_young = node.last_heartbeat.is_some_and(|at| at.until(fleet.now) < YOUNG);
-    node.is_live() && node.powered_on && is_young
+    node.is_live() && node.powered_on && (is_young || fleet.reported.contains(&node.key))
 }
 
 /// The address of a node's ramdisk: that of its URL, else the one that was meant. Names are not resolved.

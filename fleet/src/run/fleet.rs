@@ -1,6 +1,6 @@
 //! What the poll publishes: all that the pages, the metrics and the targets are made from. Read only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,8 @@ pub struct Fleet {
     pub at: Instant,
     /// The addresses of Ironic's API.
     pub ironic: Vec<IpAddr>,
+    /// The nodes that have reported lately, each from its own address.
+    pub reported: HashSet<u128>,
     /// When a poll saw everything.
     pub last_good: Option<Instant>,
 }
@@ -76,6 +78,7 @@ impl Fleet {
             now: Moment::of_this_clock(),
             at: Instant::now(),
             ironic: Vec::new(),
+            reported: HashSet::new(),
             last_good: None,
         }
     }

@@ -15,6 +15,8 @@ use text::labels;
 
 use crate::api::ApiError;
 use crate::failure::Class;
+use crate::relay::RelayResult;
+use crate::report::ReportsResult;
 use crate::states;
 use crate::subject::Failure;
 
@@ -83,6 +85,8 @@ pub struct Families {
     oldest_wait: GaugeVec,
     failures: IntCounterVec,
     sd_targets: IntGaugeVec,
+    relay_requests: IntCounterVec,
+    reports: IntCounterVec,
     node_trouble_info: IntGaugeVec,
     node_trouble_omitted: IntGauge,
 }
@@ -119,6 +123,8 @@ impl Families {
             oldest_wait: make.seconds("oldest_wait_seconds", "For how long the node waits whose ramdisk was awaited longest and never heard; absent while we are blind.", &["provision_state"])?,
             failures: make.counters("failures_total", "Failures of nodes since our start, each once: their class, and the first reason why the agent URL is bad.", &["class", "reason"])?,
             sd_targets: make.gauges("sd_targets", "Targets of the last answer of /sd; 0 where there was none.", &["via"])?,
+            relay_requests: make.counters("relay_requests_total", "Requests to the relay, by what became of them.", &["result"])?,
+            reports: make.counters("reports_total", "Reports of sidecars, by what became of them.", &["result"])?,
             node_trouble_info: make.gauges("node_trouble_info", "Always 1; nodes in trouble, at most 200.", &["node_uuid", "name", "class", "reason"])?,
             node_trouble_omitted: make.gauge("node_trouble_omitted", "Nodes in trouble that do not show in ipa_fleet_node_trouble_info.")?,
             registry: registry.clone(),
@@ -141,6 +147,12 @@ impl Families {
             self.poll_duration.with_label_values(&[kind]);
             self.last_poll.with_label_values(&[kind]);
         }
+        for result in RelayResult::NAMES {
+            self.relay_requests.with_label_values(&[result]);
+        }
+        for result in ReportsResult::NAMES {
+            self.reports.with_label_values(&[result]);
+        }
         for via in Via::NAMES {
             self.sd_targets.with_label_values(&[via]);
         }
@@ -162,6 +174,16 @@ impl Families {
     pub fn failure(&self, failure: &Failure) {
         let reason = failure.reasons.first().map_or(NO_REASON, |reason| reason.as_str());
         self.failures.with_label_values(&[failure.class.as_str(), reason]).inc();
+    }
+
+    /// Counts a request to the relay.
+    pub fn relayed(&self, result: RelayResult) {
+        self.relay_requests.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Counts a report.
+    pub fn reported(&self, result: ReportsResult) {
+        self.reports.with_label_values(&[result.as_str()]).inc();
     }
 
     /// Shows how many targets an answer had.

@@ -10,7 +10,9 @@ use tokio::time::{sleep, timeout};
 use crate::api::{Api, ApiError};
 use crate::moment::Moment;
 use crate::params::Parameters;
+use crate::poll::key;
 use crate::ramdisks::{Ramdisk, Ramdisks};
+use crate::report::LastWords;
 
 use super::fleet::{Blind, Fleet, Why};
 use super::kept;
@@ -24,6 +26,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const PAUSE_FACTOR: u32 = 4;
 /// From one sweep to the next.
 const SWEEP: Duration = Duration::from_secs(600);
+/// A report that is older tells of no running ramdisk.
+const REPORTED: Duration = Duration::from_secs(120);
 /// A look that takes longer is given up: what it found would be old.
 const LONGEST_LOOK: Duration = Duration::from_secs(240);
 /// The longest pause after Ironic or Keystone did not take us: a locked account helps nobody.
@@ -49,6 +53,8 @@ pub struct Poller {
     /// Our start by Ironic's clock.
     start: Option<Moment>,
     swept: Option<Instant>,
+    /// What the nodes say.
+    words: watch::Receiver<LastWords>,
     fleet: watch::Sender<Arc<Fleet>>,
     ramdisks: watch::Sender<Arc<Ramdisks>>,
     pause: Duration,
@@ -56,11 +62,12 @@ pub struct Poller {
 
 impl Poller {
     /// Nothing is asked yet.
-    pub fn new(parameters: &Parameters, metrics: Metrics) -> Self {
+    pub fn new(parameters: &Parameters, metrics: Metrics, words: watch::Receiver<LastWords>) -> Self {
         Self {
             store: Store::new(parameters.fast_track),
             parameters: parameters.clone(),
             metrics,
+            words,
             api: None,
             begun: Instant::now(),
             start: None,
@@ -153,6 +160,7 @@ impl Poller {
             last_good: if found.blind.is_empty() { Some(Instant::now()) } else { last_good },
             blind: found.blind,
             notes: found.notes,
+            reported: self.words.borrow().heard_lately(REPORTED).map(key).collect(),
             now,
             at: Instant::now(),
             ironic: self.api.as_ref().map(|api| api.addresses().to_vec()).unwrap_or_default(),

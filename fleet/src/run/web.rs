@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use exporter::{Answer, Handler, STYLE, page, plain, typed};
+use exporter::{Answer, Handler, STYLE, Sheet, page, plain, typed};
 use hyper::body::Incoming;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
@@ -10,21 +10,27 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::poll::key;
+use crate::relay::Relay;
+use crate::report::{LastWords, section};
 use crate::subject::Failure;
 
 use super::fleet::Fleet;
 use super::kept;
 use super::metrics::Metrics;
 use super::page as pages;
-use super::sd::Settings;
+use super::sd::{RELAY, Settings};
 
-const PATHS: &str = "try /, /nodes/UUID, /failures, /metrics, /sd, /-/healthy or /-/ready\n";
+const PATHS: &str =
+    "try /, /nodes/UUID, /failures, /metrics, /sd, /relay?node=UUID, /-/healthy or /-/ready\n";
 
 /// What the answers are made from.
-#[derive(Debug, Clone)]
 pub struct Site {
     /// What the poll publishes.
     pub fleet: watch::Receiver<Arc<Fleet>>,
+    /// What the nodes say.
+    pub words: watch::Receiver<LastWords>,
+    /// Asks sidecars for Prometheus.
+    pub relay: Relay,
     /// The metrics.
     pub metrics: Metrics,
     /// What the operator wants of the targets.
@@ -33,7 +39,10 @@ pub struct Site {
 
 impl Handler for Site {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
-        self.to(request)
+        match request.uri().path() {
+            RELAY => self.relay.answer(request).await,
+            _ => self.to(request),
+        }
     }
 }
 
@@ -57,19 +66,29 @@ impl Site {
                 Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
             },
             path => match path.strip_prefix("/nodes/") {
-                Some(uuid) => node(&fleet, uuid),
+                Some(uuid) => self.node(&fleet, uuid),
                 None => plain(StatusCode::NOT_FOUND, PATHS),
             },
         }
     }
-}
 
-fn node(fleet: &Fleet, uuid: &str) -> Answer {
-    let known = api_client::is_uuid(uuid).then(|| pages::node(fleet, key(uuid), "")).flatten();
-    known.map_or_else(
-        || plain(StatusCode::NOT_FOUND, "no node with this UUID is visible\n"),
-        |html| page(html, STYLE),
-    )
+    fn node(&self, fleet: &Fleet, uuid: &str) -> Answer {
+        let uuid = uuid.to_ascii_lowercase();
+        let known = api_client::is_uuid(&uuid).then(|| pages::node(fleet, key(&uuid), &self.said(&uuid)));
+        known.flatten().map_or_else(
+            || plain(StatusCode::NOT_FOUND, "no node with this UUID is visible\n"),
+            |html| page(html, STYLE),
+        )
+    }
+
+    /// What a node said last, as HTML.
+    fn said(&self, uuid: &str) -> String {
+        let mut sheet = Sheet::html();
+        if let Some(words) = self.words.borrow().of(uuid) {
+            let _ = section(&mut sheet, words); // Writing to a text cannot fail.
+        }
+        sheet.into_text()
+    }
 }
 
 #[derive(Serialize)]

@@ -10,6 +10,7 @@ mod pages;
 mod probes;
 mod question;
 mod report;
+mod reports;
 mod samples;
 mod sight;
 mod site;
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Measure = fn(&Bench) -> anyhow::Result<Figure>;
 
 /// Every figure, in the order of the report.
-const FIGURES: [(&str, Measure); 10] = [
+const FIGURES: [(&str, Measure); 11] = [
     ("question", question::measure),
     ("change", change::measure),
     ("storm", storm::measure),
@@ -39,6 +40,7 @@ const FIGURES: [(&str, Measure); 10] = [
     ("start", start::measure),
     ("pages", pages::measure),
     ("guard", guard::measure),
+    ("reports", reports::measure),
     ("probes", probes::measure),
     ("sight", sight::measure),
     ("size", size::measure),

@@ -40,6 +40,14 @@ impl Site {
     /// # Errors
     /// Where a part does not start.
     pub fn new(bench: &Bench, name: &str) -> anyhow::Result<Self> {
+        Self::with(bench, name, &[])
+    }
+
+    /// The same, with further flags of the daemon's.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn with(bench: &Bench, name: &str, flags: &[&str]) -> anyhow::Result<Self> {
         let (node, server) = (Arc::new(Netns::new()?), Netns::new()?);
         node.join("eth0.77", &server, "server")?;
         server.ip("addr add 10.77.0.1/24 dev server")?;
@@ -51,7 +59,8 @@ impl Site {
         let directory = Scratch::new(name)?;
         let config = format!("--ipa.config-dir={}", directory.path().display());
         let api = format!("--ironic.api-url=http://{IRONIC}");
-        let daemon = Daemon::start(&bench.binary, &node, &["--mode=guard", &config, &api])?;
+        let daemon =
+            Daemon::start(&bench.binary, &node, &[&["--mode=guard", &config, &api], flags].concat())?;
         daemon.wait_log("IPA's drop-in changed", PATIENCE)?;
         daemon.wait_state("a redirect", PATIENCE, redirects)?;
         let http = Http::inside(&node, IRONIC.parse()?);

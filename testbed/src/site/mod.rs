@@ -10,6 +10,7 @@ mod guard;
 mod kept;
 mod look;
 mod proxy;
+mod receiver;
 mod sound;
 
 use std::ffi::OsStr;
@@ -27,6 +28,7 @@ pub use guard::{GUARD, events, fault, taken, token, wait_redirect};
 pub use kept::Kept;
 pub use look::*;
 pub use proxy::Proxy;
+pub use receiver::{ReportReceiver, Reported};
 pub use sound::Sound;
 
 use serde_json::json;

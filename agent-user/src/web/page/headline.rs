@@ -143,6 +143,7 @@ mod tests {
             probes: ProbesState::default(),
             passed_by: None,
             read_back: crate::read_back::ReadBackState::default(),
+            report: crate::report::ReportState::default(),
             web: None,
         };
         change(&mut view);

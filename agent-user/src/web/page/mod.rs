@@ -3,6 +3,7 @@
 
 mod connections;
 mod headline;
+mod report;
 mod sections;
 
 use std::fmt::{self, Write};
@@ -46,6 +47,7 @@ fn body(sheet: &mut Sheet, view: &View) -> fmt::Result {
     sections::guard(sheet, view)?;
     connections::connections(sheet, view)?;
     connections::probes(sheet, view)?;
+    report::report(sheet, view)?;
     sections::problems(sheet, view)
 }
 

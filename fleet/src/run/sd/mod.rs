@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use callback_url::{ApiUrl, Scheme};
@@ -14,6 +14,8 @@ use serde::Serialize;
 
 use crate::cidr::Cidrs;
 use crate::params::{Parameters, SidecarParameters};
+use crate::place::{is_forbidden, is_own};
+use crate::relay::RelayResult;
 use crate::show::line;
 
 use crate::run::claims::{Claims, address, is_running};
@@ -26,14 +28,14 @@ use crate::run::web::json;
 pub const RELAY: &str = "/relay";
 /// The most characters of a label.
 const LABEL: usize = 255;
-/// Nobody listens there: it is only asked how a packet would go (RFC 863).
-const DISCARD: u16 = 9;
 
 /// What the operator wants.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The networks in which ramdisks may be; `None`: anywhere.
     allow: Option<Cidrs>,
+    /// Those to which the relay may go.
+    relay_allow: Cidrs,
     sidecar: SidecarParameters,
     external_url: Option<ApiUrl>,
     /// Whether an address is one of this machine's.
@@ -76,6 +78,7 @@ impl Settings {
         }
         Self {
             allow: parameters.sd_allow.clone(),
+            relay_allow: parameters.relay_allow.clone(),
             sidecar: parameters.sidecar.clone(),
             external_url: parameters.web.external_url.clone(),
             is_own,
@@ -95,6 +98,9 @@ impl Settings {
             "via=relay" => Via::Relay,
             _ => return plain(StatusCode::BAD_REQUEST, "/sd takes no parameter but via=relay\n"),
         };
+        if via == Via::Relay && self.relay_allow.is_empty() {
+            return plain(StatusCode::FORBIDDEN, format!("{}\n", RelayResult::Off.words()));
+        }
         // With 503 Prometheus keeps the targets that it has; an empty list would take all of them away.
         if let Some(why) = fleet.is_stale() {
             metrics.targets(via, 0);
@@ -129,7 +135,7 @@ impl Settings {
         let claims = Claims::of(fleet);
         let listed = fleet.nodes.values().filter(|node| is_running(node, fleet) && !claims.are_shared(node));
         let targets = listed.filter_map(|node| {
-            let address = address(node).filter(|address| self.allows(*address, fleet))?;
+            let address = address(node).filter(|address| self.allows(*address, fleet, relay.is_some()))?;
             Some(self.group(node, address, relay))
         });
         targets.collect() // By UUID, as the nodes are.
@@ -157,10 +163,11 @@ impl Settings {
         Group { targets: [target], labels }
     }
 
-    /// Whether a ramdisk may have this address: Prometheus sends its password there.
-    fn allows(&self, address: IpAddr, fleet: &Fleet) -> bool {
-        is_elsewhere(address)
-            && self.allow.as_ref().is_none_or(|allowed| allowed.contain(address))
+    /// Whether a ramdisk may have this address: Prometheus, or the relay, sends its password there.
+    fn allows(&self, address: IpAddr, fleet: &Fleet, is_relayed: bool) -> bool {
+        let allowed = if is_relayed { Some(&self.relay_allow) } else { self.allow.as_ref() };
+        !is_forbidden(address)
+            && allowed.is_none_or(|allowed| allowed.contain(address))
             && !fleet.ironic.contains(&address)
             && !(self.is_own)(address)
     }
@@ -171,28 +178,4 @@ struct Relay {
     authority: String,
     scheme: Option<Scheme>,
     path: String,
-}
-
-/// An address that another machine can have, and reach from anywhere.
-fn is_elsewhere(address: IpAddr) -> bool {
-    let is_none = address.is_unspecified() || address.is_loopback() || address.is_multicast();
-    let is_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !is_none && !is_local
-}
-
-/// Whether it is one of this machine's: the kernel would go there from the address itself. No packet is sent. (A bind would
-/// not tell: with `ip_nonlocal_bind`, as behind keepalived, it succeeds for any.)
-fn is_own(address: IpAddr) -> bool {
-    let any: IpAddr = match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect((address, DISCARD))?;
-        socket.local_addr()
-    });
-    source.is_ok_and(|source| source.ip() == address)
 }

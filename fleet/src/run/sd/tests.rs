@@ -100,7 +100,10 @@ fn a_target_needs_no_relabelling() {
 #[test]
 fn port_and_scheme_are_ours_and_the_relay_is_named_as_it_is_reached() {
     let fleet = fleet(&[(1, "http://192.0.2.2:1")]);
-    let own = settings(|p| (p.sidecar.port, p.sidecar.scheme) = (7, callback_url::Scheme::Https));
+    let own = settings(|p| {
+        (p.sidecar.port, p.sidecar.scheme) = (7, callback_url::Scheme::Https);
+        p.relay_allow = everywhere();
+    });
     let (_, body) = ask(&own, &fleet, None, None);
     assert!(body.contains("192.0.2.2:7") && body.contains(r#""__scheme__":"https""#), "{body}");
     let (_, body) = ask(&own, &fleet, Some("via=relay"), Some("fleet.example:10100"));
@@ -110,6 +113,7 @@ fn port_and_scheme_are_ours_and_the_relay_is_named_as_it_is_reached() {
     assert_eq!((&labels["__metrics_path__"], &labels["__scheme__"]), (&json!("/relay"), &Value::Null));
     assert_eq!(labels["__param_node"], labels["node_uuid"]);
     let external = settings(|p| {
+        p.relay_allow = everywhere();
         p.web.external_url = Some(callback_url::ApiUrl::parse("https://fleet.example/ipa").unwrap());
     });
     let (_, body) = ask(&external, &fleet, Some("via=relay"), None);
@@ -119,6 +123,25 @@ fn port_and_scheme_are_ours_and_the_relay_is_named_as_it_is_reached() {
     assert_eq!(ask(&own, &fleet, Some("via=relay"), None).0, 400);
     assert_eq!(ask(&own, &fleet, Some("via=relay"), Some("a\"b")).0, 400);
     assert_eq!(ask(&own, &fleet, Some("via=magic"), Some("a")).0, 400);
+}
+
+fn everywhere() -> Cidrs {
+    Cidrs::parse("0.0.0.0/0,::/0").unwrap()
+}
+
+#[test]
+fn targets_of_the_relay_are_those_that_it_may_ask() {
+    let two = fleet(&[(1, "http://192.0.2.2:9999"), (2, "http://198.51.100.7:9999")]);
+    let (status, body) = ask(&settings(|_| {}), &two, Some("via=relay"), Some("h"));
+    assert_eq!(status, 403, "{body}");
+    assert!(body.contains("--relay.allow"), "{body}");
+    let some = settings(|p| {
+        p.relay_allow = Cidrs::parse("198.51.100.0/24").unwrap();
+        p.sd_allow = Some(Cidrs::parse("192.0.2.0/24").unwrap());
+    });
+    let (_, body) = ask(&some, &two, Some("via=relay"), Some("h"));
+    assert!(body.contains("00000002-") && !body.contains("00000001-"), "{body}");
+    assert_eq!(listed(&some, &two), ["192.0.2.2:10099"]);
 }
 
 #[test]
@@ -149,6 +172,10 @@ fn only_running_ramdisks_with_an_address_of_their_own_are_listed() {
     for node in [off, failed, silent] {
         assert_eq!(listed(&any, &fleet_of(vec![node])), [""; 0]);
     }
+    // A node that was not heard by Ironic for long, and has reported.
+    let silent = Node { last_heartbeat: Some(at(NOW - 9000)), ..node(1, good) };
+    let reported = [key(&silent.uuid)].into();
+    assert_eq!(listed(&any, &Fleet { reported, ..fleet_of(vec![silent]) }), ["192.0.2.2:10099"]);
     let narrow = settings(|p| p.sd_allow = Some(Cidrs::parse("198.51.100.0/24").unwrap()));
     let both = fleet(&[(1, good), (2, "http://198.51.100.7:9999")]);
     assert_eq!(listed(&narrow, &both), ["198.51.100.7:10099"]);
