@@ -39,7 +39,7 @@ pub fn section(sheet: &mut Sheet, words: &Words) -> fmt::Result {
         told(sheet, report)?;
     }
     if let Some(report) = &words.unverified {
-        let words = "Unverified: it came from another address than the node's. It says";
+        let words = "Unverified: Ironic did not have the sender's address for this node. It says";
         warning(sheet, format!("{words}, {}:", source(report)))?;
         told(sheet, report)?;
     }
@@ -109,7 +109,7 @@ mod tests {
             "The node says, 2026-01-02T03:04:05Z (0 s ago), from 192.0.2.1:",
             "&lt;script&gt;",
             "percent_encoded_host: http://192.0.2.5%20uid",
-            "Unverified: it came from another address",
+            "Unverified: Ironic did not have",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }

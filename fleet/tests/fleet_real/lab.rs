@@ -14,6 +14,8 @@ pub const SEED: &str = "http://172.25.134.128%20uid%200:9999";
 pub const MEANT: &str = "http://172.25.134.128:9999";
 /// For anything of Ironic's, on a machine with other work.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+/// From a heartbeat to where it shows.
+pub const SHOWN: Duration = Duration::from_secs(30);
 
 /// Runs `ipa-fleet WORDS` inside the namespace, with these variables.
 pub fn fleet(netns: &Netns, words: &[&str], variables: &[(&str, &str)]) -> Run {
@@ -34,14 +36,18 @@ pub fn ironic(auth: Auth, netns: &Arc<Netns>) -> RealIronic {
 
 /// Plays a ramdisk: looks itself up and sends one heartbeat with this URL.
 pub fn heartbeat(ironic: &RealIronic, url: &str) -> String {
+    heartbeat_from(ironic.http(), ironic, url)
+}
+
+/// The same from another place.
+pub fn heartbeat_from(http: &Http, ironic: &RealIronic, url: &str) -> String {
     let mac = &Options::default().macs[0];
     let path = format!("/v1/lookup?addresses={mac}");
-    let answer =
-        ironic.http().get(&path, &[(VERSION_HEADER, "1.62"), ("Accept", "application/json")]).unwrap();
+    let answer = http.get(&path, &[(VERSION_HEADER, "1.62"), ("Accept", "application/json")]).unwrap();
     let token = answer.json().unwrap()["config"]["agent_token"].as_str().unwrap().to_owned();
     let body = json!({"callback_url": url, "agent_token": token, "agent_version": "13.0.0"});
     let path = format!("/v1/heartbeat/{}", ironic.node_uuid());
-    let answer = ironic.http().post(&path, &[(VERSION_HEADER, "1.68")], &body).unwrap();
+    let answer = http.post(&path, &[(VERSION_HEADER, "1.68")], &body).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
     token
 }

@@ -6,3 +6,4 @@ mod basic;
 mod keystone;
 mod lab;
 mod run;
+mod words;

@@ -14,13 +14,11 @@ use testbed::root_test;
 use testbed::site::Directory;
 
 use crate::lab::{
-    MEANT, PATIENCE, SEED, Service, eventually, fleets_pages, heartbeat, ironic, is_ready, text,
+    MEANT, PATIENCE, SEED, SHOWN, Service, eventually, fleets_pages, heartbeat, ironic, is_ready, text,
 };
 
 /// From a heartbeat to the first sample.
 const FIRST_SAMPLE: Duration = Duration::from_secs(40);
-/// From the failure to where it shows.
-const SHOWN: Duration = Duration::from_secs(30);
 const NODE: &str = "192.0.2.5";
 
 #[test]
