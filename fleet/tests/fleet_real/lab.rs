@@ -1,13 +1,15 @@
 //! A real Ironic in a namespace, a ramdisk that is only played, and the program that looks at both.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::http::Http;
 use testbed::ironic::{Auth, Options, RealIronic, VERSION_HEADER};
 use testbed::netns::Netns;
 use testbed::run::Run;
+use testbed::site::Directory;
 
 /// The seed's URL, and what it was meant to be.
 pub const SEED: &str = "http://172.25.134.128%20uid%200:9999";
@@ -107,4 +109,28 @@ pub fn text(http: &Http, path: &str) -> String {
 
 pub fn is_ready(http: &Http) -> bool {
     http.get("/-/ready", &[]).is_ok_and(|answer| answer.status == 200)
+}
+
+/// A real Prometheus with the project's own example, which finds its targets at `sd`. Its pages are on port 9090.
+pub fn prometheus(netns: &Arc<Netns>, directory: &Directory, sd: &str) -> Service {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
+    let read = |name| std::fs::read_to_string(example.join(name)).unwrap();
+    directory.write("alerts.yml", read("alerts.yml"));
+    let (theirs, text) = ("http://127.0.0.1:10100/sd", read("prometheus.yml"));
+    assert!(text.contains(theirs), "{text}");
+    directory.write("prometheus.yml", text.replace(theirs, sd));
+    let mut command = netns.command("prometheus");
+    command
+        .arg(format!("--config.file={}", directory.file("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", directory.file("data").display()))
+        .arg("--web.listen-address=127.0.0.1:9090")
+        .stderr(std::fs::File::create(directory.file("log")).unwrap());
+    Service::start(command)
+}
+
+/// What it answers to a query.
+pub fn ask(prometheus: &Http, query: &str) -> Vec<Value> {
+    let answer =
+        prometheus.get(&format!("/api/v1/query?query={query}"), &[]).and_then(|answer| answer.json());
+    answer.map(|answer| answer["data"]["result"].as_array().cloned().unwrap_or_default()).unwrap_or_default()
 }

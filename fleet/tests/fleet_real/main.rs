@@ -5,5 +5,6 @@
 mod basic;
 mod keystone;
 mod lab;
+mod relay;
 mod run;
 mod words;

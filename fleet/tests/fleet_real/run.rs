@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,8 @@ use testbed::root_test;
 use testbed::site::Directory;
 
 use crate::lab::{
-    MEANT, PATIENCE, SEED, SHOWN, Service, eventually, fleets_pages, heartbeat, ironic, is_ready, text,
+    MEANT, PATIENCE, SEED, SHOWN, Service, ask, eventually, fleets_pages, heartbeat, ironic, is_ready,
+    prometheus, text,
 };
 
 /// From a heartbeat to the first sample.
@@ -78,27 +78,6 @@ fn sidecar(netns: &Netns) {
     });
 }
 
-/// The project's own example, as it is.
-fn prometheus(netns: &Arc<Netns>, directory: &Directory) -> Service {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
-    for name in ["prometheus.yml", "alerts.yml"] {
-        directory.write(name, std::fs::read(example.join(name)).unwrap());
-    }
-    let mut command = netns.command("prometheus");
-    command
-        .arg(format!("--config.file={}", directory.file("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", directory.file("data").display()))
-        .arg("--web.listen-address=127.0.0.1:9090")
-        .stderr(std::fs::File::create(directory.file("log")).unwrap());
-    Service::start(command)
-}
-
-fn ask(prometheus: &Http, query: &str) -> Vec<Value> {
-    let answer =
-        prometheus.get(&format!("/api/v1/query?query={query}"), &[]).and_then(|answer| answer.json());
-    answer.map(|answer| answer["data"]["result"].as_array().cloned().unwrap_or_default()).unwrap_or_default()
-}
-
 #[test]
 fn prometheus_finds_a_ramdisk_and_keeps_it_while_ironic_is_away() {
     root_test!("prometheus");
@@ -112,7 +91,7 @@ fn prometheus_finds_a_ramdisk_and_keeps_it_while_ironic_is_away() {
     let url = format!("--ironic.url={}", ironic.url());
     let _fleet = Service::fleet(&hub, &[&url, "--fast-track", "--sd.allow=192.0.2.0/24"]);
     let directory = Directory::new("fleet-prometheus");
-    let _prometheus = prometheus(&hub, &directory);
+    let _prometheus = prometheus(&hub, &directory, "http://127.0.0.1:10100/sd");
     let (pages, prometheus) = (fleets_pages(&hub), Http::inside(&hub, ([127, 0, 0, 1], 9090).into()));
     eventually("ready", PATIENCE, || is_ready(&pages) && !ask(&prometheus, "up").is_empty());
     assert_eq!(text(&pages, "/sd"), "[]", "a node is visible, and it has no ramdisk");
