@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::check::{self, CheckError, Form};
 use crate::explain_log::{self, LogError};
 use crate::logging;
-use crate::params::{LogFormat, ParamsError, flags, load};
+use crate::params::{LogFormat, ParamsError, flags, load, unknown_variables};
 use crate::poll::Wish;
 use crate::show::Colours;
 
@@ -121,9 +121,18 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         let path = matches.get_one::<String>("file").map_or("-", String::as_str);
         return Ok(explain_log::run(path, colours, &mut out)?);
     }
-    let parameters = load(matches, &environment())?;
+    let environment = environment();
+    let unknown = unknown_variables(&environment);
+    let parameters = load(matches, &environment).inspect_err(|_| {
+        for sentence in &unknown {
+            let _ = writeln!(io::stderr(), "ipa-fleet: {sentence}");
+        }
+    })?;
     let filter = logging::filter(&parameters.log_level).unwrap_or_default();
     logging::start(filter, parameters.log_format == LogFormat::Json);
+    for sentence in &unknown {
+        tracing::warn!("{sentence}");
+    }
     let wish = Wish {
         since: since(matches)?,
         node: matches.get_one::<String>("node").cloned(),
