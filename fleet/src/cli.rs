@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::check::{self, CheckError, Form};
 use crate::explain_log::{self, LogError};
 use crate::logging;
-use crate::params::{LogFormat, ParamsError, Use, flags, load};
+use crate::params::{LogFormat, ParamsError, Use, flags, load, unknown_variables};
 use crate::poll::Wish;
 use crate::run::{self, RunError};
 use crate::show::Colours;
@@ -141,9 +141,18 @@ fn dispatch(name: &str, matches: &ArgMatches) -> Result<u8, CliError> {
         let path = matches.get_one::<String>("file").map_or("-", String::as_str);
         return Ok(explain_log::run(path, colours, &mut out)?);
     }
-    let parameters = load(matches, &environment())?;
+    let environment = environment();
+    let unknown = unknown_variables(&environment);
+    let parameters = load(matches, &environment).inspect_err(|_| {
+        for sentence in &unknown {
+            let _ = writeln!(io::stderr(), "ipa-fleet: {sentence}");
+        }
+    })?;
     let filter = logging::filter(&parameters.log_level).unwrap_or_default();
     logging::start(filter, parameters.log_format == LogFormat::Json);
+    for sentence in &unknown {
+        tracing::warn!("{sentence}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if name == "run" {
         runtime.block_on(run::run(&parameters))?;

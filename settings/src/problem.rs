@@ -29,16 +29,6 @@ pub enum SettingError {
         /// What the system said.
         reason: String,
     },
-    /// A variable has our prefix and is no parameter's.
-    #[error("{name} is no variable of {program}: {wanted}")]
-    UnknownVariable {
-        /// Its name, printable and cut.
-        name: String,
-        /// Ours.
-        program: &'static str,
-        /// What would be right.
-        wanted: String,
-    },
     /// The configuration file is no TOML.
     #[error("{path}:{line}: no valid TOML: {reason}")]
     Syntax {

@@ -87,6 +87,8 @@ fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
     by_name.extend(filter);
     runs.push(by_name);
 
+    // Most tests wait for a daemon most of the time.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut note = "";
     let mut totals = Totals::default();
     let mut result = Ok(());
@@ -94,7 +96,7 @@ fn tests(object: &Object, filter: Option<&str>) -> anyhow::Result<String> {
         let mut command = process::cargo();
         command.arg("test");
         object.embed(&mut command);
-        command.args(words);
+        command.args(words).env("RUST_TEST_THREADS", threads.to_string());
         if testbed::is_root() {
             command.env("CI", "true"); // What tests need is there: one that is left is a failure.
         } else {

@@ -19,9 +19,9 @@ use crate::kernel_thread;
 use super::Guard;
 use super::heartbeat::Sent;
 
-/// How long after the end began a connection may go on that has no lookup under way: less than the 2 s in which the daemon
-/// ends.
-const LAST_MOMENT: Duration = Duration::from_millis(1500);
+/// How long after the end began a connection may go on that has no lookup under way: half of the 2 s in which the daemon
+/// ends, as the kernel may take as long to take back the probes.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How often it is then looked whether it is idle.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bytes that are carried at once.

@@ -25,7 +25,7 @@ pub fn print(found: &Found, colours: Colours, out: &mut impl Write) -> io::Resul
     let by_url = found.nodes.values().filter(|causes| causes.values().any(is_bad)).count();
     let others = found.nodes.len().saturating_sub(by_url);
     match (by_url, others) {
-        (0, 0) => writeln!(out, "No node failed by its agent URL, and every agent was reached.")?,
+        (0, 0) => writeln!(out, "The log names no agent that could not be reached.")?,
         (by_url, 0) => writeln!(out, "{} failed by a bad agent URL.", nodes(by_url))?,
         (by_url, others) => writeln!(
             out,

@@ -49,6 +49,20 @@ fn flag(row: &'static Parameter) -> Arg {
     }
 }
 
+/// A sentence for each variable with our prefix that is no parameter's. No error: Kubernetes sets such variables for a
+/// service of our name, and a newer release may have more of them. Their values are not shown: one may be a secret.
+pub fn unknown_variables(environment: &BTreeMap<String, OsString>) -> Vec<String> {
+    let known = |name: &str| TABLE.iter().any(|row| row.environment_name() == name);
+    let unknown = environment.keys().filter(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name));
+    let sentence = |name: &String| {
+        let names = TABLE.iter().map(Parameter::environment_name);
+        let meant = similar(name, ENVIRONMENT_PREFIX, names)
+            .unwrap_or_else(|| "`ipa-fleet run --help` lists them".to_owned());
+        format!("{} from the environment is no parameter: {meant}", printable(name))
+    };
+    unknown.map(sentence).collect()
+}
+
 /// Reads all of it. `environment` is the process's.
 ///
 /// # Errors
@@ -57,14 +71,6 @@ pub fn load(
     matches: &ArgMatches,
     environment: &BTreeMap<String, OsString>,
 ) -> Result<Parameters, ParamsError> {
-    let known = |name: &str| TABLE.iter().any(|row| row.environment_name() == name);
-    if let Some(name) = environment.keys().find(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name)) {
-        let names = TABLE.iter().map(Parameter::environment_name);
-        let wanted = similar(name, ENVIRONMENT_PREFIX, names)
-            .unwrap_or_else(|| "`ipa-fleet run --help` lists them".to_owned());
-        let (name, program) = (printable(name), "ipa-fleet");
-        return Err(SettingError::UnknownVariable { name, program, wanted }.into());
-    }
     let mut layers = Layers::new();
     for row in TABLE {
         let flag = flag_value(matches, row).map(|text| (text, format!("--{}", row.name)));

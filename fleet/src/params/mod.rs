@@ -6,7 +6,7 @@ mod problem;
 mod table;
 mod types;
 
-pub use load::{flags, load};
+pub use load::{flags, load, unknown_variables};
 pub use problem::ParamsError;
 pub use settings::LogFormat;
 pub use table::Use;

@@ -28,13 +28,27 @@ fn usage_errors_are_64_and_say_what_would_be_right() {
     fails(&["check", "--ironic.password=x"], "--ironic.password");
     fails(&["check", "--config.file=/nowhere.toml"], "/nowhere.toml");
     fails(&["check", "--log.level=loud"], "off, error");
-    let run: Run = command(&["check"]).env("IPA_FLEET_IRONIC_ULR", "x").output().unwrap().into();
+    // A variable with a wrong name is named beside what is missing.
+    let run: Run = command(&["check"]).env("IPA_FLEET_IRONIC_ULR", "hunter2").output().unwrap().into();
     assert_eq!(run.code, Some(64));
-    assert!(run.err.contains("IPA_FLEET_IRONIC_ULR"), "{}", run.err);
+    assert!(run.err.contains("IPA_FLEET_IRONIC_ULR") && run.err.contains("--ironic.url"), "{}", run.err);
+    assert!(run.err.contains("is IPA_FLEET_IRONIC_URL meant?") || run.err.contains("--help"), "{}", run.err);
+    assert!(!run.err.contains("hunter2"), "{}", run.err);
     // A password in a URL is not shown.
     let run = fleet(&["check", "--ironic.url=http://admin:hunter2@192.0.2.1"]);
     assert!(run.code == Some(64) && !run.err.contains("hunter2"), "{}", run.err);
     assert_eq!(fleet(&["check", "--help"]).code, Some(0));
+}
+
+/// Kubernetes sets variables like these for every service, one of the name `ipa-fleet` too.
+#[test]
+fn a_variable_that_is_no_parameters_is_named_and_stops_nothing() {
+    let fake = Fake::with_nodes(vec![node(1, "active", None)]);
+    let url = format!("--ironic.url={}", fake.url());
+    let service = ("IPA_FLEET_SERVICE_HOST", "10.96.0.7");
+    let run: Run = command(&["check", &url]).env(service.0, service.1).output().unwrap().into();
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.err.contains(service.0) && !run.err.contains(service.1), "{}", run.err);
 }
 
 #[test]
