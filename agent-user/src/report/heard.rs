@@ -66,7 +66,7 @@ impl Heard {
             () if known.callbacks != before.callbacks => Some(Occasion::Callback),
             () if known.heartbeat != before.heartbeat => Some(Occasion::Answer),
             () if known.begun != before.begun => Some(Occasion::Heartbeat),
-            // The answer that told which node this is may have been there before.
+            // The answer that named the node may have been there before.
             () if known.lookups != before.lookups || (known.node && !before.node) => Some(Occasion::Answer),
             () => None,
         }
@@ -87,16 +87,16 @@ impl Heard {
         Known { begun, lookups, heartbeat, callbacks, node }
     }
 
-    /// This node, where somebody knows it. A heartbeat may name it otherwise than by its UUID: then nobody could tell which
+    /// This node, where it is known. A heartbeat may name it otherwise than by its UUID: then nobody could tell which
     /// one it is.
     pub fn node(&self) -> Option<String> {
-        let told = [
+        let named = [
             self.agent.borrow().node_uuid.clone(),
             self.begun.borrow().node_uuid.clone(),
             self.sight.borrow().node_uuid.clone(),
             self.read_back.borrow().node_uuid.clone(),
         ];
-        told.into_iter().flatten().find(|uuid| is_uuid(uuid))
+        named.into_iter().flatten().find(|uuid| is_uuid(uuid))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Last words: what the daemon shows of this node goes to a receiver beside the conductor, as long as there is somebody to
+//! Last words: what the daemon shows of this node goes to a receiver beside the conductor, as long as the daemon can
 //! send it. Of a node whose heartbeat fails it, the rest of its life is half a second.
 //!
 //! [`Heard`] knows the occasions, [`Receiver`] sends one report. They go out one at a time, and the newest wins. Nobody waits

@@ -86,9 +86,9 @@ fn what_sight_sees_is_reported_once_the_node_is_known() {
     ironic.set_fault(Path::Heartbeat, Some(Fault::Late(Duration::from_millis(500))));
     assert_eq!(ipa.beat(bad), 202);
     receiver.wait("when the heartbeat was seen", |report| report.occasion() == "heartbeat");
-    let told =
+    let state =
         receiver.wait("what was wrong with it", |report| report.body["bad_agent_urls"][0]["url"] == bad);
-    assert_eq!(told.body["bad_agent_urls"][0]["reasons"], serde_json::json!(["percent_encoded_host"]));
+    assert_eq!(state.body["bad_agent_urls"][0]["reasons"], serde_json::json!(["percent_encoded_host"]));
     assert_ends(&mut daemon, "with reports");
     assert!(receiver.reports().iter().all(|report| !report.body.to_string().contains(&ipa.token)));
 }
@@ -281,9 +281,9 @@ fn a_fleet_keeps_the_last_words_of_a_node_that_is_gone() {
     let words = heard.borrow().of(NODE).cloned().unwrap();
     let own = words.own.clone().expect("it came from the node's own address");
     assert!(words.unverified.is_none());
-    let told: Value = serde_json::from_str(&own.text).unwrap();
-    assert_eq!(told["report"]["occasion"], "end");
-    assert_eq!(told["heartbeats"][0]["callback_url"], FIRST_URL);
+    let state: Value = serde_json::from_str(&own.text).unwrap();
+    assert_eq!(state["report"]["occasion"], "end");
+    assert_eq!(state["heartbeats"][0]["callback_url"], FIRST_URL);
     assert!(!own.text.contains(&ironic.token().unwrap()) && !own.text.contains("of-the-fleet"));
     let mut sheet = exporter::Sheet::html();
     section(&mut sheet, &words).unwrap();

@@ -3,7 +3,7 @@
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-/// The content type under which an answer is passed on: one of ours, and not what stands in it. `None`: it is no text of
+/// The content type under which an answer is passed on: this program's own, and not what stands in it. `None`: it is no text of
 /// metrics (prometheus.io/docs/instrumenting/exposition_formats, the protocols of a scrape).
 pub fn passed_on(headers: &HeaderMap) -> Option<&'static str> {
     if headers.contains_key(CONTENT_ENCODING) {

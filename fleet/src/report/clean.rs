@@ -31,13 +31,13 @@ mod tests {
 
     #[test]
     fn no_token_is_kept() {
-        let told = json!({
+        let state = json!({
             "agent_token": "s3cret", "X-Auth-Token": ["s3cret"], "authorization": {"a": "s3cret"},
             "text": "url: /v1/commands/?agent_token=s3cret&x=1", "agent_token=s3cret": 1,
             "list": [{"Agent_Token": "s3cret"}, "Authorization: Bearer s3cret"],
             "agent_token_required": true, "nothing": null, "number": 7,
         });
-        let kept = clean(told);
+        let kept = clean(state);
         assert!(!kept.to_string().contains("s3cret"), "{kept}");
         assert_eq!((&kept["agent_token_required"], &kept["number"]), (&json!(true), &json!(7)));
         assert_eq!(kept["text"], "url: /v1/commands/?agent_token=******&x=1");

@@ -23,7 +23,7 @@ use crate::params::ReportParameters;
 use crate::ramdisks::Ramdisks;
 use crate::secret::first_line;
 
-use super::judge::{ReportsResult, Told, is_same, judge};
+use super::judge::{ReportsResult, Taken, is_same, judge};
 use super::limits::Limits;
 use super::words::{LastWords, Report};
 
@@ -116,7 +116,7 @@ impl Handler for Intake {
         }
         let Some(from) = from else { return answer(ReportsResult::NotAllowed) };
         let result = match self.admit(from, request).await {
-            Ok(told) => self.keep(from, told),
+            Ok(taken) => self.keep(from, taken),
             Err(result) => result,
         };
         (self.on_result)(result);
@@ -125,7 +125,7 @@ impl Handler for Intake {
 }
 
 impl Intake {
-    async fn admit(&self, from: IpAddr, request: Request<Incoming>) -> Result<Told, ReportsResult> {
+    async fn admit(&self, from: IpAddr, request: Request<Incoming>) -> Result<Taken, ReportsResult> {
         if !self.allow.contain(from) {
             return Err(ReportsResult::NotAllowed);
         }
@@ -145,8 +145,8 @@ impl Intake {
         given.strip_prefix(SCHEME.as_bytes()).is_some_and(|given| is_same(given, token.expose().as_bytes()))
     }
 
-    fn keep(&self, from: IpAddr, told: Told) -> ReportsResult {
-        let Told { uuid, is_own, text } = told;
+    fn keep(&self, from: IpAddr, taken: Taken) -> ReportsResult {
+        let Taken { uuid, is_own, text } = taken;
         tracing::debug!(uuid, %from, is_own, "a report");
         let (at, since) = (Moment::of_this_clock(), Instant::now());
         let report = Report { from: from.to_canonical(), at, since, text: text.into() };

@@ -36,7 +36,7 @@ labels! {
 
 /// What a report says, and of whom.
 #[derive(Debug)]
-pub struct Told {
+pub struct Taken {
     /// The node.
     pub uuid: String,
     /// It came from the node's own address.
@@ -49,14 +49,14 @@ pub struct Told {
 ///
 /// # Errors
 /// Why it is not kept.
-pub fn judge(body: &[u8], from: IpAddr, ramdisks: &Ramdisks) -> Result<Told, ReportsResult> {
-    let told: Value = serde_json::from_slice(body).map_err(|_| ReportsResult::Unreadable)?;
-    let uuid = told.pointer("/report/node_uuid").and_then(Value::as_str);
+pub fn judge(body: &[u8], from: IpAddr, ramdisks: &Ramdisks) -> Result<Taken, ReportsResult> {
+    let taken: Value = serde_json::from_slice(body).map_err(|_| ReportsResult::Unreadable)?;
+    let uuid = taken.pointer("/report/node_uuid").and_then(Value::as_str);
     let uuid = uuid.filter(|uuid| is_uuid(uuid)).ok_or(ReportsResult::Unreadable)?.to_ascii_lowercase();
     let node = ramdisks.get(&uuid).ok_or(ReportsResult::UnknownNode)?;
     let own = [node.claimed, node.suggested];
     let is_own = own.into_iter().flatten().any(|ip| ip.to_canonical() == from.to_canonical());
-    Ok(Told { uuid, is_own, text: clean(told).to_string() })
+    Ok(Taken { uuid, is_own, text: clean(taken).to_string() })
 }
 
 /// Whether two secrets are equal; how long that takes tells nothing about where they differ.
@@ -90,14 +90,14 @@ mod tests {
             ("192.0.2.2", false),
             ("2001:db8::2", false),
         ] {
-            let told = judge(body(NODE).as_bytes(), from.parse().unwrap(), &known()).unwrap();
-            assert_eq!((told.uuid.as_str(), told.is_own), (NODE, is_own), "{from}");
-            assert!(!told.text.contains("s3cret"));
+            let taken = judge(body(NODE).as_bytes(), from.parse().unwrap(), &known()).unwrap();
+            assert_eq!((taken.uuid.as_str(), taken.is_own), (NODE, is_own), "{from}");
+            assert!(!taken.text.contains("s3cret"));
         }
         let nowhere = Ramdisk { uuid: NODE.to_owned(), claimed: None, suggested: None };
-        let told =
+        let taken =
             judge(body(NODE).as_bytes(), "192.0.2.1".parse().unwrap(), &[nowhere].into_iter().collect());
-        assert!(!told.unwrap().is_own);
+        assert!(!taken.unwrap().is_own);
     }
 
     #[test]

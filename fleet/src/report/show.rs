@@ -36,12 +36,12 @@ pub fn section(sheet: &mut Sheet, words: &Words) -> fmt::Result {
     heading(sheet, "Last words")?;
     if let Some(report) = &words.own {
         paragraph(sheet, format!("The node says, {}:", source(report)))?;
-        told(sheet, report)?;
+        says(sheet, report)?;
     }
     if let Some(report) = &words.unverified {
         let words = "Unverified: Ironic did not have the sender's address for this node. It says";
         warning(sheet, format!("{words}, {}:", source(report)))?;
-        told(sheet, report)?;
+        says(sheet, report)?;
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn source(report: &Report) -> String {
     format!("{} ({}), from {}", report.at, ago(report.since.elapsed()), report.from)
 }
 
-fn told(sheet: &mut Sheet, report: &Report) -> fmt::Result {
+fn says(sheet: &mut Sheet, report: &Report) -> fmt::Result {
     // It was JSON when it was kept.
     let state: Value = serde_json::from_str(&report.text).unwrap_or_default();
     let mut rows: Vec<(&str, String)> =

@@ -29,7 +29,7 @@ pub struct Report {
 pub struct Words {
     /// The newest from the address in its `agent_url`, or the one that should stand there.
     pub own: Option<Report>,
-    /// The newest from another address: a node behind NAT, or somebody who lies.
+    /// The newest from another address: a node behind NAT, or a lie.
     pub unverified: Option<Report>,
 }
 
