@@ -93,7 +93,7 @@ pub enum HttpError {
     Tls {
         /// Whom.
         peer: Box<Peer>,
-        /// Why, in words.
+        /// Why, for people.
         problem: String,
     },
     /// Nothing in time.

@@ -16,7 +16,7 @@ pub fn fleet_nodes(data: &[u8]) {
     }
 }
 
-/// The text of a failure: what is said of it is short and plain, and a suggestion is a URL as IPA writes it.
+/// The text of a failure: its explanation is short and plain, and a suggestion is a URL as IPA writes it.
 pub fn fleet_history(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let found = explain(&text, None);

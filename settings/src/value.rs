@@ -7,7 +7,7 @@ use std::time::Duration;
 use callback_url::{ApiUrl, Host, Scheme};
 use serde_json::Value;
 
-/// What would be right, in words that go behind "wanted".
+/// What would be right, as a text behind "wanted".
 pub type Wanted = Cow<'static, str>;
 
 /// The longest duration that is taken: beyond it sums with the clock could overflow.

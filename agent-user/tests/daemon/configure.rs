@@ -343,29 +343,29 @@ fn whenever_it_is_killed_the_drop_in_is_whole_or_absent() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("killed");
-    // How long a start takes here, so that the kills fall before, into and after the write.
-    let started = Instant::now();
-    let first = site.configure(directory.path());
-    wait_host(&first, directory.path(), Some(FIRST));
-    let start = started.elapsed(); // Without the end, for which the kernel takes its time.
-    drop(first);
+    // The kills gather around the write: later after a round without a drop-in, earlier after one with.
+    let mut delay = Duration::from_millis(20);
     let mut seen = 0;
     let mut now = (FIRST, SECOND);
     for round in 0..40 {
         fs::remove_file(directory.file(DROP_IN)).or_else(absent).unwrap();
         let daemon = site.configure(directory.path());
-        std::thread::sleep(start * round / 20);
+        std::thread::sleep(delay);
         site.change(now.0, now.1);
         now = (now.1, now.0);
-        std::thread::sleep(Duration::from_millis(u64::from(round % 7)));
+        std::thread::sleep(Duration::from_millis(round % 7));
         drop(daemon); // SIGKILL
         match fs::read_to_string(directory.file(DROP_IN)) {
             Ok(content) => {
                 let host = advertise_host(&content);
                 assert!([FIRST, SECOND].contains(&host.as_str()), "round {round}: {host}");
                 seen += 1;
+                delay = delay * 4 / 5;
             }
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "round {round}"),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "round {round}");
+                delay = delay * 3 / 2;
+            }
         }
     }
     assert!((1..40).contains(&seen), "{seen} of 40 rounds came as far as a drop-in");

@@ -3,6 +3,7 @@ import http.client
 import json
 import ssl
 import sys
+import time
 
 scheme, port, mac, node, url = sys.argv[1:]
 if scheme == "https":
@@ -18,4 +19,6 @@ body = json.dumps({"callback_url": url, "agent_token": token, "agent_version": "
 api.request("POST", f"/v1/heartbeat/{node}", body, headers)
 beat = api.getresponse()
 beat.read()
+# IPA keeps its connection open. The kernel knows whose a connection is only as long as it is there.
+time.sleep(3)
 print(lookup.status, beat.status)

@@ -11,7 +11,7 @@ use crate::logging;
 
 use super::types::{AuthKind, Parameters};
 
-/// What every variable of ours begins with.
+/// The prefix of every variable of this program.
 pub const ENVIRONMENT_PREFIX: &str = "IPA_FLEET_";
 
 /// One parameter.

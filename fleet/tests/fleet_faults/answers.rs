@@ -52,7 +52,7 @@ fn an_empty_ironic_is_blindness() {
 }
 
 #[test]
-fn every_refusal_is_said() {
+fn every_refusal_is_named() {
     for (status, words) in
         [(401, "http_basic"), (403, "does not permit"), (406, "406"), (500, "500"), (302, "302")]
     {
@@ -68,7 +68,7 @@ fn every_refusal_is_said() {
 }
 
 #[test]
-fn what_is_no_listing_is_said_without_its_content() {
+fn what_is_no_listing_is_named_without_its_content() {
     let cases: [(&str, &str); 4] = [
         ("<html>secret</html>", "HTML"),
         (r#"{"nodes": "secret"}"#, "no list"),

@@ -80,7 +80,7 @@ fn flags_go_before_variables_and_those_before_the_file() {
 }
 
 #[test]
-fn a_cloud_that_is_no_use_is_said_without_its_password() {
+fn a_cloud_that_cannot_be_used_is_named_without_its_password() {
     let directory = Directory::new("fleet-cloud");
     let check = |clouds: &str| -> Run {
         directory.write("clouds.yaml", clouds);
