@@ -343,28 +343,32 @@ fn whenever_it_is_killed_the_drop_in_is_whole_or_absent() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("killed");
-    // The kills gather around the write: later after a round without a drop-in, earlier after one with.
-    let mut delay = Duration::from_millis(20);
+    // From the start, and from a change of the address, to the kill. A round that finds no drop-in makes the
+    // wait longer, one that finds it makes it shorter: the kills gather around the write, however slow it is.
+    let mut waits = [Duration::from_millis(20), Duration::from_millis(5)];
     let mut seen = 0;
     let mut now = (FIRST, SECOND);
     for round in 0..40 {
         fs::remove_file(directory.file(DROP_IN)).or_else(absent).unwrap();
         let daemon = site.configure(directory.path());
-        std::thread::sleep(delay);
-        site.change(now.0, now.1);
-        now = (now.1, now.0);
-        std::thread::sleep(Duration::from_millis(round % 7));
+        let wait = &mut waits[round % 2];
+        if round % 2 == 1 {
+            wait_host(&daemon, directory.path(), Some(now.0));
+            site.change(now.0, now.1);
+            now = (now.1, now.0);
+        }
+        std::thread::sleep(*wait);
         drop(daemon); // SIGKILL
         match fs::read_to_string(directory.file(DROP_IN)) {
             Ok(content) => {
                 let host = advertise_host(&content);
                 assert!([FIRST, SECOND].contains(&host.as_str()), "round {round}: {host}");
                 seen += 1;
-                delay = delay * 4 / 5;
+                *wait = *wait * 4 / 5;
             }
             Err(error) => {
                 assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "round {round}");
-                delay = delay * 3 / 2;
+                *wait = *wait * 3 / 2;
             }
         }
     }
