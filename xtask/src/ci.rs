@@ -39,11 +39,15 @@ pub fn run() -> anyhow::Result<()> {
     stages.run("deny", deny::run);
     stages.run("imports", imports::run);
     stages.run("dashboards", dashboards::run);
-    stages.run("dashboards with data", || lab::stage("dashboards"));
     stages.run("promises", promises::run);
-    stages.run("fuzz", fuzz::stage);
+    let installed = test::install(&mut stages);
+    // Prometheus mostly waits there.
+    let with_data = || lab::stage_marked("dashboards", "dashboards| ");
+    stages.beside("dashboards with data", with_data, |stages| {
+        stages.run("fuzz", fuzz::stage);
+    });
     stages.run("budget", budget::run);
-    test::run_stages(&mut stages, &object, None);
+    test::run_stages(&mut stages, &object, installed, None);
     stages.finish()
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use xtask::prerequisites::{self, Purpose};
@@ -50,8 +52,8 @@ fn all(seconds: u64, seed: Option<u32>) -> anyhow::Result<String> {
     process::run(&mut command)?;
     let (mut total, mut broken) = (0, Vec::new());
     println!("{:14} {:>12} {:>10} {:>8} {:>8}", "target", "executions", "a second", "worst s", "MiB");
-    for target in &targets {
-        let outcome = fuzz(target, seconds, seed)?;
+    for (target, outcome) in side_by_side(&targets, |target| fuzz(target, seconds, seed)) {
+        let outcome = outcome?;
         total += outcome.executions;
         let rate = outcome.executions / seconds;
         let found = outcome.found.as_ref().map_or("", |_| "  FOUND SOMETHING");
@@ -69,6 +71,24 @@ fn all(seconds: u64, seed: Option<u32>) -> anyhow::Result<String> {
         "an input breaks {}: it is in fuzz/artifacts; correct the code, and add the input to fuzz/corpus",
         broken.join(", ")
     )
+}
+
+/// Does this with each target, as many at once as there are processors; the results are in the targets' order.
+fn side_by_side<R: Send>(targets: &[String], work: impl Fn(&str) -> R + Sync) -> Vec<(&String, R)> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = work(target);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((target, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(target, _)| *target);
+    results
 }
 
 struct Outcome {

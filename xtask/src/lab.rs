@@ -27,18 +27,26 @@ pub fn become_command(name: &str, flags: &[OsString]) -> anyhow::Result<()> {
 /// # Errors
 /// What the lab reports; [`Missing`] where it reports that something is missing.
 pub fn stage(words: &str) -> anyhow::Result<String> {
-    let mut command = command();
-    command.args(words.split(' '));
-    outcome(words, command)
+    stage_marked(words, "")
 }
 
-fn outcome(name: &str, mut command: Command) -> anyhow::Result<String> {
+/// As [`stage`], with a mark before each line that it prints.
+///
+/// # Errors
+/// As [`stage`].
+pub fn stage_marked(words: &str, mark: &str) -> anyhow::Result<String> {
+    let mut command = command();
+    command.args(words.split(' '));
+    outcome(words, mark, command)
+}
+
+fn outcome(name: &str, mark: &str, mut command: Command) -> anyhow::Result<String> {
     let (output, input) = pipe()?;
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let mut child = command.spawn().context("cargo")?;
     drop(command); // The last other holder of the pipe's end.
     let (mut last, mut complaint) = (String::new(), None);
-    process::pass_on(output, |line| match line.strip_prefix("lab: ") {
+    process::pass_on(output, mark, |line| match line.strip_prefix("lab: ") {
         Some(words) => complaint = Some(words.to_owned()),
         None if line.is_empty() => {}
         None => line.clone_into(&mut last),
@@ -61,7 +69,7 @@ mod tests {
         let run = |script: &str| {
             let mut command = Command::new("/bin/sh");
             command.args(["-c", script]);
-            outcome("soak", command)
+            outcome("soak", "", command)
         };
         assert_eq!(run("echo early; echo; echo the note; echo").unwrap(), "the note");
         let error = run("echo early; echo 'lab: broken' >&2; exit 1").unwrap_err();

@@ -47,18 +47,19 @@ pub fn run_seen(command: &mut Command, see: impl FnMut(&str)) -> anyhow::Result<
     println!("+ {}", shown(command));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| shown(command))?;
-    pass_on(child.stdout.take().context("no pipe to its output")?, see)?;
+    pass_on(child.stdout.take().context("no pipe to its output")?, "", see)?;
     succeeded(command, child.wait()?, "")
 }
 
-/// Writes what a program writes to our standard output; each line is also handed to `see`.
+/// Writes what a program writes to our standard output, the mark before each line; each line is also handed to `see`.
 ///
 /// # Errors
 /// Where the one cannot be read or the other not be written.
-pub fn pass_on(output: impl Read, mut see: impl FnMut(&str)) -> std::io::Result<()> {
+pub fn pass_on(output: impl Read, mark: &str, mut see: impl FnMut(&str)) -> std::io::Result<()> {
     let (mut output, mut line) = (BufReader::new(output), Vec::new());
     while output.read_until(b'\n', &mut line)? > 0 {
-        std::io::stdout().write_all(&line)?;
+        // In one write, as others may print meanwhile.
+        std::io::stdout().write_all(&[mark.as_bytes(), &line].concat())?;
         see(String::from_utf8_lossy(&line).trim_end());
         line.clear();
     }

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use xtask::Missing;
 
 /// What was done so far.
-#[derive(Default)]
 pub struct Stages {
+    started: Instant,
     rows: Vec<Row>,
     missing: Option<Missing>,
 }
@@ -21,13 +21,43 @@ struct Row {
     note: String,
 }
 
+impl Default for Stages {
+    fn default() -> Self {
+        Self { started: Instant::now(), rows: Vec::new(), missing: None }
+    }
+}
+
 impl Stages {
     /// Runs one. Its note stands in the table behind `ok`; the result says whether it went well.
     pub fn run(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<String>) -> bool {
         println!("\n==> {name}");
         let start = Instant::now();
         let result = work();
-        let (took, failed) = (start.elapsed(), result.is_err());
+        self.ended(name, start.elapsed(), result)
+    }
+
+    /// Runs one that mostly waits, while the others run in their order. It stands behind them in the table.
+    pub fn beside(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> anyhow::Result<String> + Send,
+        others: impl FnOnce(&mut Self),
+    ) -> bool {
+        println!("\n==> {name}, beside the next ones");
+        let (took, result) = std::thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                let start = Instant::now();
+                let result = work();
+                (start.elapsed(), result)
+            });
+            others(self);
+            beside.join().unwrap_or_else(|_| (Duration::ZERO, Err(anyhow!("it panicked"))))
+        });
+        self.ended(name, took, result)
+    }
+
+    fn ended(&mut self, name: &str, took: Duration, result: anyhow::Result<String>) -> bool {
+        let failed = result.is_err();
         let note = match result {
             Ok(note) => note,
             Err(error) => {
@@ -57,14 +87,12 @@ impl Stages {
     fn table(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default().max(5);
         let mut text = format!("{:width$}  seconds\n", "stage");
-        let mut total = Duration::ZERO;
         for Row { name, took, failed, note } in &self.rows {
             let outcome = if *failed { "FAILED" } else { "ok" };
             let line = format!("{name:width$}  {:7.1}  {outcome:6}  {note}", took.as_secs_f64());
             let _ = writeln!(text, "{}", line.trim_end()); // Writing to a String does not fail.
-            total += *took;
         }
-        let _ = writeln!(text, "{:width$}  {:7.1}", "total", total.as_secs_f64());
+        let _ = writeln!(text, "{:width$}  {:7.1}", "total", self.started.elapsed().as_secs_f64());
         text
     }
 }
@@ -88,6 +116,21 @@ mod tests {
         let mut good = Stages::default();
         good.run("one", || Ok(String::new()));
         assert!(good.finish().is_ok());
+    }
+
+    #[test]
+    fn one_runs_beside_others_and_its_failure_counts() {
+        let mut stages = Stages::default();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let work = move || {
+            begun.recv()?; // Comes only while the others run.
+            bail!("broken")
+        };
+        assert!(!stages.beside("slow", work, |stages| {
+            assert!(stages.run("quick", || Ok(begin.send(()).map(|()| String::new())?)));
+        }));
+        assert!(!stages.beside("panics", || panic!("for the test"), |_| ()));
+        assert_eq!(stages.finish().unwrap_err().to_string(), "2 of 3 stages failed: slow, panics");
     }
 
     #[test]
