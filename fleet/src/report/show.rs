@@ -1,6 +1,7 @@
 //! The last words of a node, for people. All of it is hearsay: the node says so.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use exporter::{Sheet, ago, facts, heading, paragraph, warning};
 use serde_json::Value;
@@ -25,20 +26,23 @@ const SHOWN: [(&str, &str); 13] = [
     ("/probes/callback/refused", "Call-backs refused"),
 ];
 
-/// Writes a section; nothing where there are no words.
+/// Writes a section; nothing where there are no words. `meant` is the address that the URL of the node's last failure
+/// meant: what came from there is the node's, though Ironic never had that address.
 ///
 /// # Errors
 /// Of the sheet.
-pub fn section(sheet: &mut Sheet, words: &Words) -> fmt::Result {
-    if words.own.is_none() && words.unverified.is_none() {
+pub fn section(sheet: &mut Sheet, words: &Words, meant: Option<IpAddr>) -> fmt::Result {
+    if words.own.is_none() && words.unverified.is_empty() {
         return Ok(());
     }
     heading(sheet, "Last words")?;
-    if let Some(report) = &words.own {
+    let (meant, others): (Vec<_>, Vec<_>) =
+        words.unverified.iter().rev().partition(|report| Some(report.from) == meant);
+    for report in words.own.iter().chain(meant) {
         paragraph(sheet, format!("The node says, {}:", source(report)))?;
         says(sheet, report)?;
     }
-    if let Some(report) = &words.unverified {
+    for report in others {
         let words = "Unverified: Ironic did not have the sender's address for this node. It says";
         warning(sheet, format!("{words}, {}:", source(report)))?;
         says(sheet, report)?;
@@ -100,9 +104,9 @@ mod tests {
                 "bad_agent_urls": [{"url": "http://a", "reasons": ["path"]}, {"url": "http://192.0.2.5%20uid", "reasons": ["percent_encoded_host"]}],
                 "heartbeats": "odd", "problems": ["\u001b[31mred", 7, null], "reason": null}"#,
         );
-        let words = Words { own: Some(own), unverified: Some(report("not json")) };
+        let words = Words { own: Some(own), unverified: vec![report("not json")] };
         let mut sheet = Sheet::html();
-        section(&mut sheet, &words).unwrap();
+        section(&mut sheet, &words, None).unwrap();
         let html = sheet.into_text();
         for part in [
             "Last words",
@@ -118,7 +122,19 @@ mod tests {
             "{html}"
         );
         let mut empty = Sheet::html();
-        section(&mut empty, &Words::default()).unwrap();
+        section(&mut empty, &Words::default(), None).unwrap();
         assert_eq!(empty.into_text(), "");
+    }
+
+    #[test]
+    fn what_came_from_the_address_that_a_bad_url_meant_is_the_nodes() {
+        let words = Words { own: None, unverified: vec![report("{}")] };
+        let shown = |meant: &str| {
+            let mut sheet = Sheet::html();
+            section(&mut sheet, &words, meant.parse().ok()).unwrap();
+            sheet.into_text()
+        };
+        assert!(shown("192.0.2.1").contains("The node says") && !shown("192.0.2.1").contains("Unverified"));
+        assert!(shown("192.0.2.2").contains("Unverified"));
     }
 }

@@ -10,6 +10,8 @@ use crate::moment::Moment;
 const NODES: usize = 1000;
 /// So many bytes of reports: a quarter of what the whole program may take.
 const BYTES: usize = 16 << 20;
+/// So many other addresses are remembered for a node, the newest: one of them may be the node's own.
+const OTHERS: usize = 4;
 
 /// One report.
 #[derive(Debug, Clone)]
@@ -29,13 +31,25 @@ pub struct Report {
 pub struct Words {
     /// The newest from the address in its `agent_url`, or the one that should stand there.
     pub own: Option<Report>,
-    /// The newest from another address: a node behind NAT, or a lie.
-    pub unverified: Option<Report>,
+    /// The newest from each other address, the newest last: a node behind NAT, one whose URL is bad, or a lie.
+    pub unverified: Vec<Report>,
 }
 
 impl Words {
     fn bytes(&self) -> usize {
-        [&self.own, &self.unverified].into_iter().flatten().map(|report| report.text.len()).sum()
+        self.own.iter().chain(&self.unverified).map(|report| report.text.len()).sum()
+    }
+
+    fn keep(&mut self, is_own: bool, report: Report) {
+        if is_own {
+            self.own = Some(report);
+            return;
+        }
+        self.unverified.retain(|known| known.from != report.from);
+        self.unverified.push(report);
+        if self.unverified.len() > OTHERS {
+            self.unverified.remove(0);
+        }
     }
 }
 
@@ -68,7 +82,7 @@ impl LastWords {
     pub fn keep(&mut self, uuid: &str, is_own: bool, report: Report) {
         let words = self.nodes.entry(uuid.to_owned()).or_default();
         self.bytes -= words.bytes();
-        *(if is_own { &mut words.own } else { &mut words.unverified }) = Some(report);
+        words.keep(is_own, report);
         self.bytes += words.bytes();
         while (self.bytes > BYTES || self.nodes.len() > NODES) && self.drop_oldest() {}
     }
@@ -78,7 +92,7 @@ impl LastWords {
             let all = self.nodes.iter().filter_map(|(uuid, words)| Some((pick(words)?.since, uuid)));
             all.min().map(|(_, uuid)| uuid.clone())
         };
-        let (uuid, is_own) = match oldest(|words| words.unverified.as_ref()) {
+        let (uuid, is_own) = match oldest(|words| words.unverified.first()) {
             Some(uuid) => (uuid, false),
             None => match oldest(|words| words.own.as_ref()) {
                 Some(uuid) => (uuid, true),
@@ -86,9 +100,14 @@ impl LastWords {
             },
         };
         let Some(words) = self.nodes.get_mut(&uuid) else { return false };
-        let dropped = if is_own { words.own.take() } else { words.unverified.take() };
-        self.bytes -= dropped.map_or(0, |report| report.text.len());
-        if words.own.is_none() && words.unverified.is_none() {
+        self.bytes -= words.bytes();
+        if is_own {
+            words.own = None;
+        } else {
+            words.unverified.remove(0);
+        }
+        self.bytes += words.bytes();
+        if words.own.is_none() && words.unverified.is_empty() {
             self.nodes.remove(&uuid);
         }
         true
@@ -111,19 +130,36 @@ mod tests {
         all.keep("node", true, report(10, begin));
         all.keep("node", false, report(20, after(1)));
         let lengths = |all: &LastWords| {
-            let length = |report: &Option<Report>| report.as_ref().map(|report| report.text.len());
-            all.of("node").map(|words| (length(&words.own), length(&words.unverified)))
+            let words = all.of("node").unwrap();
+            let length = |report: &Report| report.text.len();
+            (words.own.as_ref().map(length), words.unverified.iter().map(length).collect::<Vec<_>>())
         };
-        assert_eq!(lengths(&all), Some((Some(10), Some(20))));
-        // Somebody names every node, with the largest reports that there are.
+        assert_eq!(lengths(&all), (Some(10), vec![20]));
+        // Another host names every node, with the largest reports that there are.
         for node in 0..3000 {
             all.keep(&format!("n{node}"), false, report(64 << 10, after(2)));
             assert!(all.bytes <= BYTES && all.nodes.len() <= NODES, "{} {}", all.bytes, all.nodes.len());
         }
-        assert_eq!(lengths(&all), Some((Some(10), None)));
+        assert_eq!(lengths(&all), (Some(10), vec![]));
         all.keep("node", true, report(30, after(3)));
-        assert_eq!(lengths(&all), Some((Some(30), None)));
+        assert_eq!(lengths(&all), (Some(30), vec![]));
         assert_eq!(all.bytes, all.nodes.values().map(Words::bytes).sum::<usize>());
+    }
+
+    #[test]
+    fn one_address_does_not_hide_what_another_reported() {
+        let (mut all, begin) = (LastWords::default(), Instant::now());
+        let from = |last| IpAddr::from([192, 0, 2, last]);
+        for (last, length) in [(1, 10), (2, 20), (1, 11), (3, 30), (4, 40), (2, 21)] {
+            all.keep("node", false, Report { from: from(last), ..report(length, begin) });
+        }
+        let lengths = |all: &LastWords| {
+            all.of("node").unwrap().unverified.iter().map(|report| report.text.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&all), [11, 30, 40, 21]);
+        all.keep("node", false, Report { from: from(5), ..report(50, begin) });
+        assert_eq!(lengths(&all), [30, 40, 21, 50]);
+        assert_eq!(all.bytes, 141);
     }
 
     #[test]

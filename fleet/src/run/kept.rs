@@ -145,7 +145,8 @@ pub fn uuid(key: u128) -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-fn literal(url: &str) -> Option<IpAddr> {
+/// The address in a URL, where its host is one.
+pub fn literal(url: &str) -> Option<IpAddr> {
     match callback_url::host(url) {
         Some(Host::Ip(ip)) => Some(ip.to_canonical()),
         _ => None,

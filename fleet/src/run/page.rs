@@ -257,7 +257,7 @@ fn failures<'a>(
         .collect();
     if !rows.is_empty() {
         heading(&mut sheet, title)?;
-        paragraph(&mut sheet, "Those from before our start are not marked, and not counted.")?;
+        paragraph(&mut sheet, "A failure from before ipa-fleet started has no mark, and is not counted.")?;
         table(&mut sheet, ["When", "Node", "What", "Agent URL", "Meant to be"], rows.into_iter())?;
     }
     html.push_str(&sheet.into_text());

@@ -26,9 +26,9 @@ enum Rank {
     Failed,
     /// It had a ramdisk, and has none any more: it may have failed and been moved on.
     Left,
-    /// It failed before our start.
+    /// It failed before ipa-fleet started.
     FailedBefore,
-    /// It changed before our start.
+    /// It changed before ipa-fleet started.
     ChangedBefore,
 }
 

@@ -15,7 +15,7 @@ use crate::report::{LastWords, section};
 use crate::subject::Failure;
 
 use super::fleet::Fleet;
-use super::kept;
+use super::kept::{self, literal};
 use super::metrics::Metrics;
 use super::page as pages;
 use super::sd::{RELAY, Settings};
@@ -74,7 +74,8 @@ impl Site {
 
     fn node(&self, fleet: &Fleet, uuid: &str) -> Answer {
         let uuid = uuid.to_ascii_lowercase();
-        let known = api_client::is_uuid(&uuid).then(|| pages::node(fleet, key(&uuid), &self.said(&uuid)));
+        let known =
+            api_client::is_uuid(&uuid).then(|| pages::node(fleet, key(&uuid), &self.said(fleet, &uuid)));
         known.flatten().map_or_else(
             || plain(StatusCode::NOT_FOUND, "no node with this UUID is visible\n"),
             |html| page(html, STYLE),
@@ -82,10 +83,12 @@ impl Site {
     }
 
     /// What a node said last, as HTML.
-    fn said(&self, uuid: &str) -> String {
+    fn said(&self, fleet: &Fleet, uuid: &str) -> String {
         let mut sheet = Sheet::html();
         if let Some(words) = self.words.borrow().of(uuid) {
-            let _ = section(&mut sheet, words); // Writing to a text cannot fail.
+            let failure = fleet.failures.iter().find(|recorded| recorded.key == key(uuid));
+            let meant = failure.and_then(|recorded| literal(recorded.failure.suggestion.as_deref()?));
+            let _ = section(&mut sheet, words, meant); // Writing to a text cannot fail.
         }
         sheet.into_text()
     }
