@@ -280,12 +280,12 @@ fn a_fleet_keeps_the_last_words_of_a_node_that_is_gone() {
     drop(daemon);
     let words = heard.borrow().of(NODE).cloned().unwrap();
     let own = words.own.clone().expect("it came from the node's own address");
-    assert!(words.unverified.is_none());
+    assert!(words.unverified.is_empty());
     let state: Value = serde_json::from_str(&own.text).unwrap();
     assert_eq!(state["report"]["occasion"], "end");
     assert_eq!(state["heartbeats"][0]["callback_url"], FIRST_URL);
     assert!(!own.text.contains(&ironic.token().unwrap()) && !own.text.contains("of-the-fleet"));
     let mut sheet = exporter::Sheet::html();
-    section(&mut sheet, &words).unwrap();
+    section(&mut sheet, &words, None).unwrap();
     assert_names(sheet.into_text(), &["Last words", "The node says", FIRST_URL, "accepted"]);
 }
