@@ -26,9 +26,11 @@ pub struct Explained {
     pub suggestion: Option<String>,
 }
 
-/// Explains a text. Where it names no host, the last agent URL that was seen is the one it is about.
+/// Explains a text. Where it names no host but is about an agent, it is about the last agent URL that was seen.
 pub fn explain(text: &str, last_url: Option<&str>) -> Explained {
     let class = class(text);
+    // What is not about an agent is not about its URL either.
+    let last_url = last_url.filter(|_| class != Class::Other);
     let url = named(text).map(|named| named.url()).or_else(|| last_url.map(str::to_owned));
     let Some(url) = url else {
         return Explained { class, url: None, reasons: Vec::new(), suggestion: None };
@@ -69,6 +71,8 @@ mod tests {
         let found = explain(text, Some("http://None:9999"));
         assert_eq!((found.class, found.reasons), (Class::CallbackTimeout, vec![Reason::PlaceholderHost]));
         assert_eq!(explain(text, None).url, None);
+        let other = explain("Failed to power off: BMC said no", Some("http://None:9999"));
+        assert_eq!((other.class, other.url, other.reasons), (Class::Other, None, vec![]));
         assert!(kept(&"u".repeat(1 << 20)).len() < 2000);
     }
 

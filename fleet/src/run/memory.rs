@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::failure::{Class, class};
 use crate::moment::Moment;
 use crate::node::Event;
 use crate::subject::Failure;
@@ -84,11 +83,7 @@ impl Memory {
             let counted = group.first().is_some_and(|event| event.at >= start);
             // What an old text is about was another ramdisk.
             let last_url = whose.last_url.filter(|_| counted);
-            let explained = group.iter().map(|event| {
-                // What is not about an agent is not about its URL either.
-                let last_url = last_url.filter(|_| class(&event.text) != Class::Other);
-                Failure::of(event.at, &event.text, last_url)
-            });
+            let explained = group.iter().map(|event| Failure::of(event.at, &event.text, last_url));
             let Some(failure) = explained.max_by_key(|failure| (failure.is_agents(), failure.at)) else {
                 continue;
             };
@@ -120,6 +115,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Class;
 
     const AGENTS: &str = "Error invoking agent command: HTTPConnectionPool(host='10.0.0.1 uid 0', port=9999): \
                           Max retries exceeded with url: /v1/commands/ (Caused by NameResolutionError(";
