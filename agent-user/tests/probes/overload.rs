@@ -50,7 +50,8 @@ fn lost_and_told_together_are_all() {
 #[test]
 fn a_connect_under_way_at_the_start_is_lost_only_where_it_is_of_this_namespace() {
     root_test!();
-    let (ours, other) = (Place::new(), Place::new());
+    let ours = Place::new();
+    let other = ours.beside();
     let peer = SocketAddr::new(SILENT[0].parse().unwrap(), 4001);
     for (place, expected) in [(&other, 0.0), (&ours, 1.0)] {
         // It ends after 1 + 2 + 4 s.

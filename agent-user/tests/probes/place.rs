@@ -53,7 +53,7 @@ pub fn shared() -> Machine {
 pub struct Place {
     pub node: Arc<Netns>,
     pub router: Arc<Netns>,
-    _machine: Machine,
+    _machine: Option<Machine>,
 }
 
 impl Place {
@@ -73,7 +73,17 @@ impl Place {
         Self::on(Machine::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
     }
 
+    /// A second one for the same test, which keeps the first for as long. Another wait for the machine could wait for a
+    /// test that waits for this one.
+    pub fn beside(&self) -> Self {
+        Self::make(None)
+    }
+
     fn on(machine: Machine) -> Self {
+        Self::make(Some(machine))
+    }
+
+    fn make(machine: Option<Machine>) -> Self {
         let (node, router) = (Arc::new(Netns::new().unwrap()), Arc::new(Netns::new().unwrap()));
         for sysctl in ["net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_dad"] {
             node.sysctl(sysctl, "0").unwrap();
