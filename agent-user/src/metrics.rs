@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callback_url::{Reason, Warning};
+use exporter::ProcessMetrics;
 use fib::{Asked, ChangeKind, Heard, Subject};
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricType;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use text::labels;
 
@@ -114,6 +114,7 @@ impl Deref for Metrics {
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,
+    process: ProcessMetrics,
     described: Vec<Description>,
     mode_info: GaugeVec,
     advertise_address_info: GaugeVec,
@@ -281,11 +282,10 @@ impl Families {
             probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
             probe_events_lost: make.counter("probe_events_lost_total", "Events of the probes that were lost because too many came at once.")?,
             registry,
+            process: ProcessMetrics::new()?,
             described: Vec::new(),
         };
-        let process = ProcessCollector::for_self();
-        make.describe(&process);
-        families.registry.register(Box::new(process))?;
+        make.describe(&families.process);
         families.described = make.described.into_inner();
         families.initialise();
         Ok(families)
@@ -532,19 +532,7 @@ impl Families {
     /// # Errors
     /// Where a family cannot be written.
     pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
-        let encoder = TextEncoder::new();
-        let mut text = Vec::new();
-        // The registry's prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
-        let mut families = self.registry.gather();
-        for family in &mut families {
-            if let Some(name) = family.name().strip_prefix("ipa_sidecar_process_") {
-                let name = format!("process_{name}");
-                family.set_name(name);
-            }
-        }
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        encoder.encode(&families, &mut text)?;
-        Ok((text, encoder.format_type().to_owned()))
+        exporter::render(&self.registry, &self.process)
     }
 }
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callback_url::{Reason, Verdict};
-use prometheus::process_collector::ProcessCollector;
+use exporter::ProcessMetrics;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use text::labels;
 
@@ -72,6 +71,7 @@ impl Deref for Metrics {
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,
+    process: ProcessMetrics,
     ironic_up: IntGauge,
     blind: IntGaugeVec,
     poll_duration: HistogramVec,
@@ -128,8 +128,8 @@ impl Families {
             node_trouble_info: make.gauges("node_trouble_info", "Always 1; nodes in trouble, at most 200.", &["node_uuid", "name", "class", "reason"])?,
             node_trouble_omitted: make.gauge("node_trouble_omitted", "Nodes in trouble that do not show in ipa_fleet_node_trouble_info.")?,
             registry: registry.clone(),
+            process: ProcessMetrics::new()?,
         };
-        registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(families)
     }
 
@@ -266,19 +266,7 @@ impl Families {
     /// # Errors
     /// Where the encoder fails.
     pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
-        let encoder = TextEncoder::new();
-        let mut text = Vec::new();
-        let mut families = self.registry.gather();
-        // The prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
-        for family in &mut families {
-            if let Some(name) = family.name().strip_prefix("ipa_fleet_process_") {
-                let name = format!("process_{name}");
-                family.set_name(name);
-            }
-        }
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        encoder.encode(&families, &mut text)?;
-        Ok((text, encoder.format_type().to_owned()))
+        exporter::render(&self.registry, &self.process)
     }
 }
 
