@@ -18,6 +18,8 @@ struct Row {
     name: String,
     took: Duration,
     failed: bool,
+    /// Left on the file system of the build when it ended, in MiB.
+    free: u64,
     note: String,
 }
 
@@ -67,7 +69,7 @@ impl Stages {
                 note
             }
         };
-        self.rows.push(Row { name: name.to_owned(), took, failed, note });
+        self.rows.push(Row { name: name.to_owned(), took, failed, free: free_disk(), note });
         !failed
     }
 
@@ -86,15 +88,20 @@ impl Stages {
 
     fn table(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default().max(5);
-        let mut text = format!("{:width$}  seconds\n", "stage");
-        for Row { name, took, failed, note } in &self.rows {
+        let mut text = format!("{:width$}  seconds  free MiB\n", "stage");
+        for Row { name, took, failed, free, note } in &self.rows {
             let outcome = if *failed { "FAILED" } else { "ok" };
-            let line = format!("{name:width$}  {:7.1}  {outcome:6}  {note}", took.as_secs_f64());
+            let line = format!("{name:width$}  {:7.1}  {free:8}  {outcome:6}  {note}", took.as_secs_f64());
             let _ = writeln!(text, "{}", line.trim_end()); // Writing to a String does not fail.
         }
         let _ = writeln!(text, "{:width$}  {:7.1}", "total", self.started.elapsed().as_secs_f64());
         text
     }
+}
+
+/// What is free where we build, in MiB; 0 where that cannot be asked.
+pub fn free_disk() -> u64 {
+    rustix::fs::statvfs(".").map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }
 
 #[cfg(test)]
