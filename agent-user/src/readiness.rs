@@ -30,7 +30,8 @@ pub fn readiness(view: &View) -> Readiness {
         _ if view.published.generation == 0 => Err("the kernel has not been asked yet".to_owned()),
         Mode::Observe => {
             let watching = "watching".to_owned();
-            reaches(view, duty.problems.first().map_or(watching, |problem| format!("watching; {problem}")))
+            let problem = duty.problems.iter().chain(&view.probes.problems).next();
+            reaches(view, problem.map_or(watching, |problem| format!("watching; {problem}")))
         }
         Mode::Configure => configure(view),
         Mode::Guard => guard(view),

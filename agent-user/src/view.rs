@@ -86,7 +86,7 @@ pub struct View {
 impl View {
     /// What is wrong beside the duty, a sentence each.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
-        self.duty.problems.iter().chain(&self.web).map(String::as_str)
+        self.duty.problems.iter().chain(&self.probes.problems).chain(&self.web).map(String::as_str)
     }
 
     /// The mode that it acts in at this moment: mode agent watches only where an ironic-python-agent is here.

@@ -18,6 +18,7 @@ use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, Reason, privileges};
 use crate::sight::Sight;
+use crate::sight::tls::{self, Tls};
 use crate::web;
 
 use super::explain::{ExplainError, decide_once};
@@ -71,15 +72,18 @@ fn probes_and_sight(loaded: &Loaded) -> Vec<Check> {
     let mut attached = Probes::attach(parameters);
     let mut checks = match parameters.mode {
         Mode::Agent => Vec::new(),
-        mode => sight(&Sight::open(mode, parameters, &mut attached, loaded.image.in_container())),
+        mode => {
+            let in_container = loaded.image.in_container();
+            let waited_for = in_container.then_some(parameters.advertise.wait);
+            sight(&Sight::open(mode, parameters), &Tls::attach(&mut attached, waited_for).1)
+        }
     };
     checks.extend(probes(&attached, parameters.probe_connect == ProbeChoice::On, &before));
     checks
 }
 
-fn sight(sight: &Sight) -> Vec<Check> {
-    let (http, tls) = sight.report();
-    let http = match http {
+fn sight(sight: &Sight, tls: &tls::Report) -> Vec<Check> {
+    let http = match sight.report() {
         Ok(()) => Ok("exchanges with Ironic are seen at the network".to_owned()),
         Err(why) if why.reason == Reason::Https => Ok(format!("not needed: {}", why.detail)),
         Err(why) => Err(why.to_string()),

@@ -2,6 +2,7 @@
 
 mod acting;
 mod console;
+mod loader;
 mod reports;
 mod systemd;
 
@@ -31,10 +32,10 @@ use crate::kept::{self, Kept};
 use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
+use crate::params::{self, Mode, Parameters};
 use crate::passed_by::{self, PassedBy};
 use crate::pin::Pin;
-use crate::probes::{Probes, ProbesState, privileges};
+use crate::probes::{ProbesState, privileges};
 use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::registrar::Registrar;
 use crate::report::ReportState;
@@ -46,6 +47,7 @@ use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{Shown, Web};
 
 use acting::Acting;
+use loader::{Loaded, Loader};
 
 /// Why the daemon could not start.
 #[derive(Debug, Error)]
@@ -82,22 +84,19 @@ pub enum Ended {
 ///
 /// # Errors
 /// While it starts; afterwards only a defect of ours.
-pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
+pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     dump_no_core();
     let company = only_one(loaded.parameters.mode)?;
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
-    let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
-    let mut probes = Probes::attach(&loaded.parameters);
-    if loaded.parameters.probe_connect == ProbeChoice::On {
-        problems.extend(probes.report().lacking());
-    }
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     for problem in &problems {
         tracing::warn!("{problem}");
     }
     let Acting { mode, client, guard, guard_off, held_back } = Acting::of(&loaded)?;
+    let mut loader = Loader::begin(mode, &loaded.parameters, loaded.image.in_container());
     let known_elsewhere = loaded.entry("advertise.host").is_some_and(|host| host.source.is_ipas());
-    let Loaded { mut parameters, image, place, .. } = loaded;
+    let params::Loaded { mut parameters, image, place, .. } = loaded;
     place::tell(&place);
     if mode == Mode::Guard {
         guard::leave_itself_out(&mut parameters);
@@ -105,7 +104,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    let sight = Sight::open(mode, &parameters, &mut probes, image.in_container());
+    let sight = Sight::open(mode, &parameters);
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
@@ -151,7 +150,6 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    probes.start(names.subscribe(), sources.decisions.clone(), &metrics, own.probes.clone(), &mut tasks);
     let registrar = Registrar {
         decisions: sources.decisions.clone(),
         operator_host: parameters.advertise.host.is_some(),
@@ -167,8 +165,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     own.guard.send_modify(|state| state.off = guard_off);
     let surroundings = (surroundings, reach.clone(), metrics.clone(), sight.questions());
     let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
-    // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
-    match privileges::drop_all(sight.privileged_thread()) {
+    // Everything is open that wants a privilege here: sight, the redirect, the listeners, the watch.
+    match privileges::drop_all() {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
         Err(error) => tracing::error!(%error, "running on with privileges"),
     }
@@ -181,7 +179,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
-    let end_sight = sight.start(
+    let inlet = sight.start(
         names.subscribe(),
         own.running.subscribe(),
         registrar,
@@ -189,6 +187,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         own.sight.clone(),
         &mut tasks,
     );
+    let (targets, probed) = (names.subscribe(), (own.probes.clone(), metrics.clone()));
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
@@ -218,11 +217,28 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     }
     let last_words = reports.start(shown.clone(), own.report.clone(), resolv_conf.subscribe(), &mut tasks);
     tasks.spawn(web.serve(shown, own.web.clone()));
-    tasks.spawn(systemd::tell(mode, parameters.advertise.wait, makes_network, sources));
+    let decisions = sources.decisions.clone();
+    let wanted = systemd::Wanted {
+        mode,
+        wait: parameters.advertise.wait,
+        makes_network,
+        // IPA's first request must be seen, and it comes with READY.
+        probes: loader.is_waited_for(),
+    };
+    tasks.spawn(systemd::tell(wanted, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
+    let mut inlet = Some(inlet);
+    let mut end_sight = None;
     let ended = loop {
         tokio::select! {
+            Loaded { probes, tls, problems } = loader.done(), if inlet.is_some() => {
+                let (state, metrics) = &probed;
+                end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
+                probes.start(
+                    problems, targets.clone(), decisions.clone(), metrics, state.clone(), &mut tasks,
+                );
+            }
             () = signals.received() => break Ended::Signal,
             () = watchdog.due() => notify::alive(),
             touched = etc.touched() => match touched {
@@ -239,7 +255,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
     };
     notify::stopping();
-    end_sight();
+    if let Some(end_sight) = end_sight {
+        end_sight();
+    }
     let stopped = async {
         if let Some(guard) = guard {
             guard.stop().await;
@@ -346,9 +364,9 @@ impl Own {
             running: watch::Sender::default(),
             ipa: watch::Sender::default(),
             guard: watch::Sender::default(),
-            sight: watch::Sender::default(),
+            sight: watch::Sender::new(SightState::loading()),
             agent: watch::Sender::default(),
-            probes: watch::Sender::default(),
+            probes: watch::Sender::new(ProbesState::loading()),
             passed_by: watch::Sender::default(),
             read_back: watch::Sender::default(),
             report: watch::Sender::default(),
@@ -367,7 +385,7 @@ fn start_mode(
     client: Option<Client>,
     guard: Option<(TcpListener, Redirect)>,
     parameters: &Parameters,
-    (surroundings, reach, metrics, sight): (Surroundings, Reach, Metrics, Option<mpsc::Sender<Drain>>),
+    (surroundings, reach, metrics, sight): (Surroundings, Reach, Metrics, mpsc::Sender<Drain>),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
@@ -398,7 +416,7 @@ fn start_mode(
             decisions: decisions.clone(),
             ipa: own.ipa.subscribe(),
             dropin: own.dropin.subscribe(),
-            sight,
+            sight: Some(sight),
             kept: own.kept.clone(),
             metrics: metrics.clone(),
         };

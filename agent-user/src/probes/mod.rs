@@ -49,7 +49,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Loads and attaches what can be. Blocks for some hundredths of a second; call it while there is no other thread.
+    /// Loads and attaches what can be, with the privileges of this thread. Blocks for some hundredths of a second.
     pub fn attach(parameters: &Parameters) -> Self {
         let port = parameters.advertise.port;
         if parameters.probe_connect == ProbeChoice::Off {
@@ -68,7 +68,8 @@ impl Probes {
         }
     }
 
-    fn without(unavailable: &Unavailable, port: u16) -> Self {
+    /// Nothing is attached, for this reason.
+    pub fn without(unavailable: &Unavailable, port: u16) -> Self {
         Self {
             #[cfg(feature = "ebpf")]
             attached: None,
@@ -94,9 +95,10 @@ impl Probes {
         }
     }
 
-    /// Logs how it went, and starts what follows the events. What is seen appears in `state`.
+    /// Logs how it went, and starts what follows the events. What is seen appears in `state`, as do the `problems`.
     pub fn start(
         self,
+        problems: Vec<String>,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
         decisions: watch::Receiver<Arc<Published>>,
         metrics: &Metrics,
@@ -108,6 +110,8 @@ impl Probes {
         let callbacks = Callbacks::new(decisions, metrics.clone(), state.clone());
         let ebpf = self.report.attached(Probe::Callback);
         state.send_modify(|state| {
+            state.loading = false;
+            state.problems = problems;
             state.report = self.report.clone();
             state.callback.source = if ebpf { "ebpf" } else { "sock_diag" };
         });

@@ -77,7 +77,7 @@ labels! {
         SelfTest = "self_test",
         /// No libssl is found that IPA's interpreter may link.
         NoLibssl = "no_libssl",
-        /// IPA's container has not been seen yet.
+        /// It is being loaded, or IPA's container has not been seen yet.
         NotYet = "not_yet",
         /// The libssl lacks a function that is probed.
         NoFunction = "no_function",
@@ -96,6 +96,11 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
+    /// It is being loaded.
+    pub fn loading() -> Self {
+        Self::new(Reason::NotYet, "the probes are being loaded")
+    }
+
     /// Of a reason and words.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let detail = detail.into();

@@ -51,6 +51,11 @@ pub struct SightState {
 }
 
 impl SightState {
+    /// Of probes on libssl that are being loaded.
+    pub fn loading() -> Self {
+        Self { tls: SourceState::off(&Unavailable::loading()), ..Self::default() }
+    }
+
     /// Since when every source looks that these API URLs need, without a gap; `None` where one does not.
     pub fn since<'a>(&self, mut urls: impl Iterator<Item = &'a ApiUrl>) -> Option<Moment> {
         let source = |url: &ApiUrl| match url.scheme {

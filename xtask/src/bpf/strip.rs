@@ -10,7 +10,9 @@ pub fn strip(object: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut builder = Builder::read(object)?;
     for section in &mut builder.sections {
         let name = section.name.to_string();
-        section.delete = [".debug_", ".rel.debug_", ".BTF.ext", ".rel.BTF.ext"].iter().any(|start| name.starts_with(start));
+        section.delete = [".debug_", ".rel.debug_", ".BTF.ext", ".rel.BTF.ext"]
+            .iter()
+            .any(|start| name.starts_with(start));
     }
     builder.delete_orphans();
     // LLVM keeps the names of sections and of symbols in one table; the builder wants two.
