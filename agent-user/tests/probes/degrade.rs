@@ -3,7 +3,7 @@
 use std::fs::{Permissions, set_permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::place::*;
 use testbed::daemon::Daemon;
@@ -271,17 +271,43 @@ fn without_probes_no_privilege_is_left_either() {
     assert_no_privileges(&daemon);
 }
 
+/// The first thread serves the pages, and it does while another one still loads the probes.
+#[test]
+fn no_page_is_served_by_a_thread_with_a_capability() {
+    root_test!();
+    let place = Place::new();
+    let daemon = place.daemon(&[]);
+    let until = Instant::now() + SOON;
+    let mut before = 0;
+    loop {
+        assert!(Instant::now() < until, "{}", daemon.log());
+        let Ok(state) = daemon.state() else { continue };
+        let first = format!("/proc/{0}/task/{0}/status", daemon.pid());
+        assert_unprivileged(&std::fs::read_to_string(first).unwrap());
+        if state["probes"]["list"].as_array().unwrap().iter().all(|probe| probe["reason"] != "not_yet") {
+            break;
+        }
+        before += 1;
+    }
+    println!("{before} answers before the probes were there");
+    assert_no_privileges(&daemon);
+}
+
 /// Of every thread of the daemon.
 fn assert_no_privileges(daemon: &Daemon) {
     let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
     let mut seen = 0;
     for thread in threads {
         let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-        for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-            assert!(status.contains(&format!("{name}:\t0000000000000000\n")), "{status}");
-        }
-        assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
+        assert_unprivileged(&status);
         seen += 1;
     }
     assert!(seen > 0);
+}
+
+fn assert_unprivileged(status: &str) {
+    for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert!(status.contains(&format!("{name}:\t0000000000000000\n")), "{status}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
 }
