@@ -188,11 +188,7 @@ impl Answer {
     ///
     /// # Errors
     /// `Refused` carries the kernel's error number.
-    pub fn take(
-        &mut self,
-        datagram: &[u8],
-        message: &mut dyn FnMut(&Frame<'_>),
-    ) -> Result<bool, RtnlError> {
+    pub fn take(&mut self, datagram: &[u8], message: &mut dyn FnMut(&Frame<'_>)) -> Result<bool, RtnlError> {
         for frame in frames(datagram) {
             let frame = frame.map_err(|BrokenFrame| RtnlError::Undecodable("broken frame".to_owned()))?;
             if frame.sequence != self.sequence {

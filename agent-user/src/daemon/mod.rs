@@ -472,8 +472,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // The watch, the look at connections, the console, one file, and the other questions.
-        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
+        // The look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(3 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;
