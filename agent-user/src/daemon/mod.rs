@@ -172,6 +172,8 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
         Err(error) => tracing::error!(%error, "running on with privileges"),
     }
+    // The first thread for questions: without any the runtime would panic at one for which none can be started.
+    tokio::task::spawn_blocking(|| ()).await.map_err(DaemonError::TaskDied)?;
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
         // starts a thread, which would keep the privileges.

@@ -51,7 +51,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let show = |ratio: f64| format!("{ratio:.2}");
     let mut against = |what: &str, ratio: Samples| {
         let aim = Aim::at_most(ratio.median(), 3.0, show);
-        figure.aimed(format!("10,000 addresses, 32 URLs / 1 address, 1 URL: {what}"), ratio.spread(show), aim);
+        figure.aimed(
+            format!("10,000 addresses, 32 URLs / 1 address, 1 URL: {what}"),
+            ratio.spread(show),
+            aim,
+        );
     };
     against("to the decision", ratios(times.of(LARGEST)?, base));
     against("processor time", ratios(times.of(&format!("{LARGEST}_cpu"))?, base_cpu));
