@@ -157,11 +157,10 @@ impl Kernel {
     /// `Refused(ENODEV)` where there is none.
     pub fn link_named(&mut self, name: &str) -> Result<Link, RtnlError> {
         // The kernel looks for both in either attribute; only their lengths differ (`rtnl_dev_get`, net/core/rtnetlink.c).
-        let kind = match name.len() {
-            0..=NAME => link_attribute::NAME,
-            ..=LONG_NAME => link_attribute::ALTERNATIVE_NAME,
-            _ => return Err(RtnlError::Refused(Errno::NODEV)), // No device can have it.
-        };
+        if name.len() > LONG_NAME {
+            return Err(RtnlError::Refused(Errno::NODEV)); // No device can have it.
+        }
+        let kind = if name.len() > NAME { link_attribute::ALTERNATIVE_NAME } else { link_attribute::NAME };
         self.one_link(link_request(0).with(kind, &[name.as_bytes(), &[0]].concat()))
     }
 
