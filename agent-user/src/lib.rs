@@ -36,6 +36,7 @@ mod sight;
 mod single;
 mod status;
 mod system;
+mod tick;
 mod view;
 mod watch;
 mod web;

@@ -137,10 +137,11 @@ pub struct Families {
     agent_url_warnings: IntCounterVec,
     agent_url_pinned: IntGauge,
     agent_url_stale: IntGauge,
-    netlink_messages: IntCounterVec,
+    netlink_messages: [IntCounter; ChangeKind::ALL.len()],
     pub netlink_overruns: IntCounter,
     netlink_decode_errors: IntCounter,
-    netlink_queries: IntCounterVec,
+    /// By subject: answered, and not.
+    netlink_queries: [[IntCounter; 2]; Subject::ALL.len()],
     ipa_up: IntGauge,
     passed_by_info: IntGaugeVec,
     dropin_writes: IntCounterVec,
@@ -264,10 +265,16 @@ impl Families {
             agent_url_warnings: make.counters("agent_url_warnings_total", "What is doubtful about callback URLs that may be right; nothing is changed for it.", &["warning"])?,
             agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as we know.")?,
             agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
-            netlink_messages: make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?,
+            netlink_messages: {
+                let counters = make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?;
+                ChangeKind::ALL.map(|kind| counters.with_label_values(&[kind.as_str()]))
+            },
             netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because our buffer was full; each is answered by asking again.")?,
             netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message is answered by asking again, a part is left out.")?,
-            netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
+            netlink_queries: {
+                let counters = make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?;
+                Subject::ALL.map(|subject| [true, false].map(|answered| counters.with_label_values(&[subject.as_str(), result(answered)])))
+            },
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
             passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
@@ -317,17 +324,11 @@ impl Families {
         for refusal in Refusal::ALL {
             self.advertise_refusals.with_label_values(&[refusal.as_str()]);
         }
-        for kind in ChangeKind::ALL {
-            self.netlink_messages.with_label_values(&[kind.as_str()]);
-        }
         for result in RestartResult::NAMES {
             self.ipa_restarts.with_label_values(&[result]);
         }
         for result in ["ok", "error"] {
             self.dropin_writes.with_label_values(&[result]);
-            for query in Subject::NAMES {
-                self.netlink_queries.with_label_values(&[query, result]);
-            }
         }
     }
 
@@ -361,8 +362,8 @@ impl Families {
 
     /// Counts what a reading of the multicast socket heard.
     pub fn netlink_heard(&self, heard: &Heard) {
-        for (kind, count) in heard.messages() {
-            self.netlink_messages.with_label_values(&[kind.as_str()]).inc_by(count);
+        for (counter, (_, count)) in self.netlink_messages.iter().zip(heard.messages()) {
+            counter.inc_by(count);
         }
         self.netlink_overruns.inc_by(heard.overruns);
         self.netlink_decode_errors.inc_by(heard.undecodable);
@@ -371,9 +372,9 @@ impl Families {
     /// Counts questions to the kernel.
     pub fn netlink_asked(&self, asked: &Asked) {
         self.netlink_decode_errors.inc_by(asked.unreadable);
-        for (subject, answered, failed) in asked.counts() {
-            self.netlink_queries.with_label_values(&[subject.as_str(), result(true)]).inc_by(answered);
-            self.netlink_queries.with_label_values(&[subject.as_str(), result(false)]).inc_by(failed);
+        for ([ok, error], (_, answered, failed)) in self.netlink_queries.iter().zip(asked.counts()) {
+            ok.inc_by(answered);
+            error.inc_by(failed);
         }
     }
 

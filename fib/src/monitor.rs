@@ -1,4 +1,5 @@
-//! Hears that something changed. Bodies are not read: every message only pokes, the kernel is the state.
+//! Hears that something changed. A message only pokes, the kernel is the state. Only what is announced about addresses is
+//! read: a list of thousands of them is followed so, and not asked for at every poke.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -7,6 +8,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use text::labels;
 
 use crate::frames::{BrokenFrame, frames};
+use crate::message::Damage;
+use crate::read::{AddressChange, DELETED_ADDRESS, NEW_ADDRESS, address_change};
 use crate::socket::{NetlinkSocket, Received};
 
 /// The groups that can change the answer (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`).
@@ -53,7 +56,7 @@ impl ChangeKind {
     fn of(message_type: u16) -> Self {
         match message_type {
             16 | 17 => Self::Link,
-            20 | 21 => Self::Address,
+            NEW_ADDRESS | DELETED_ADDRESS => Self::Address,
             24 | 25 => Self::Route,
             32 | 33 => Self::Rule,
             104 | 105 => Self::Nexthop,
@@ -70,12 +73,20 @@ pub struct Heard {
     pub overruns: u64,
     /// Messages that could not be read.
     pub undecodable: u64,
+    /// What was announced about addresses, in the order of the changes.
+    pub addresses: Vec<AddressChange>,
 }
 
 impl Heard {
     /// How many messages there were of each kind.
     pub fn messages(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
         ChangeKind::ALL.into_iter().zip(self.messages)
+    }
+
+    /// Whether it leaves open what the kernel has: something was lost, or a device changed, and with it perhaps what is on it.
+    pub fn leaves_open(&self) -> bool {
+        let of_devices = self.messages().any(|(kind, count)| kind == ChangeKind::Link && count > 0);
+        of_devices || self.overruns > 0 || self.undecodable > 0
     }
 
     fn message(&mut self, kind: ChangeKind) {
@@ -98,7 +109,15 @@ impl Heard {
             Received::Datagram(bytes) => {
                 for frame in frames(bytes) {
                     match frame {
-                        Ok(frame) => self.message(ChangeKind::of(frame.kind)),
+                        Ok(frame) => {
+                            self.message(ChangeKind::of(frame.kind));
+                            if matches!(frame.kind, NEW_ADDRESS | DELETED_ADDRESS) {
+                                let damage = Damage::default();
+                                let change = address_change(&frame, &damage);
+                                self.undecodable += u64::from(change.is_none() || damage.take() > 0);
+                                self.addresses.extend(change);
+                            }
+                        }
                         Err(BrokenFrame) => self.undecodable += 1,
                     }
                 }

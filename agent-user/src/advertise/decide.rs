@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use callback_url::{ApiUrl, Host, Scheme, address_class};
 use fib::{Address, Link, Route};
@@ -255,7 +256,7 @@ fn by_answer(answered: &Answered, trace: &[TargetTrace], wanted: &AdvertiseParam
         chosen_by_kernel: true,
         by_interface: false,
         address: answered.address,
-        beside: Vec::new(),
+        beside: Arc::default(),
         route: Ok(Route { source: Some(answered.ip), device, table: None }),
         link: answered.link.clone(),
     };

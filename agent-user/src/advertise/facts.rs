@@ -1,6 +1,7 @@
 //! What the kernel, DNS and Ironic said: all that the decision depends on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use callback_url::ApiUrl;
 use fib::{Address, Errno, Link, Route};
@@ -78,8 +79,9 @@ pub struct Candidate {
     pub by_interface: bool,
     /// The address as it is assigned here, on whichever device.
     pub address: Option<Address>,
-    /// Addresses of the outgoing device in the same family: why the kernel may have chosen a poor one.
-    pub beside: Vec<Address>,
+    /// Addresses of the outgoing device in the same family: why the kernel may have chosen a poor one. Empty beside a good
+    /// one.
+    pub beside: Arc<[Address]>,
     /// The route from this very source, or the kernel's error.
     pub route: Result<Route, Errno>,
     /// The outgoing device.

@@ -54,7 +54,7 @@ fn candidate(source: &str) -> Candidate {
         chosen_by_kernel: true,
         by_interface: false,
         address: Some(address(source)),
-        beside: vec![address(source)],
+        beside: [address(source)].into(),
         route: Ok(Route { source: Some(ip(source)), device: Some(2), table: Some(254) }),
         link: Some(link("eth0")),
     }
@@ -150,13 +150,13 @@ fn refused() -> Vec<(Refusal, Facts)> {
         (
             Refusal::Tentative,
             one_with("::1", |c| {
-                c.beside = vec![Address { tentative: true, ..address("fd00::2") }];
+                c.beside = [Address { tentative: true, ..address("fd00::2") }].into();
             }),
         ),
         (
             Refusal::DadFailed,
             one_with("fe80::7", |c| {
-                c.beside = vec![Address { tentative: true, dad_failed: true, ..address("fd00::2") }];
+                c.beside = [Address { tentative: true, dad_failed: true, ..address("fd00::2") }].into();
             }),
         ),
         (

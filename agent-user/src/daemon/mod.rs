@@ -170,6 +170,8 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
         Err(error) => tracing::error!(%error, "running on with privileges"),
     }
+    // The first thread for questions: without any the runtime would panic at one for which none can be started.
+    tokio::task::spawn_blocking(|| ()).await.map_err(DaemonError::TaskDied)?;
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
         // starts a thread, which would keep the privileges.
@@ -490,8 +492,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // The watch, the look at connections, the console, one file, and the other questions.
-        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
+        // The look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(3 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;

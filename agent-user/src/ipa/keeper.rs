@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::advertise::Decision;
 use crate::kept::{DropinWrite, Kept, since_boot};
 use crate::metrics::Metrics;
+use crate::tick::tick;
 use crate::watch::Published;
 
 use super::{dropin, token};
@@ -97,7 +98,8 @@ pub async fn keep(
         tokio::select! {
             changed = decisions.changed() => if changed.is_err() { return },
             Ok(()) = token.changed() => {}
-            () = sleep(if failed { RETRY } else { LOOK }) => {}
+            () = sleep(RETRY), if failed => {}
+            () = tick(LOOK) => {}
         }
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
 
 use crate::system;
+use crate::tick::tick;
 
 /// Where inotify cannot be had, and behind a chain of symbolic links, a look now and then must do.
 const LOOK: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ impl EtcWatch {
                 return Touched::ResolvConf;
             }
             tokio::select! {
-                () = sleep(LOOK) => {}
+                () = tick(LOOK) => {}
                 () = poked(&mut self.inotify) => {}
             }
         }

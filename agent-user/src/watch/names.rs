@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::ResolvedTarget;
 use super::dns::{Resolved, Resolver};
+use crate::tick::tick;
 
 /// The pauses before a failed name is asked again; the last one repeats while it has no address at all.
 const RETRIES: [Duration; 4] =
@@ -59,7 +60,8 @@ impl Names {
                 changed
             });
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(pause), if pause < REFRESH => {}
+                () = tick(REFRESH) => {}
                 Ok(()) = resolv_conf.changed() => {
                     self.resolver.reset();
                     failures = 0;

@@ -77,9 +77,10 @@ fn without_a_thread_to_be_had_it_says_so_or_goes_on() {
     if !testbed::have_program("strace") {
         return;
     }
-    // Later there is none to be had by anybody, as with TasksMax: from the sixth on, after the one that is tried at the
-    // start, those that load the probes and sight's, the child that tries a return probe, and the one that asks the kernel.
-    let mut daemon = daemon_with_injected(&site, "clone,clone3:error=EAGAIN:when=6+", &[], &[API_FLAG]);
+    // Later there is none to be had by anybody, as with TasksMax: from the seventh on, after the one that is tried at the
+    // start, those that load the probes and sight's, the child that tries a return probe, the watch's, and one for other
+    // questions.
+    let mut daemon = daemon_with_injected(&site, "clone,clone3:error=EAGAIN:when=7+", &[], &[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     // Longer than an idle thread of the runtime would be kept otherwise.
     std::thread::sleep(Duration::from_secs(12));

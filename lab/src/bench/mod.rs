@@ -2,6 +2,7 @@
 //! from the same run. No figure is a failure.
 
 mod change;
+mod growth;
 mod guard;
 mod http;
 mod idle;
@@ -32,9 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Measure = fn(&Bench) -> anyhow::Result<Figure>;
 
 /// Every figure, in the order of the report.
-const FIGURES: [(&str, Measure); 11] = [
+const FIGURES: [(&str, Measure); 12] = [
     ("question", question::measure),
     ("change", change::measure),
+    ("growth", growth::measure),
     ("storm", storm::measure),
     ("idle", idle::measure),
     ("start", start::measure),

@@ -55,7 +55,7 @@ prop_compose! {
             chosen_by_kernel: true,
             by_interface,
             address: assigned.then_some(address),
-            beside,
+            beside: beside.into(),
             route: errno.map_or(Ok(route), |errno| Err(Errno(errno))),
             link: Some(Link { up, carrier, ..link("eth0") }),
         }
