@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod exchange;
+mod exits;
 mod guard;
 mod http1;
 mod image;
@@ -53,6 +54,7 @@ pub mod inside {
         Answered, Candidate, Committed, Decision, Destination, Facts, Origin, Pinned, Refusal, RouteFailure,
         Target, decide,
     };
+    pub use crate::cli::command;
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};

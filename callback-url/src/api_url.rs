@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::Uri;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use text::labels;
 use thiserror::Error;
+
+use crate::labels::labels;
 
 labels! {
     /// How a URL is reached.

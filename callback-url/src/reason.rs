@@ -1,7 +1,7 @@
 //! Why a callback URL is bad, and what is doubtful about a good one: closed sets, and the labels of
 //! `bad_agent_url_reasons_total` and `agent_url_warnings_total`.
 
-use text::labels;
+use crate::labels::labels;
 
 labels! {
     /// One thing that is wrong with a callback URL, in the order in which a URL is judged.

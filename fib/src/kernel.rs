@@ -8,7 +8,6 @@ use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::LinkHeader;
 use netlink_packet_route::route::{RouteFlags, RouteHeader};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use text::labels;
 
 use crate::message::Damage;
 use crate::question::{QuestionSocket, Seen};
@@ -36,15 +35,31 @@ pub struct RouteQuestion {
     pub device: Option<u32>,
 }
 
-labels! {
-    /// What a question is about: the label `query` of `netlink_queries_total`.
-    pub enum Subject {
-        /// A route.
-        Route = "route",
-        /// Addresses.
-        Address = "address",
-        /// Devices.
-        Link = "link",
+/// What a question is about: the label `query` of `netlink_queries_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A route.
+    Route,
+    /// Addresses.
+    Address,
+    /// Devices.
+    Link,
+}
+
+impl Subject {
+    /// Every subject, in order.
+    pub const ALL: [Self; 3] = [Self::Route, Self::Address, Self::Link];
+
+    /// Every name, in the same order.
+    pub const NAMES: [&'static str; 3] = ["route", "address", "link"];
+
+    /// The name of the subject.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Address => "address",
+            Self::Link => "link",
+        }
     }
 }
 

@@ -68,3 +68,8 @@ impl RtnlError {
         }
     }
 }
+
+/// The examples of the README are run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

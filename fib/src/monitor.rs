@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::protocols::NETLINK_ROUTE;
-use text::labels;
 
 use crate::frames::{BrokenFrame, frames};
 use crate::message::Damage;
@@ -31,27 +30,46 @@ const RECEIVE_BUFFER: usize = 1024 * 1024;
 /// Datagrams read before others get a turn on the thread.
 const TURN: usize = 64;
 
-labels! {
-    /// What a multicast message was about: the label of `netlink_messages_total`.
-    pub enum ChangeKind {
-        /// A device.
-        Link = "link",
-        /// An address of either family.
-        Address = "address",
-        /// A route of either family.
-        Route = "route",
-        /// A rule of either family.
-        Rule = "rule",
-        /// A nexthop object.
-        Nexthop = "nexthop",
-        /// Anything else that the kernel sends to these groups.
-        Other = "other",
-        /// Not from the kernel.
-        Spoofed = "spoofed",
-    }
+/// What a multicast message was about: the label of `netlink_messages_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// A device.
+    Link,
+    /// An address of either family.
+    Address,
+    /// A route of either family.
+    Route,
+    /// A rule of either family.
+    Rule,
+    /// A nexthop object.
+    Nexthop,
+    /// Anything else that the kernel sends to these groups.
+    Other,
+    /// Not from the kernel.
+    Spoofed,
 }
 
 impl ChangeKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Link, Self::Address, Self::Route, Self::Rule, Self::Nexthop, Self::Other, Self::Spoofed];
+
+    /// Every name, in the same order.
+    pub const NAMES: [&'static str; 7] = ["link", "address", "route", "rule", "nexthop", "other", "spoofed"];
+
+    /// The name of the kind.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Address => "address",
+            Self::Route => "route",
+            Self::Rule => "rule",
+            Self::Nexthop => "nexthop",
+            Self::Other => "other",
+            Self::Spoofed => "spoofed",
+        }
+    }
+
     /// By message type (`RTM_*`, `include/uapi/linux/rtnetlink.h`).
     fn of(message_type: u16) -> Self {
         match message_type {
@@ -210,5 +228,10 @@ mod tests {
         let counted: Vec<_> = heard.messages().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [(ChangeKind::Route, 1), (ChangeKind::Spoofed, 1)]);
         assert_eq!((heard.undecodable, heard.overruns), (3, 1));
+    }
+    #[test]
+    fn names_stand_in_the_order_of_the_kinds() {
+        assert_eq!(ChangeKind::ALL.map(ChangeKind::as_str), ChangeKind::NAMES);
+        assert_eq!(crate::Subject::ALL.map(crate::Subject::as_str), crate::Subject::NAMES);
     }
 }

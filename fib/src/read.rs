@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use netlink_packet_route::address::{AddressFlags, AddressHeader, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
-use text::printable;
 
 use crate::frames::Frame;
 use crate::message::{Attribute, Damage, attributes};
@@ -117,14 +116,27 @@ impl Link {
     }
 }
 
-/// Bytes that are no UTF-8 as `\\xff`.
+/// The most characters of a name that are shown: an alias can be longer than a line.
+const SHOWN: usize = 120;
+
+/// Bytes that are no UTF-8 as `\\xff`, control and direction characters escaped, cut where it is long.
 fn shown(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
-    printable(&text)
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars().take(SHOWN) {
+        match character {
+            '\'' | '"' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// A route, or the error of one that refuses; `None` for another message.
@@ -248,4 +260,17 @@ pub fn link(frame: &Frame<'_>, damage: &Damage) -> Option<Link> {
 /// What a message of this type holds; `None` for one of another type.
 fn body<'a>(frame: &Frame<'a>, kind: u16) -> Option<&'a [u8]> {
     (frame.kind == kind).then(|| frame.payload())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_without_what_a_terminal_would_act_on() {
+        assert_eq!(shown(b"eth0.77"), "eth0.77");
+        assert_eq!(shown(b"a\x1b[31m'\"\\\xff"), "a\\u{1b}[31m'\"\\\\xff");
+        assert_eq!(shown("\u{202e}x".as_bytes()), "\\u{202e}x");
+        assert_eq!(shown(&[b'y'; 200]), format!("{}...", "y".repeat(SHOWN)));
+    }
 }

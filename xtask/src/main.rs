@@ -11,8 +11,10 @@ mod imports;
 mod lab;
 mod promises;
 mod references;
+mod release;
 mod stages;
 mod test;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,8 +50,10 @@ enum Command {
     ///
     /// What compiles the BPF programs is found (IPA_SIDECAR_BPF_TOOLCHAIN, a nightly with rust-src) or fetched (Debian).
     Build,
-    /// Build the static binary and the archive for ramdisk builders, dist/ipa-sidecar-VERSION-ARCH.tar.zst
+    /// Build the static binaries, the archives and the packages (.deb, .rpm) into dist
     Dist(dist::Flags),
+    /// Check version, changelog and tag, then put archives, packages, bills of materials and checksums into dist/release
+    Release(release::ReleaseFlags),
     /// Check formatting, lints, documentation, licences, imports, dashboards and promises, and run every test
     Ci,
     /// Write docs/metrics.md anew from the declarations of the metrics
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Build => build::run(),
         Command::Dist(flags) => dist::run(&flags),
+        Command::Release(flags) => release::run(&flags),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Fuzz { seconds } => fuzz::run(seconds),
