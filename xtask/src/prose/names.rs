@@ -9,7 +9,7 @@ use xtask::workspace::{self, FLEET_FOLDER, FOLDER};
 use super::{Document, markdown};
 
 /// Flags of other programs that docs name.
-const FOREIGN: [&str; 14] = [
+const FOREIGN: [&str; 15] = [
     "advertise-host",
     "config-dir",
     "domain",
@@ -17,6 +17,7 @@ const FOREIGN: [&str; 14] = [
     "name",
     "network",
     "nocapture",
+    "now",
     "password-prompt",
     "privileged",
     "release",
