@@ -119,7 +119,7 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
         return Some((Refusal::NotAssigned, format!("no device here has {source}")));
     };
     if address.dad_failed {
-        return Some((Refusal::DadFailed, format!("somebody else on the link has {source}")));
+        return Some((Refusal::DadFailed, format!("another machine on the link has {source}")));
     }
     if address.tentative {
         return Some((Refusal::Tentative, format!("{source} is still being checked for duplicates")));
@@ -156,7 +156,7 @@ fn by_class(candidate: &Candidate) -> Option<(Refusal, String)> {
     };
     let global = || candidate.beside.iter().filter(|address| address_class(address.ip).is_none());
     if let Some(address) = global().find(|address| address.dad_failed) {
-        return Some((Refusal::DadFailed, format!("somebody else on the link has {}", address.ip)));
+        return Some((Refusal::DadFailed, format!("another machine on the link has {}", address.ip)));
     }
     if let Some(address) = global().find(|address| address.tentative) {
         return Some((Refusal::Tentative, format!("{} is still being checked for duplicates", address.ip)));

@@ -66,7 +66,7 @@ pub struct Decision {
     pub valid: bool,
     /// Why there is no address, or why it is not valid.
     pub refusal: Option<Refusal>,
-    /// The same in words; also set where the address is only a last resort.
+    /// The same as a sentence; also set where the address is only a last resort.
     pub detail: Option<String>,
     /// Every API URL with every candidate.
     pub trace: Vec<TargetTrace>,
@@ -208,7 +208,7 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 /// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
-    // With auto TLS the URL of an IPA that was told http is https; and one that we expect to be https may be http.
+    // With auto TLS the URL of an IPA with http set is https; and one that should be https may be http.
     let http = wanted.protocol_is_expected.then_some(Scheme::Http);
     let url = [wanted.protocol, Scheme::Https]
         .into_iter()

@@ -65,7 +65,7 @@ impl Neighbour {
 /// When it is looked for an IPA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// Before anything is said to Ironic.
+    /// Before anything is sent to Ironic.
     First,
     /// Right before the lookup.
     BeforeLookup,

@@ -219,7 +219,7 @@ impl Agent {
         read.unwrap_or_else(|| Err("it was not read in time".to_owned())).map(Some)
     }
 
-    /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the
+    /// A heartbeat whose answer was lost may have been recorded anyway. Where what is known does not explain the
     /// refusal, a lookup tells what Ironic holds, and the decision may return to it; true where it is news.
     async fn finds_another_pin(&mut self, url: &str, session: &mut Session) -> bool {
         let held = self.pin.held();

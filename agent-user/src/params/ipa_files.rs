@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemKind, Source as Layer};
 use super::spec::{TABLE, is_ipa_option};
 use super::value::without_password;
 
-/// The parameter that problems of whole files are told under.
+/// The parameter under which problems of whole files are reported.
 const NAME: &str = "ipa.config-dir";
 
 /// The most files of one directory.

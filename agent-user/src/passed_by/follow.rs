@@ -67,7 +67,7 @@ pub async fn follow(
         // One that has ended has passed us by all its life, and perhaps died of that. The next one is judged anew.
         let is_looked_at = heard.running.borrow().as_ref().map(|(id, _)| *id) == ipa.process;
         if is_looked_at && (ipa.up || ipa.process.is_some() || state.borrow().is_none()) {
-            publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
+            publish(judge(&facts).map(|why| facts.describe(why)), &state, &metrics);
         }
         tokio::select! {
             changed = heard.ipa.changed() => if changed.is_err() { return },

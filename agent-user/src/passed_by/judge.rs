@@ -113,7 +113,7 @@ impl Facts {
     }
 
     /// What people read.
-    pub fn told(&self, why: Why) -> PassedBy {
+    pub fn describe(&self, why: Why) -> PassedBy {
         let words = why.words();
         let sentence = match (why, &self.overridden, &self.sight) {
             (Why::Overridden, Some(Override { by, host }), _) => format!(

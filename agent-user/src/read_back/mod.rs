@@ -2,7 +2,7 @@
 //! guard.
 //!
 //! [`due`] (pure) says when. Never before the token is known to be spent: the lookup would take it, and IPA would hang for
-//! good. A token that it gets all the same, because Ironic had wiped it, goes into IPA's drop-in.
+//! good. A token that it gets anyway, because Ironic had wiped it, goes into IPA's drop-in.
 
 pub mod due;
 mod state;

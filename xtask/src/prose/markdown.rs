@@ -24,7 +24,11 @@ pub fn blocks(document: &str) -> Vec<Block> {
             blocks.extend(open.take());
         } else if text.starts_with('|') {
             blocks.extend(open.take());
-            let cells = cells(text).into_iter().map(|text| Block { line: line_number, text });
+            // What semicolons divide in a cell is a list.
+            let cells = cells(text).into_iter().flat_map(|cell| {
+                let parts: Vec<_> = cell.split("; ").map(str::to_owned).collect();
+                parts.into_iter().map(move |text| Block { line: line_number, text })
+            });
             blocks.extend(cells.filter(|cell| !cell.text.is_empty()));
         } else if let Some(item) = item(text) {
             blocks.extend(open.take());
@@ -70,7 +74,7 @@ fn cells(row: &str) -> Vec<String> {
     cells
 }
 
-/// Without marks: code is [`CODE`], links are their texts. Code beside code is one word.
+/// Without marks: code is [`CODE`], links are their texts. Code beside code is one word, also with a comma between.
 fn plain(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let coded: String = parts.map(|(at, part)| if at % 2 == 1 { CODE } else { part }).collect();
@@ -83,7 +87,7 @@ fn plain(text: &str) -> String {
     out.push_str(rest);
     let out = out.replace(['[', '*'], "");
     let mut words: Vec<&str> = out.split_whitespace().collect();
-    words.dedup_by(|next, one| *next == CODE && *one == CODE);
+    words.dedup_by(|next, one| next.trim_end_matches(',') == CODE && one.trim_end_matches(',') == CODE);
     words.join(" ")
 }
 

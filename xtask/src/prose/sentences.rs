@@ -19,6 +19,12 @@ impl Sentence {
     fn words(&self) -> usize {
         self.text.split(' ').filter(|word| word.chars().any(char::is_alphanumeric)).count()
     }
+
+    /// At least a quarter of the words have digits: `right 7/7 s, right 9/9 s`.
+    fn is_data(&self) -> bool {
+        let numbers = self.text.split(' ').filter(|word| word.contains(|c: char| c.is_ascii_digit())).count();
+        self.words() > LONGEST && 4 * numbers >= self.words()
+    }
 }
 
 /// How many there are and how long they are.
@@ -61,13 +67,13 @@ fn ratio(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// The sentences of a document. A block of one or two words is a label, and no sentence.
+/// The sentences of a document. One or two words are a label, and a row of measured values is no sentence.
 pub fn all(document: &str) -> Vec<Sentence> {
     let blocks = markdown::blocks(document);
     let sentences = blocks.iter().flat_map(|block| {
         split(&block.text).into_iter().map(|text| Sentence { line: block.line, text: text.to_owned() })
     });
-    sentences.filter(|sentence| sentence.words() > 2).collect()
+    sentences.filter(|sentence| sentence.words() > 2 && !sentence.is_data()).collect()
 }
 
 /// The sentences of a text: each ends with a stop before a blank.

@@ -25,7 +25,7 @@ pub(super) fn connections(sheet: &mut Sheet, view: &View) -> fmt::Result {
     }
     if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
         let (often, when) = (times(callback.refused), ago(at.elapsed()));
-        let what = "It refused somebody from outside, because nothing listened";
+        let what = "It refused a connection from another machine, because nothing listened";
         warning(sheet, format!("{what}: {often}, last {peer} {when}."))?;
     }
     if probes.connect_failures.last().is_none() {
