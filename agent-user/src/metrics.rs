@@ -429,7 +429,7 @@ impl Families {
         self.ipa_up.set(up.into());
     }
 
-    /// Why IPA passes us by, where it does; the others of `all` are 0.
+    /// Why IPA bypasses ipa-sidecar, where it does; the others of `all` are 0.
     pub fn show_passed_by(&self, all: &[&str], why: Option<&str>) {
         for one in all {
             self.passed_by_info.with_label_values(&[*one]).set(i64::from(why == Some(*one)));

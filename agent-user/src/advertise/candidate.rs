@@ -150,7 +150,7 @@ fn by_class(candidate: &Candidate) -> Option<(Refusal, String)> {
     let source = candidate.source;
     let (refusal, words) = match address_class(source)? {
         Reason::Loopback => (Refusal::Loopback, "is loopback: the conductor would reach itself"),
-        Reason::LinkLocal => (Refusal::LinkLocal, "is link-local: nobody beyond this link reaches it"),
+        Reason::LinkLocal => (Refusal::LinkLocal, "is link-local: no host beyond this link reaches it"),
         Reason::Unspecified => (Refusal::Unspecified, "is the unspecified address"),
         _ => (Refusal::Multicast, "is no address of one machine"),
     };

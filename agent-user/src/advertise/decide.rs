@@ -112,9 +112,9 @@ impl fmt::Display for Decision {
         }
         match self.origin {
             Some(Origin::Operator) => write!(f, ", as the operator says")?,
-            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still ours")?,
+            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still assigned")?,
             Some(Origin::Committed) => {
-                write!(f, ", with which ironic-python-agent has started and which is still ours")?;
+                write!(f, ", with which ironic-python-agent has started and which is still assigned")?;
             }
             Some(Origin::Answered) => {
                 if let Some(url) = &self.api_url {

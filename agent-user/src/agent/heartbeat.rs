@@ -231,7 +231,7 @@ impl Agent {
         };
         let news = recorded.as_ref().is_some_and(|recorded| !callback_url::same_to_ironic(recorded, url));
         if let (true, Some(recorded)) = (news, &recorded) {
-            tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
+            tracing::warn!(?recorded, url, "Ironic holds another callback URL than known so far");
             self.pin.judge(recorded);
         }
         self.pin.take(recorded.as_deref());
@@ -267,7 +267,7 @@ fn read_certificate(path: &Path) -> Result<String, String> {
     let content = read_file(path).map_err(|error| about(error.to_string()))?;
     let text = String::from_utf8(content).map_err(|_| about("no PEM file".to_owned()))?;
     if text.contains("PRIVATE KEY-----") {
-        return Err(about("it holds a private key, which nobody else may have".to_owned()));
+        return Err(about("it holds a private key, which must not leave this machine".to_owned()));
     }
     if !text.contains("-----BEGIN CERTIFICATE-----") {
         return Err(about("it holds no certificate (PEM)".to_owned()));

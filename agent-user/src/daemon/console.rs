@@ -26,7 +26,7 @@ pub async fn tell(mode: Mode, mut decisions: watch::Receiver<Arc<Published>>) {
         // On a thread of its own: a serial line is slow, and may be stopped altogether.
         let written = tokio::task::spawn_blocking(move || std::io::stdout().write_all(line.as_bytes())).await;
         if let Ok(Err(error)) = written {
-            tracing::debug!(%error, "nobody reads standard output");
+            tracing::debug!(%error, "nothing reads standard output");
             return;
         }
         sleep(PACE).await;

@@ -45,7 +45,7 @@ fn hint(error: &io::Error) -> &'static str {
             "; IPA's configuration directory must exist and be among those that IPA reads (see --ipa.config-dir)"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
-            "; the directory must be writable: name it in ReadWritePaths= of our unit, or give IPA another --config-dir"
+            "; the directory must be writable: name it in ReadWritePaths= of ipa-sidecar.service, or give IPA another --config-dir"
         }
         io::ErrorKind::StorageFull => "; make room and it is written at the next try",
         _ => "",

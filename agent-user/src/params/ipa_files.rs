@@ -217,7 +217,7 @@ impl Collected<'_> {
             value: printable(self.options.get(*option).map_or("", |given| &given.text)),
             source: Layer::IpaConfig,
             detail: format!("{place}: {option}"),
-            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} and not ours"),
+            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} from here"),
         }));
     }
 }
@@ -242,7 +242,7 @@ fn overwrites_ours(place: &str) -> Problem {
         value: DROPIN_NAME.to_owned(),
         source: Layer::IpaConfig,
         detail: place.to_owned(),
-        wanted: "IPA copies this file over ours when it starts, and then does not see what we wrote"
+        wanted: "IPA copies this file over the drop-in when it starts, and then does not read what ipa-sidecar wrote"
             .to_owned(),
     }
 }

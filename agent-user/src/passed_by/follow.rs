@@ -85,7 +85,7 @@ fn publish(now: Option<PassedBy>, state: &watch::Sender<Option<PassedBy>>, metri
         Some(PassedBy { why, sentence }) if before != Some(*why) => {
             tracing::error!(why = why.as_str(), "{sentence}");
         }
-        None if before.is_some() => tracing::info!("ironic-python-agent no longer passes us by"),
+        None if before.is_some() => tracing::info!("ironic-python-agent no longer bypasses ipa-sidecar"),
         _ => {}
     }
     metrics.show_passed_by(&Why::NAMES, why.map(Why::as_str));

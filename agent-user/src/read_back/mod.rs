@@ -262,7 +262,7 @@ impl ReadBack {
         }
         tracing::error!(
             node,
-            "Ironic had forgotten this node's token and handed a new one out to our lookup: it is in IPA's drop-in, and \
+            "Ironic had forgotten this node's token and gave a new one to the daemon's lookup: it is in IPA's drop-in, and \
              IPA takes it at its next start"
         );
         self.token.send_replace(Some(token));

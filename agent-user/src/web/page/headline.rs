@@ -34,7 +34,7 @@ impl Headline {
                 return Self { word: "Starting", class: "wait", sentence: why.clone() };
             }
             Err(why) if view.passed_by.as_ref().is_some_and(|passed_by| passed_by.sentence == *why) => {
-                return Self::bad("Passed by", why);
+                return Self::bad("Bypassed", why);
             }
             Err(why) => return Self::bad("Not ready", why),
             Ok(words) => words,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn passed_by() -> Option<PassedBy> {
-        Some(PassedBy { why: Why::NothingSeen, sentence: "IPA passes us by".to_owned() })
+        Some(PassedBy { why: Why::NothingSeen, sentence: "IPA bypasses ipa-sidecar".to_owned() })
     }
 
     fn heartbeating(view: &mut View) {
@@ -194,7 +194,7 @@ mod tests {
                     written(view);
                     view.passed_by = passed_by();
                 }),
-                "bad: Passed by: IPA passes us by",
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
             ),
             (
                 shown(Configure, there(), |view| {
@@ -202,7 +202,7 @@ mod tests {
                     view.held.url = Some(URL.to_owned());
                     view.passed_by = passed_by();
                 }),
-                "bad: Passed by: IPA passes us by",
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
             ),
             (
                 shown(Configure, nowhere(), |view| view.passed_by = passed_by()),
@@ -210,7 +210,7 @@ mod tests {
             ),
             (
                 shown(Observe, there(), |view| view.passed_by = passed_by()),
-                "bad: Passed by: IPA passes us by",
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
             ),
             (shown(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
             (
