@@ -19,7 +19,7 @@ use crate::system;
 const USAGE: u8 = 64;
 /// EX_UNAVAILABLE: the daemon could not start, or there is none to ask.
 const UNAVAILABLE: u8 = 69;
-/// EX_SOFTWARE: a defect of ours, standard output is gone, or the runtime could not be made.
+/// EX_SOFTWARE: a defect, standard output is gone, or the runtime could not be made.
 const FAILED: u8 = 70;
 /// Columns of the help: what a console has.
 const HELP_WIDTH: usize = 80;
@@ -62,7 +62,7 @@ pub fn command() -> Command {
         )))
         .subcommand(
             Command::new("status")
-                .about("What the running daemon says, for the console; exit 1 where it is not ready")
+                .about("The state of the running daemon, for the console; exit 1 where it is not ready")
                 .arg(
                     Arg::new("watch")
                         .long("watch")

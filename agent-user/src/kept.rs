@@ -221,7 +221,7 @@ impl Inner {
     }
 }
 
-/// The contents of a file of ours and of this boot; empty for any other.
+/// The contents of the daemon's own file of this boot; empty for any other.
 fn read(path: &Path, boot_id: &str) -> Contents {
     let text = match read_own(path) {
         Ok(text) => text,

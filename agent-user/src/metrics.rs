@@ -39,7 +39,7 @@ labels! {
 }
 
 labels! {
-    /// Why a heartbeat of ours was sent.
+    /// Why the daemon sent a heartbeat.
     pub enum Trigger {
         /// The first after the lookup.
         First = "first",
@@ -244,46 +244,46 @@ impl Families {
         let build_info = make.info("build_info", "Always 1; the labels say what was built.", &["version", "revision", "rustc"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"), env!("BUILD_RUSTC")]).set(1.0);
         let mut families = Self {
-            mode_info: make.info("mode_info", "Always 1; the label says how much the daemon touches.", &["mode"])?,
+            mode_info: make.info("mode_info", "Always 1; the label is the mode that the daemon runs in.", &["mode"])?,
             advertise_address_info: make.info("advertise_address_info", "Always 1; the advertise address and where it comes from.", &["address", "device", "family", "origin"])?,
             advertise_address_valid: make.flag("advertise_address_valid", "Whether the advertise address is assigned, up and routed now.")?,
             advertise_address_changes: make.counter("advertise_address_changes_total", "Changes of the advertise address, the first included.")?,
             advertise_address_last_change: make.gauge("advertise_address_last_change_timestamp_seconds", "When the advertise address changed last, as Unix time.")?,
             advertise_refusals: make.counters("advertise_refusals_total", "Candidates that were newly refused, by reason.", &["reason"])?,
             advertise_decision: make.histogram("advertise_decision_seconds", "From the first kernel event of a burst to the decision.", &DECISION_BUCKETS)?,
-            lookup_attempts: make.counters("lookup_attempts_total", "Lookups at Ironic, by who asked and how it ended.", &["sender", "result"])?,
+            lookup_attempts: make.counters("lookup_attempts_total", "Lookups at Ironic, by sender and result.", &["sender", "result"])?,
             lookup_duration: make.histogram("lookup_duration_seconds", "Duration of a lookup.", &REQUEST_BUCKETS)?,
-            heartbeats: make.counters("heartbeats_total", "Heartbeats to Ironic, by sender and how they ended.", &["sender", "result"])?,
-            heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats of our own, by what made us send them.", &["trigger"])?,
+            heartbeats: make.counters("heartbeats_total", "Heartbeats to Ironic, by sender and result.", &["sender", "result"])?,
+            heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats that the daemon itself sent, by trigger.", &["trigger"])?,
             heartbeat_duration: make.histogram("heartbeat_duration_seconds", "Duration of a heartbeat.", &REQUEST_BUCKETS)?,
             heartbeat_last_accepted: make.gauge("heartbeat_last_accepted_timestamp_seconds", "When Ironic last accepted a heartbeat, as Unix time; 0 before the first.")?,
             heartbeat_first_accepted: make.gauge("heartbeat_first_accepted_uptime_seconds", "From the kernel's start (CLOCK_BOOTTIME) to the first heartbeat that Ironic accepted; 0 before it.")?,
             heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
-            exchanges_seen: make.counters("exchanges_seen_total", "Exchanges with Ironic, by who saw them; foreign ones are not of IPA's for this node.", &["seen_by"])?,
-            bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
+            exchanges_seen: make.counters("exchanges_seen_total", "Exchanges with Ironic, by who saw them; foreign ones are not IPA's for this node.", &["seen_by"])?,
+            bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by source and action.", &["source", "action"])?,
             bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
-            agent_url_warnings: make.counters("agent_url_warnings_total", "What is doubtful about callback URLs that may be right; nothing is changed for it.", &["warning"])?,
-            agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as we know.")?,
-            agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
+            agent_url_warnings: make.counters("agent_url_warnings_total", "Doubts about callback URLs that may be right; they change nothing.", &["warning"])?,
+            agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as the daemon knows.")?,
+            agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer this node's.")?,
             netlink_messages: {
                 let counters = make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?;
                 ChangeKind::ALL.map(|kind| counters.with_label_values(&[kind.as_str()]))
             },
-            netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because our buffer was full; each is answered by asking again.")?,
-            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message is answered by asking again, a part is left out.")?,
+            netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because the daemon's buffer was full; it then asks the kernel again.")?,
+            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message makes the daemon ask again, a part is left out.")?,
             netlink_queries: {
                 let counters = make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?;
                 Subject::ALL.map(|subject| [true, false].map(|answered| counters.with_label_values(&[subject.as_str(), result(answered)])))
             },
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
-            passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
+            passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent bypasses the daemon, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
-            ipa_restarts: make.counters("ipa_restarts_total", "What became of an ironic-python-agent whose address was lost before its lookup.", &["result"])?,
-            reports_sent: make.counters("reports_sent_total", "Reports of this node's state to --report.url, by what became of them.", &["result"])?,
-            callback_connections: make.counter("callback_connections_total", "Connections from another machine that reached the advertised address and port: it can be called back from there.")?,
-            callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
-            callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
-            connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by where they went and why.", &["target", "family", "errno"])?,
+            ipa_restarts: make.counters("ipa_restarts_total", "Agents whose address was lost before their lookup, by what the daemon did.", &["result"])?,
+            reports_sent: make.counters("reports_sent_total", "Reports of this node's state to --report.url, by result.", &["result"])?,
+            callback_connections: make.counter("callback_connections_total", "Connections from another machine to the advertised address and port: a call-back from there works.")?,
+            callback_refused: make.counter("callback_refused_total", "Connections from other machines to the advertised port that were refused, because nothing listened.")?,
+            callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last such connection came, as Unix time; 0 before the first.")?,
+            connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by target, family and errno.", &["target", "family", "errno"])?,
             connect_failure_duration: make.histogram("connect_failure_duration_seconds", "From the call of connect to its failure.", &CONNECT_BUCKETS)?,
             probe_attached: make.flags("probe_attached", "Whether an eBPF probe is attached.", &["probe"])?,
             probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
@@ -430,7 +430,7 @@ impl Families {
         self.ipa_up.set(up.into());
     }
 
-    /// Why IPA passes us by, where it does; the others of `all` are 0.
+    /// Why IPA bypasses ipa-sidecar, where it does; the others of `all` are 0.
     pub fn show_passed_by(&self, all: &[&str], why: Option<&str>) {
         for one in all {
             self.passed_by_info.with_label_values(&[*one]).set(i64::from(why == Some(*one)));

@@ -16,7 +16,7 @@ pub const FORGET: &str = "power the node off or reboot it through Ironic, which 
 /// What Ironic holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
-    /// The URL, as Ironic has it; `None`: nothing that we know of.
+    /// The URL, as Ironic has it; `None`: nothing, as far as known.
     pub url: Option<String>,
     /// Ironic has answered what it holds: `url` is not only what we suppose at our start.
     pub known: bool,

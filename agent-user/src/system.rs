@@ -67,7 +67,7 @@ pub fn packets_dropped(socket: impl AsFd) -> io::Result<u32> {
     if outcome == 0 { Ok(counts.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Whether a call is survived by a child of ours that may make no system call but the one to end itself (seccomp(2)).
+/// Whether a call is survived by a child process that may make no system call but the one to end itself (seccomp(2)).
 ///
 /// # Errors
 /// Where there can be no such child.
@@ -133,7 +133,7 @@ impl SharedWords {
     /// # Errors
     /// Where the kernel refuses: the array is shorter, or cannot be mapped.
     pub fn map(array: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
-        // SAFETY: no address is asked for, so no mapping of ours is replaced; the kernel checks descriptor and length.
+        // SAFETY: no address is asked for, so no existing mapping is replaced; the kernel checks descriptor and length.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),

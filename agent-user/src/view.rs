@@ -50,7 +50,7 @@ pub struct Sources {
     pub sight: watch::Receiver<SightState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
-    /// Why IPA passes us by, where it does.
+    /// Why IPA bypasses ipa-sidecar, where it does.
     pub passed_by: watch::Receiver<Option<PassedBy>>,
     pub read_back: watch::Receiver<ReadBackState>,
     pub report: watch::Receiver<ReportState>,
@@ -75,7 +75,7 @@ pub struct View {
     pub sight: SightState,
     pub agent: AgentState,
     pub probes: ProbesState,
-    /// Why IPA passes us by, where it does.
+    /// Why IPA bypasses ipa-sidecar, where it does.
     pub passed_by: Option<PassedBy>,
     pub read_back: ReadBackState,
     pub report: ReportState,

@@ -10,6 +10,7 @@ mod fuzz;
 mod imports;
 mod lab;
 mod promises;
+mod prose;
 mod references;
 mod release;
 mod stages;
@@ -70,6 +71,8 @@ enum Command {
     Faults,
     /// Check that docs/promises.md and docs/faults.md are true to the code
     Promises,
+    /// Check that README and docs are plain English and name only what exists, and print how long their sentences are
+    Prose,
     /// Print which module of each package imports which, and fail where they import each other in a circle
     Imports,
 }
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Budget => budget::run().map(drop),
         Command::Faults => faults::run(),
         Command::Promises => promises::run().map(|found| println!("{found}")),
+        Command::Prose => prose::run().map(|found| println!("{found}")),
         Command::Imports => imports::run().map(|found| println!("{found}")),
     })
 }

@@ -67,7 +67,7 @@ pub struct Decision {
     pub valid: bool,
     /// Why there is no address, or why it is not valid.
     pub refusal: Option<Refusal>,
-    /// The same in words; also set where the address is only a last resort.
+    /// The same as a sentence; also set where the address is only a last resort.
     pub detail: Option<String>,
     /// Every API URL with every candidate.
     pub trace: Vec<TargetTrace>,
@@ -113,9 +113,9 @@ impl fmt::Display for Decision {
         }
         match self.origin {
             Some(Origin::Operator) => write!(f, ", as the operator says")?,
-            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still ours")?,
+            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still assigned")?,
             Some(Origin::Committed) => {
-                write!(f, ", with which ironic-python-agent has started and which is still ours")?;
+                write!(f, ", with which ironic-python-agent has started and which is still assigned")?;
             }
             Some(Origin::Answered) => {
                 if let Some(url) = &self.api_url {
@@ -209,7 +209,7 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 /// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
-    // With auto TLS the URL of an IPA that was told http is https; and one that we expect to be https may be http.
+    // With auto TLS the URL of an IPA with http set is https; and one that should be https may be http.
     let http = wanted.protocol_is_expected.then_some(Scheme::Http);
     let url = [wanted.protocol, Scheme::Https]
         .into_iter()

@@ -20,7 +20,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The first question that the kernel did not answer, in words: what seems to be missing may be there. A refusal
+    /// The first question that the kernel did not answer, as a sentence: what seems to be missing may be there. A refusal
     /// is an answer.
     pub fn unanswered(&self) -> Option<&str> {
         let destinations = self.targets.iter().flat_map(|target| target.resolution.iter().flatten());

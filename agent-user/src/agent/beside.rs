@@ -18,7 +18,7 @@ use super::{Agent, AgentPhase};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What to do where an IPA is here.
-const ADVICE: &str = "our lookup would take its token and hang it: use mode observe or configure, disable or mask its \
+const ADVICE: &str = "a lookup of ipa-sidecar would take its token, and it would hang: use mode observe or configure, disable or mask its \
                       unit, or hand the token out and give --agent.beside-ipa";
 
 /// Whether the operator wants us beside an IPA: its token has to be handed out, so that no own lookup can take it.
@@ -65,7 +65,7 @@ impl Neighbour {
 /// When it is looked for an IPA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// Before anything is said to Ironic.
+    /// Before anything is sent to Ironic.
     First,
     /// Right before the lookup.
     BeforeLookup,

@@ -11,7 +11,7 @@ use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
 use crate::nics;
 
-/// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
+/// While another program has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
 
 impl Agent {

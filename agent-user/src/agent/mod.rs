@@ -101,7 +101,7 @@ impl Agent {
         })
     }
 
-    /// Looks up and heartbeats for ever.
+    /// Looks up and heartbeats without end.
     pub async fn run(mut self) {
         loop {
             let session = self.look_up().await;

@@ -200,7 +200,7 @@ fn ipv6() -> Check {
 fn address(decision: &Decision) -> Check {
     let outcome =
         if decision.address.is_some() { Ok(decision.to_string()) } else { Err(decision.to_string()) };
-    // Not required: a ramdisk whose address is still to come works all the same.
+    // Not required: a ramdisk whose address is still to come works anyway.
     check("advertise address", false, outcome, "nothing to advertise yet; the daemon goes on watching")
 }
 
@@ -298,7 +298,7 @@ fn listener(parameters: &Parameters) -> Check {
 
 fn systemd() -> Check {
     let outcome = match std::env::var_os("NOTIFY_SOCKET") {
-        Some(_) => Ok("told when the daemon is ready".to_owned()),
+        Some(_) => Ok("notified when the daemon is ready".to_owned()),
         None => Err("did not start this".to_owned()),
     };
     check("systemd", false, outcome, "nothing waits for the daemon; normal on a console")

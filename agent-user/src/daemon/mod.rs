@@ -67,7 +67,7 @@ pub enum DaemonError {
     /// Signals.
     #[error("signals cannot be waited for: {0}")]
     Signal(#[source] std::io::Error),
-    /// A part of the daemon panicked: a defect of ours.
+    /// A part of the daemon panicked: a defect.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
 }
@@ -83,7 +83,7 @@ pub enum Ended {
 /// Runs until a signal, or until the machine belongs to a tenant.
 ///
 /// # Errors
-/// While it starts; afterwards only a defect of ours.
+/// While it starts; afterwards only a defect.
 pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     dump_no_core();
     let company = only_one(loaded.parameters.mode)?;

@@ -46,7 +46,7 @@ pub async fn tell(Wanted { mode, wait, makes_network, probes: wants_probes }: Wa
                         makes_network && published.generation > 0 && has_no_address(&published);
                     if waits_for_us {
                         tracing::info!(
-                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
+                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for an address"
                         );
                     }
                     waits_for_us || is_as_wanted(&published, &dropin.borrow_and_update())
@@ -73,7 +73,7 @@ pub async fn tell(Wanted { mode, wait, makes_network, probes: wants_probes }: Wa
                     break;
                 }
                 () = &mut late => {
-                    tracing::error!(?wait, "no drop-in in time: IPA starts as if we were not there");
+                    tracing::error!(?wait, "no drop-in in time: IPA starts as if ipa-sidecar were not there");
                     break;
                 }
                 Ok(()) = decisions.changed() => {

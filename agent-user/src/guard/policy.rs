@@ -121,7 +121,7 @@ fn first(url: &str, facts: &HeartbeatFacts<'_>) -> Option<String> {
     (!is_certain_to_fail(&repaired, &judgement, facts.were_ours)).then_some(repaired)
 }
 
-/// The URL with another host: its port as it stands, the advertised one where that cannot be told, and nothing else of it.
+/// The URL with another host: its port as it stands, the advertised one where that is unreadable, and nothing else of it.
 /// An https URL is left alone: its certificate is made for the address in it.
 fn with_host(url: &str, host: &Host, port: u16) -> Option<String> {
     let https = Scheme::Https.as_str();

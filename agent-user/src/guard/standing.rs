@@ -67,7 +67,7 @@ fn end_those(endpoints: &[SocketAddr]) -> Result<usize, RtnlError> {
 
 /// Whether nothing is under way: all is read and acknowledged, and what came last was an answer. Of one tick of the kernel
 /// both may be: a new connection's first request is sent in the tick in which it is made. A download that pauses for a
-/// second between two pieces cannot be told from an idle connection.
+/// second between two pieces looks like an idle connection.
 fn is_idle(traffic: &Traffic) -> bool {
     traffic.queued == 0 && traffic.received < traffic.sent && traffic.received >= QUIET
 }

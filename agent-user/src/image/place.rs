@@ -17,7 +17,7 @@ pub const DEFAULT_DIRECTORY: &str = "/etc/ironic-python-agent.d";
 pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
 
 labels! {
-    /// What told it.
+    /// Where it comes from.
     #[derive(Default)]
     pub enum KnownBy {
         /// `--ipa.config-dir`.

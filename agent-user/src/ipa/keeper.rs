@@ -20,7 +20,7 @@ use super::{dropin, token};
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
-/// Whether it is still there is looked at so often: somebody may clear the directory away.
+/// Whether it is still there is looked at so often: another program may empty the directory.
 const LOOK: Duration = Duration::from_secs(30);
 
 labels! {
@@ -181,9 +181,9 @@ mod tests {
         assert_eq!(dropin(), Some(first.clone()));
         assert_eq!(Kept::open(directory.path()).read().dropin, Some(first.clone()), "also after a restart");
         remember(&kept, Some(&one), Changed);
-        assert!(dropin().unwrap().written >= first.written, "somebody had removed it");
+        assert!(dropin().unwrap().written >= first.written, "another program had removed it");
         remember(&kept, Some(&other), Unchanged);
-        assert_eq!(dropin(), None, "somebody else wrote this one");
+        assert_eq!(dropin(), None, "another program wrote this one");
         remember(&kept, Some(&other), Changed);
         remember(&kept, None, Changed);
         assert_eq!(dropin(), None);

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::results::{HeartbeatResult, LookupResult};
 
-/// What an HTTP status other than success means, told apart by status and, for 400, by Ironic's text
+/// What an HTTP status other than success means, by status and, for 400, by Ironic's text
 /// (ironic/api/controllers/v1/ramdisk.py, ironic/conductor/manager.py `heartbeat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

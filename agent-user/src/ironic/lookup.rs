@@ -54,7 +54,7 @@ pub struct LookupReply {
     pub heartbeat_timeout: Duration,
     /// The token, where this was the first lookup since power on.
     pub agent_token: Option<Secret>,
-    /// There is a token, but somebody else has it: an earlier lookup, or the operator gave it out.
+    /// There is a token, but it went elsewhere: to an earlier lookup, or the operator gave it out.
     pub token_masked: bool,
     /// Heartbeats without a token are refused.
     pub agent_token_required: bool,

@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemKind, Source as Layer};
 use super::spec::{TABLE, is_ipa_option};
 use super::value::without_password;
 
-/// The parameter that problems of whole files are told under.
+/// The parameter under which problems of whole files are reported.
 const NAME: &str = "ipa.config-dir";
 
 /// The most files of one directory.
@@ -217,7 +217,7 @@ impl Collected<'_> {
             value: printable(self.options.get(*option).map_or("", |given| &given.text)),
             source: Layer::IpaConfig,
             detail: format!("{place}: {option}"),
-            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} and not ours"),
+            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} from here"),
         }));
     }
 }
@@ -242,7 +242,7 @@ fn overwrites_ours(place: &str) -> Problem {
         value: DROPIN_NAME.to_owned(),
         source: Layer::IpaConfig,
         detail: place.to_owned(),
-        wanted: "IPA copies this file over ours when it starts, and then does not see what we wrote"
+        wanted: "IPA copies this file over the drop-in when it starts, and then does not read what ipa-sidecar wrote"
             .to_owned(),
     }
 }

@@ -52,7 +52,7 @@ impl Loaded {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// Whether a value was given that is no use, or a source could not be read.
+    /// Whether a value was given that is unusable, or a source could not be read.
     pub fn has_unusable(&self) -> bool {
         self.problems.iter().any(|problem| problem.kind != ProblemKind::Conflict)
     }
@@ -125,12 +125,12 @@ fn given_directory(own: &Merged) -> Option<&Path> {
 
 /// What is read of IPA's files: what the image says that it reads, and the directory of our drop-in.
 fn sources(places: &Places, place: &Place) -> Vec<Read> {
-    let Some(told) = places.image.sources() else {
+    let Some(known) = places.image.sources() else {
         return ipa_files::usual(&places.etc, &place.directory);
     };
     let ours = Read::Directory(place.directory.clone());
-    let further = (place.known_by == KnownBy::Operator && !told.contains(&ours)).then_some(ours);
-    told.iter().cloned().chain(further).collect()
+    let further = (place.known_by == KnownBy::Operator && !known.contains(&ours)).then_some(ours);
+    known.iter().cloned().chain(further).collect()
 }
 
 /// As [`load`]; a virtual medium that should bring the API URL is waited for: a USB device takes its time. IPA fails
@@ -292,7 +292,7 @@ fn without_references(
     plain
 }
 
-/// Reads the token where a file of ours holds it; it goes before a token that IPA was given.
+/// Reads the token where --ironic.agent-token-file holds it; it overrides a token that IPA was given.
 fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     const NAME: &str = "ironic.agent-token-file";
     let Some(path) = merged.parameters.sources.agent_token_file.clone() else {
@@ -317,7 +317,7 @@ fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     Ok(())
 }
 
-/// A certificate is no use without its key, nor the key without the certificate.
+/// A certificate is unusable without its key, and so is the key without the certificate.
 fn pair_certificate(merged: &mut Merged) -> Result<(), ParamsError> {
     let ironic = &merged.parameters.ironic;
     let (lonely, missing) = match (&ironic.certfile, &ironic.keyfile) {

@@ -1,4 +1,4 @@
-//! What is said about a value: where it came from, why it is no use, what would be right.
+//! The report on a value: where it came from, why it is unusable, what would be right.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 labels! {
     /// A layer that parameters come from, highest precedence first.
     pub enum Source {
-        /// A flag of ours.
+        /// A flag of the daemon.
         Flag = "flag",
         /// An `IPA_SIDECAR_` variable.
         Environment = "environment",
@@ -42,7 +42,7 @@ impl Source {
 labels! {
     /// What a problem means for the values.
     pub enum ProblemKind {
-        /// The value is no use and was passed over.
+        /// The value is unusable and was ignored.
         Unusable = "unusable",
         /// A file or medium could not be read, wholly or in part.
         Unreadable = "unreadable",
@@ -53,7 +53,7 @@ labels! {
     }
 }
 
-/// Something wrong in a layer that others wrote. The daemon runs all the same.
+/// Something wrong in a layer that others wrote. The daemon runs anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What it means.

@@ -229,7 +229,7 @@ pub struct Parameters {
     pub log_level: String,
     /// Look of log lines.
     pub log_format: LogFormat,
-    /// What IPA itself is told and we do not act on.
+    /// What is set for IPA itself, and the daemon only compares.
     pub ipa_settings: IpaSettings,
     /// Where the parameters were read.
     pub sources: SourceParameters,

@@ -2,7 +2,7 @@
 //! guard.
 //!
 //! [`due`] (pure) says when. Never before the token is known to be spent: the lookup would take it, and IPA would hang for
-//! good. A token that it gets all the same, because Ironic had wiped it, goes into IPA's drop-in.
+//! good. A token that it gets anyway, because Ironic had wiped it, goes into IPA's drop-in.
 
 pub mod due;
 mod state;
@@ -262,7 +262,7 @@ impl ReadBack {
         }
         tracing::error!(
             node,
-            "Ironic had forgotten this node's token and handed a new one out to our lookup: it is in IPA's drop-in, and \
+            "Ironic had forgotten this node's token and gave a new one to the daemon's lookup: it is in IPA's drop-in, and \
              IPA takes it at its next start"
         );
         self.token.send_replace(Some(token));

@@ -127,7 +127,7 @@ pub struct SourceState {
     pub attached: bool,
     /// Why not, as a label.
     pub reason: Option<Reason>,
-    /// The same in words.
+    /// The same as a sentence.
     pub detail: Option<String>,
     /// Since when it does.
     #[serde(rename = "since_seconds_ago")]

@@ -209,17 +209,17 @@ fn explain_and_doctor_say_where_ipa_reads() {
     let explain = ["explain", API_FLAG];
     let doctor = ["doctor", "--mode=configure", API_FLAG];
     let reads = "/opt/ironic-python-agent --config-dir /etc/ipa.d";
-    let told = run_with_unit(&site, reads, &explain);
+    let output = run_with_unit(&site, reads, &explain);
     assert_names(
-        &told,
+        &output,
         &["\ncallback URL https://10.77.0.5:9999\n", "\nironic-python-agent.service reads /etc/ipa.d\n"],
     );
-    let told = run_with_unit(&site, reads, &doctor);
-    assert_names(&told, &["\nok    drop-in's reader: ironic-python-agent.service reads /etc/ipa.d\n"]);
+    let output = run_with_unit(&site, reads, &doctor);
+    assert_names(&output, &["\nok    drop-in's reader: ironic-python-agent.service reads /etc/ipa.d\n"]);
     let passed_by = "/bin/podman run --network host -v /:/host ipa";
-    let told = run_with_unit(&site, passed_by, &doctor);
+    let output = run_with_unit(&site, passed_by, &doctor);
     assert_names(
-        &told,
+        &output,
         &[
             "\nlack  drop-in's reader: ironic-python-agent.service does not read /etc/ironic-python-agent.d: ",
             "end its command with --config-dir /host/etc/ironic-python-agent.d\n",

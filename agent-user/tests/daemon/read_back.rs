@@ -90,12 +90,12 @@ fn a_token_that_ironic_hands_out_goes_into_the_drop_in() {
     let alone = format!("[DEFAULT]\nagent_token = {token}\n");
     wait_until(&daemon, "no address", SOON, || content().ends_with(&alone));
     assert_eq!(daemon.state().unwrap()["dropin"]["state"], "absent");
-    let told = [daemon.log(), daemon.state().unwrap().to_string(), daemon.get("/metrics").unwrap().text()];
+    let shown = [daemon.log(), daemon.state().unwrap().to_string(), daemon.get("/metrics").unwrap().text()];
     drop(daemon);
     site.add(FIRST);
     let daemon = configure(&site, directory.path());
     assert!(content().ends_with(&line), "{}", content().replace(&token, "TOKEN"));
-    for text in told.iter().chain([&daemon.log(), &daemon.get("/").unwrap().text()]) {
+    for text in shown.iter().chain([&daemon.log(), &daemon.get("/").unwrap().text()]) {
         assert!(!text.contains(&token) && !text.contains("agent_token ="));
     }
     let kept = fs::read_to_string(site.node.runtime_directory().unwrap().join("kept.json")).unwrap();

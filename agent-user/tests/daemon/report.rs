@@ -192,7 +192,7 @@ fn over_tls_the_secret_is_sent_and_shown_nowhere() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_said_and_the_duty_goes_on() {
+fn files_that_cannot_be_used_are_reported_and_the_duty_goes_on() {
     root_test!();
     let site = Site::new();
     let (ironic, receiver) = (site.ironic(node_with_mac()), ReportReceiver::start(&site));

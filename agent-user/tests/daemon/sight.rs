@@ -281,7 +281,7 @@ fn both_families_and_loopback_are_seen_once() {
 }
 
 #[test]
-fn without_the_privilege_it_is_said_and_the_rest_works() {
+fn without_the_privilege_that_is_reported_and_the_rest_works() {
     root_test!();
     let site = Site::new();
     let _ironic = site.ironic(node_with_mac());

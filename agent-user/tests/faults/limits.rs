@@ -31,10 +31,10 @@ fn as_nobody_else(site: &Site, prlimit: &str) -> Daemon {
 }
 
 #[test]
-fn too_few_descriptors_at_the_start_are_said() {
+fn too_few_descriptors_at_the_start_are_reported() {
     root_test!();
     let site = Site::new();
-    let mut told = Vec::new();
+    let mut ends = Vec::new();
     for count in [5, 8, 11] {
         let mut daemon = site.daemon_under(&["prlimit", &format!("--nofile={count}")], &[API_FLAG]);
         let status = daemon.ended(SOON).unwrap();
@@ -43,9 +43,9 @@ fn too_few_descriptors_at_the_start_are_said() {
         assert!(matches!(status.code(), Some(69 | 70)), "{count}: {status} {log}");
         let last = log.lines().last().unwrap_or_default().to_owned();
         assert_names(&last, &["ipa-sidecar: ", "Too many open files"]);
-        told.push(format!("{count}: exit {}", status.code().unwrap()));
+        ends.push(format!("{count}: exit {}", status.code().unwrap()));
     }
-    seen(told.join(", "));
+    seen(ends.join(", "));
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_proxy_of_ipas_unit_takes_its_requests_past_the_guard() {
     assert_names(status, &["! Passed by:", "http_proxy (in small or capital letters) leads there"]);
     assert_eq!(taken(&lab.daemon), 0, "{}", agent.log());
     assert!(!lab.daemon.log().contains("user:pw"), "a proxy's password is nobody's");
-    // What comes through the guard all the same speaks against it.
+    // What still comes through the guard speaks against it.
     lab.lookup();
     lab.daemon.wait_state("a lookup", LATER, |state| state["passed_by"].is_null()).unwrap();
 }

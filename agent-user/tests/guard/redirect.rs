@@ -80,7 +80,7 @@ fn other_namespaces_and_our_own_connects_are_left_alone() {
     assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
     assert_eq!((foreign.requests().len(), lab.ironic.requests().len()), (1, 0));
     assert_eq!(taken(&lab.daemon), 0);
-    // Each connection of ours to Ironic goes there, and not to ourselves again.
+    // Each own connection to Ironic goes there, and not to the guard again.
     assert!(passes(&lab));
     assert_eq!((taken(&lab.daemon), lab.ironic.connections()), (1, 1));
     // Another port of the same host, and UDP to the same port, are none of the guard's.
@@ -179,7 +179,7 @@ fn without_loopback_the_guard_steps_aside() {
 }
 
 #[test]
-fn a_refused_connection_is_a_refusal_and_no_failure_of_ours() {
+fn a_refused_connection_is_a_refusal_and_no_failure_of_the_guard() {
     root_test!();
     let Lab { daemon, ironic, site } = Lab::new(&[]);
     drop(ironic);

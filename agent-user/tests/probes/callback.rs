@@ -1,4 +1,4 @@
-//! The conductor's call-back: seen by eBPF, and by sock_diag where that is not to be had.
+//! The conductor's call-back: seen by eBPF, and by sock_diag where eBPF is missing.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;

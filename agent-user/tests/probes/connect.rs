@@ -26,7 +26,7 @@ const CASES: [Case; 7] = [
 ];
 
 #[test]
-fn every_failure_is_told_as_the_application_saw_it() {
+fn every_failure_is_reported_as_the_application_saw_it() {
     root_test!();
     let (place, daemon) = Place::probed();
     for probe in ["connect", "connect_call", "callback"] {
@@ -34,9 +34,9 @@ fn every_failure_is_told_as_the_application_saw_it() {
     }
     println!(
         "{:12} {:5} {:12} {:>4} {:>9}  {:13} {:9} {:>9}",
-        "case", "", "", "saw", "after", "told", "from", "after"
+        "case", "", "", "saw", "after", "event", "from", "after"
     );
-    let (mut port, mut told) = (2000, 0.0);
+    let (mut port, mut reported) = (2000, 0.0);
     for (case, to, errnos, source, at_least) in CASES {
         for family in FAMILIES {
             for how in [How::Blocking, How::NonBlocking] {
@@ -70,15 +70,15 @@ fn every_failure_is_told_as_the_application_saw_it() {
                 assert_eq!(failure["comm"], case.to_str().unwrap(), "{failure}");
                 assert_eq!(failure["uid"], 0, "{failure}");
                 assert!(failure["network_namespace"].is_u64(), "{failure}");
-                // Told by the kernel, before the application's thread ran again.
+                // Reported by the kernel, before the application's thread ran again.
                 assert!(
                     after <= seen.took && after >= Duration::from_secs(at_least),
                     "{after:?} of {:?}",
                     seen.took
                 );
                 assert!(seen.took - after < Duration::from_secs(2), "{after:?} of {:?}", seen.took);
-                told += 1.0;
-                assert_eq!(failures_total(&daemon), told, "one event each: {:#}", probes(&daemon));
+                reported += 1.0;
+                assert_eq!(failures_total(&daemon), reported, "one event each: {:#}", probes(&daemon));
             }
         }
     }
@@ -86,7 +86,7 @@ fn every_failure_is_told_as_the_application_saw_it() {
 }
 
 #[test]
-fn what_is_no_failed_connect_is_not_told() {
+fn what_is_no_failed_connect_is_not_reported() {
     root_test!();
     let (place, daemon) = Place::probed();
     for (family, address) in ROUTER.iter().enumerate() {
@@ -107,7 +107,7 @@ fn what_is_no_failed_connect_is_not_told() {
         let peer = SocketAddr::new(NO_ROUTE[family].parse().unwrap(), 7001);
         assert_eq!(place.router.enter(|| attempt(c"elsewhere", peer, How::Blocking)).unwrap().errno, 101);
     }
-    // What comes after all of them is told: they were not just late.
+    // What comes after all of them is reported: they were not just late.
     let last = SocketAddr::new(ROUTER[0].parse().unwrap(), 7002);
     place.attempt(c"last", last, How::Blocking);
     assert_eq!(failure_to(&daemon, last)["comm"], "last");
@@ -115,7 +115,7 @@ fn what_is_no_failed_connect_is_not_told() {
 }
 
 #[test]
-fn the_api_is_told_from_others_and_the_caller_who_gives_up_from_errors() {
+fn the_api_is_distinguished_from_others_and_a_caller_that_gives_up_from_errors() {
     root_test!();
     let (place, daemon) = Place::probed();
     for family in FAMILIES {
@@ -198,7 +198,7 @@ fn two_hundred_threads_at_once() {
 }
 
 #[test]
-fn a_second_connect_that_fetches_the_error_is_told_once() {
+fn a_second_connect_that_fetches_the_error_is_reported_once() {
     root_test!();
     let (place, daemon) = Place::probed();
     let script = "import socket, time\n\

@@ -1,4 +1,4 @@
-//! Where BPF is not to be had, or only a part of what it needs: the daemon runs, and names what is missing.
+//! Where BPF is missing, or a part of what it needs: the daemon runs, and names what is missing.
 
 use std::fs::{Permissions, set_permissions};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ const WITHOUT_TRACEFS: [&str; 6] = [
 const WITHOUT_BTF: &str = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
 
 #[test]
-fn without_tracefs_connects_and_call_backs_are_seen_all_the_same() {
+fn without_tracefs_connects_and_call_backs_are_still_seen() {
     root_test!();
     let place = Place::new();
     let daemon = place.daemon_under(&WITHOUT_TRACEFS, &[API]);
@@ -72,7 +72,7 @@ fn without_tracefs_connects_and_call_backs_are_seen_all_the_same() {
 }
 
 #[test]
-fn with_neither_tracefs_nor_btf_nothing_is_seen_and_that_is_said() {
+fn with_neither_tracefs_nor_btf_nothing_is_seen_and_that_is_reported() {
     root_test!();
     let place = Place::new();
     let words = [&["unshare", "--mount", "sh", "-c", WITHOUT_BTF, "sh"][..], &WITHOUT_TRACEFS].concat();
@@ -126,7 +126,7 @@ fn without_bpf_the_daemon_is_ready_and_names_the_reason() {
 
 /// What sight lacks is named too. IPA answers, so its lookup is over: one of our own tells what Ironic holds.
 #[test]
-fn without_bpf_sight_is_missed_by_name_and_read_back_does_the_rest() {
+fn without_bpf_missing_sight_is_named_and_read_back_does_the_rest() {
     root_test!();
     let mut nodes = Vec::new();
     for (name, words) in LACKS {
@@ -227,20 +227,20 @@ fn without_btf_the_errors_come_from_the_reports() {
     for (name, to, errno) in cases {
         for family in FAMILIES {
             // Another test's failures on its loopback may push ours out of the last ten.
-            let told = ports.by_ref().take(5).find_map(|port| {
+            let reported = ports.by_ref().take(5).find_map(|port| {
                 let peer = SocketAddr::new(to[family].parse().unwrap(), port);
                 place.attempt(name, peer, How::Blocking);
                 let kept = || Some(failures_to(&daemon, peer)).filter(|kept| !kept.is_empty());
                 daemon.wait("the failure", Duration::from_secs(2), kept).ok()
             });
-            let told = told.unwrap_or_else(|| panic!("{name:?} {family}"));
-            let failure = &told[0];
+            let reported = reported.unwrap_or_else(|| panic!("{name:?} {family}"));
+            let failure = &reported[0];
             assert_eq!(
                 (&failure["errno"], &failure["comm"]),
                 (&errno[family].into(), &name.to_str().unwrap().into())
             );
             assert_eq!(
-                (&failure["errno_source"], told.len()),
+                (&failure["errno_source"], reported.len()),
                 (&"socket".into(), 1),
                 "two sources, one event"
             );

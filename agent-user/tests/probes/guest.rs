@@ -44,7 +44,7 @@ fn the_probes_work_on_linux_6_1() {
         assert_eq!(reason(probe), Value::Null, "{probe}: {probes:#}");
     }
     assert_eq!(reason("callback_refused"), "no_tracepoint");
-    let told: Vec<_> = probes["connect_failures"]
+    let reported: Vec<_> = probes["connect_failures"]
         .as_array()
         .unwrap()
         .iter()
@@ -62,7 +62,7 @@ fn the_probes_work_on_linux_6_1() {
     ];
     let expected = expected
         .map(|(peer, errno, target)| (peer.to_owned(), errno.to_owned(), target.to_owned(), "nc".to_owned()));
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert_eq!(probes["callback"]["connections"], 1);
     let peer = probes["callback"]["last_connection_peer"].as_str().unwrap();
     assert!(peer.starts_with("10.78.0.1:"), "{peer}");

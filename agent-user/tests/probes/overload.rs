@@ -10,7 +10,7 @@ const MADE: u32 = 200_000;
 const THREADS: u32 = 4;
 
 #[test]
-fn lost_and_told_together_are_all() {
+fn lost_and_reported_together_are_all() {
     root_test!();
     let place = Place::alone();
     let mut daemon = place.daemon(&[]);
@@ -34,9 +34,9 @@ fn lost_and_told_together_are_all() {
     let lost = || daemon.metric("probe_events_lost_total").unwrap().unwrap();
     let sum = || failures_total(&daemon) + lost();
     let all = f64::from(MADE);
-    wait_until(&daemon, "all are told or lost", Duration::from_secs(30), || sum() >= all);
+    wait_until(&daemon, "all are reported or lost", Duration::from_secs(30), || sum() >= all);
     std::thread::sleep(Duration::from_millis(300));
-    println!("{MADE} failed connects in {took:.1?}: {} told, {} lost", failures_total(&daemon), lost());
+    println!("{MADE} failed connects in {took:.1?}: {} reported, {} lost", failures_total(&daemon), lost());
     assert_eq!(sum(), all);
     let health = Instant::now();
     assert_eq!(daemon.get("/-/healthy").unwrap().status, 200);

@@ -138,7 +138,7 @@ fn users(section: &Node) -> Result<BTreeMap<String, Secret>, ConfigError> {
     for (key, value) in section.fields("basic_auth_users")? {
         let user = printable(&key.name);
         if key.name.contains(':') {
-            return Err(key.error(format!("the user \"{user}\" cannot be told: a name has no colon")));
+            return Err(key.error(format!("the user \"{user}\" cannot be used: a name has no colon")));
         }
         // The hash itself is nobody's business.
         let hash = value.text("a password")?.unwrap_or_default();

@@ -230,7 +230,7 @@ fn clients(
             return Err(field.error(format!("client_allowed_sans needs client_auth_type: {MUST}")));
         }
         if names.is_empty() {
-            return Err(field.error("client_allowed_sans is empty: name somebody, or leave it out"));
+            return Err(field.error("client_allowed_sans is empty: list a name, or leave it out"));
         }
     }
     let names: Vec<_> = names.into_iter().flat_map(|(_, names)| names).collect();

@@ -14,7 +14,7 @@ pub enum ApiError {
     #[error("{0}")]
     Name(String),
     /// 401: who we are is not taken.
-    #[error("{who} does not accept our credentials (401): {message}{advice}")]
+    #[error("{who} does not accept the credentials (401): {message}{advice}")]
     Unauthorized {
         /// Ironic or Keystone.
         who: &'static str,

@@ -191,12 +191,12 @@ fn together(parameters: &Parameters) -> Result<(), ParamsError> {
         );
     }
     let report = &parameters.report;
-    let is_told = !report.allow.is_empty() || report.token_file.is_some() || report.config_file.is_some();
+    let is_set = !report.allow.is_empty() || report.token_file.is_some() || report.config_file.is_some();
     match report.listen_address {
         Some(_) if report.allow.is_empty() => {
             wrong("report.listen-address needs report.allow: the networks that may send reports")
         }
-        None if is_told => {
+        None if is_set => {
             wrong("report.allow, report.token-file and report.config.file are for report.listen-address")
         }
         _ => Ok(()),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missed_is_said() {
+    fn what_is_missed_is_reported() {
         let mut figure = Figure::new("A thing", "How.");
         figure.row("ours", "3 us");
         figure.aimed("ours / floor", "1.20", Aim::at_most(1.2, 1.5, |ratio| format!("{ratio:.1}")));

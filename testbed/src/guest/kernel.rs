@@ -23,7 +23,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Fetches it with apt-get where the cache does not have it; `say` is told before that takes time.
+    /// Fetches it with apt-get where the cache does not have it; `say` hears of it before that takes time.
     ///
     /// # Errors
     /// Where apt has no such package, or it cannot be unpacked.

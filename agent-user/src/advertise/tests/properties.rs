@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn an_address_of_ours_is_assigned_and_usable(facts in any_facts(), wanted in any_wanted()) {
+    fn an_advertised_address_is_assigned_and_usable(facts in any_facts(), wanted in any_wanted()) {
         let decision = decide(&facts, &wanted);
         let Some(Host::Ip(ip)) = decision.address else { return Ok(()) };
         let candidates = facts.targets.iter()

@@ -15,7 +15,7 @@ use super::{cgroup, self_test};
 use crate::probes::load::{OBJECT, classified, lift_memory_limit, on_a_thread, program, refused};
 use crate::probes::{Reason, Unavailable};
 
-/// The redirect. It ends with us, whatever our end: only a link of ours keeps the programs attached.
+/// The redirect. It ends with the daemon, whatever ends that: only the daemon's link keeps the programs attached.
 #[derive(Debug)]
 pub struct Redirect {
     arrays: Arrays,

@@ -17,7 +17,7 @@ const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 /// Without an entry for the address family in the kernel's table sock_diag answers ENOENT, as where there is no such socket
 /// (net/core/sock_diag.c and net/ipv4/inet_diag.c).
-const NO_DIAG: &str = "sock_diag does not show our own connection, and the guard would not know where one was to go; are \
+const NO_DIAG: &str = "sock_diag does not show the guard's own connection, so it would not know where connections go; are \
                        the kernel's modules inet_diag and tcp_diag there?";
 
 /// Runs it; afterwards our own connects are left alone, and nothing is redirected.

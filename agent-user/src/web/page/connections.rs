@@ -16,16 +16,16 @@ pub(super) fn connections(sheet: &mut Sheet, view: &View) -> fmt::Result {
         Some((at, peer)) => paragraph(
             sheet,
             format!(
-                "The advertised port was reached from outside {}, last from {peer} {}.",
+                "Other machines reached the advertised port {}, last {peer} {}.",
                 times(callback.connections),
                 ago(at.elapsed())
             ),
         )?,
-        None => paragraph(sheet, "Nobody from outside has reached the advertised port yet.")?,
+        None => paragraph(sheet, "No other machine has reached the advertised port yet.")?,
     }
     if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
         let (often, when) = (times(callback.refused), ago(at.elapsed()));
-        let what = "It refused somebody from outside, because nothing listened";
+        let what = "It refused a connection from another machine, because nothing listened";
         warning(sheet, format!("{what}: {often}, last {peer} {when}."))?;
     }
     if probes.connect_failures.last().is_none() {
