@@ -153,6 +153,7 @@ pub struct Families {
     connect_failures: IntCounterVec,
     connect_failure_duration: Histogram,
     probe_attached: IntGaugeVec,
+    probe_path_info: GaugeVec,
     probe_unavailable_info: GaugeVec,
     probe_events_lost: IntCounter,
 }
@@ -286,6 +287,7 @@ impl Families {
             connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by target, family and errno.", &["target", "family", "errno"])?,
             connect_failure_duration: make.histogram("connect_failure_duration_seconds", "From the call of connect to its failure.", &CONNECT_BUCKETS)?,
             probe_attached: make.flags("probe_attached", "Whether an eBPF probe is attached.", &["probe"])?,
+            probe_path_info: make.info("probe_path_info", "Always 1; how an eBPF probe is attached.", &["probe", "path"])?,
             probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
             probe_events_lost: make.counter("probe_events_lost_total", "Events of the probes that were lost because too many came at once.")?,
             registry,
@@ -515,12 +517,14 @@ impl Families {
         }
     }
 
-    /// Shows whether a probe is attached; `missing` is the reason where it is not.
-    pub fn show_probe(&self, probe: &str, missing: Option<&str>) {
-        self.probe_attached.with_label_values(&[probe]).set(missing.is_none().into());
-        if let Some(reason) = missing {
-            self.probe_unavailable_info.with_label_values(&[probe, reason]).set(1.0);
-        }
+    /// Shows whether a probe is attached: how, or the reason why not.
+    pub fn show_probe(&self, probe: &str, outcome: Result<&str, &str>) {
+        self.probe_attached.with_label_values(&[probe]).set(outcome.is_ok().into());
+        let (info, label) = match outcome {
+            Ok(path) => (&self.probe_path_info, path),
+            Err(reason) => (&self.probe_unavailable_info, reason),
+        };
+        info.with_label_values(&[probe, label]).set(1.0);
     }
 
     /// Every family as it is declared.

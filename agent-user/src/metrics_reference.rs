@@ -135,6 +135,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "result") => Values::Closed(vec!["ok", "error"]),
         ("advertise_refusals_total", "reason") => all(&Refusal::NAMES),
         ("bad_agent_url_reasons_total", "reason") => all(&Reason::NAMES),
+        ("probe_path_info", "path") => all(&probes::Path::NAMES),
         ("probe_unavailable_info", "reason") => all(&probes::Reason::NAMES),
         _ => Values::Closed(Vec::new()),
     }

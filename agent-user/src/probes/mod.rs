@@ -5,6 +5,8 @@
 //! runs all the same, and [`report`] says what is missing.
 
 #[cfg(feature = "ebpf")]
+mod attach;
+#[cfg(feature = "ebpf")]
 mod bridge;
 pub mod btf;
 pub mod callbacks;
@@ -12,6 +14,8 @@ pub mod callbacks;
 pub mod drain;
 pub mod format;
 pub mod join;
+#[cfg(feature = "ebpf")]
+mod known;
 #[cfg(feature = "ebpf")]
 pub mod load;
 #[cfg(feature = "ebpf")]
@@ -25,7 +29,7 @@ mod state;
 #[cfg(feature = "ebpf")]
 mod tracefs;
 
-pub use report::{Probe, Reason, Report, Unavailable};
+pub use report::{Path, Probe, Reason, Report, Unavailable};
 pub use state::{ProbesState, Target};
 
 use std::sync::Arc;
@@ -58,8 +62,10 @@ impl Probes {
         }
         #[cfg(feature = "ebpf")]
         {
-            let (attached, report) = load::load(port);
-            Self { attached, report, port }
+            match load::on_a_thread("the probes", || load::load(port)) {
+                Ok(load::Loaded { attached, report }) => Self { attached: Some(attached), report, port },
+                Err(unavailable) => Self::without(&unavailable, port),
+            }
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -131,8 +137,8 @@ impl Probes {
 
     fn count(&self, metrics: &Metrics) {
         for (probe, outcome) in &self.report.probes {
-            let missing = outcome.as_ref().err().map(|missing| missing.reason.as_str());
-            metrics.show_probe(probe.as_str(), missing);
+            let outcome = outcome.as_ref().map(|path| path.as_str()).map_err(|missing| missing.reason.as_str());
+            metrics.show_probe(probe.as_str(), outcome);
         }
         if self.report.attached(Probe::Connect) {
             metrics.begin_connect_failures(Target::Ironic.as_str());
@@ -143,7 +149,7 @@ impl Probes {
 fn tell(report: &Report) {
     for (probe, outcome) in &report.probes {
         match outcome {
-            Ok(()) => tracing::debug!(probe = probe.as_str(), "attached"),
+            Ok(path) => tracing::debug!(probe = probe.as_str(), path = path.as_str(), "attached"),
             Err(why) => tracing::debug!(probe = probe.as_str(), "not attached: {why}"),
         }
     }

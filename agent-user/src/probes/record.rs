@@ -43,23 +43,26 @@ impl Recorder {
         Self { join, targets, callbacks, metrics, state, lost: 0, lines: Lines::default() }
     }
 
+    /// How many events were lost until now.
+    pub fn lost(&mut self, all: u64) {
+        if let Some(more) = all.checked_sub(self.lost).filter(|more| *more > 0) {
+            self.lost = all;
+            self.metrics.probe_events_lost(more);
+            self.state.send_modify(|state| state.events_lost = all);
+            tracing::warn!(more, all, "events of the probes were lost: too many at once");
+        }
+    }
+
     /// Takes one event.
     pub fn record(&mut self, event: &Event) {
-        if let Some(more) = event.lost.checked_sub(self.lost).filter(|more| *more > 0) {
-            self.lost = event.lost;
-            self.metrics.probe_events_lost(more);
-            self.state.send_modify(|state| state.events_lost = event.lost);
-            tracing::warn!(more, all = event.lost, "events of the probes were lost: too many at once");
-        }
         // Without BTF the programs cannot tell namespaces apart; the address does, as far as it goes.
         let untold = event.network_namespace == 0 && event.local_port != 0;
-        if untold && event.kind != kind::COUNTERS && !callbacks::is_here(local(event).ip()) {
+        if untold && !callbacks::is_here(local(event).ip()) {
             return;
         }
         match event.kind {
             kind::CALLBACK_ESTABLISHED => self.callbacks.established(local(event), peer(event)),
             kind::CALLBACK_REFUSED => self.callbacks.refused(local(event), peer(event)),
-            kind::COUNTERS => {}
             _ => {
                 for failure in self.join.push(*event) {
                     self.failure(&failure);
@@ -279,8 +282,7 @@ mod tests {
     fn losses_are_counted_once() {
         let (mut recorder, metrics, seen, _targets) = recorder();
         for lost in [0, 7, 7, 9] {
-            let event = Event { kind: kind::COUNTERS, lost, ..Event::default() };
-            recorder.record(&event);
+            recorder.lost(lost);
         }
         assert!(text(&metrics).contains("ipa_sidecar_probe_events_lost_total 9\n"));
         assert_eq!(seen.borrow().events_lost, 9);

@@ -8,11 +8,11 @@ use agent_ebpf::redirect::place;
 use aya::programs::cgroup_sock_addr::CgroupSockAddrLink;
 use aya::programs::{CgroupAttachMode, CgroupSockAddr};
 use aya::util::KernelVersion;
-use aya::{Ebpf, EbpfLoader};
+use aya::Ebpf;
 
 use super::arrays::Arrays;
 use super::{cgroup, self_test};
-use crate::probes::load::{OBJECT, classified, lift_memory_limit, on_a_thread, program, refused};
+use crate::probes::load::{OBJECT, classified, lift_memory_limit, loader, on_a_thread, program, refused};
 use crate::probes::{Reason, Unavailable};
 
 /// The redirect. It ends with the daemon, whatever ends that: only the daemon's link keeps the programs attached.
@@ -72,7 +72,7 @@ fn attach() -> Result<Redirect, Unavailable> {
         return Err(Unavailable::new(Reason::NoBpf, words));
     }
     lift_memory_limit();
-    let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|error| classified(&error))?;
+    let mut ebpf = loader().load(OBJECT).map_err(|error| classified(&error))?;
     let root = cgroup::open_root()?;
     let mut links = Vec::new();
     for name in ["connect4", "connect6"] {
