@@ -169,7 +169,9 @@ fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
             (true, Some(detail)) => {
                 paragraph(sheet, format!("Over {scheme} the daemon sees requests only: {detail}."))?
             }
-            (false, Some(detail)) => paragraph(sheet, format!("Over {scheme} the daemon sees nothing: {detail}."))?,
+            (false, Some(detail)) => {
+                paragraph(sheet, format!("Over {scheme} the daemon sees nothing: {detail}."))?
+            }
             (false, None) => {}
         }
     }
