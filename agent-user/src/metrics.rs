@@ -88,13 +88,13 @@ labels! {
         /// The same.
         EventsLost = "events_lost": "some of its requests were not seen, and a lookup may have left",
         /// A restart would cost the token.
-        LookupSeen = "lookup_seen": "its lookup has left, and a restart would cost the token",
+        LookupSeen = "lookup_seen": "its lookup has left, and a restart would lose the token",
         /// The same.
-        Listening = "listening": "it listens on its port, so it has its token, and a restart would cost it",
+        Listening = "listening": "it listens on its port, so it has its token, and a restart would lose the token",
         /// Nobody would start it again.
         NoUnit = "no_unit": "no systemd unit of ironic-python-agent is known: name it with --ipa.restart-unit",
         /// It could not be stopped, ended or started again.
-        Failed = "failed": "that did not work",
+        Failed = "failed": "the restart failed",
     }
 }
 

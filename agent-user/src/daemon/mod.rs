@@ -170,7 +170,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
     match privileges::drop_all(sight.privileged_thread()) {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
-        Err(error) => tracing::error!(%error, "running on with privileges"),
+        Err(error) => tracing::error!(%error, "could not drop privileges; continuing with them"),
     }
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
@@ -254,7 +254,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
     tasks.shutdown().await;
     if ended == Ended::Rescued {
-        tracing::info!("/etc/.rescued is there: this machine is on its tenant's network now");
+        tracing::info!("found /etc/.rescued: this machine is on its tenant's network now");
         if writes_dropin(mode) {
             remove_dropin(&parameters);
         }
@@ -269,7 +269,7 @@ fn dump_no_core() {
     let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::warn!(%error, "core dumps cannot be switched off");
+        tracing::warn!(%error, "could not disable core dumps");
     }
 }
 
@@ -315,7 +315,7 @@ fn writes_dropin(mode: Mode) -> bool {
 
 fn remove_dropin(parameters: &Parameters) {
     if let Err(error) = dropin::remove(&parameters.ipa.config_dir) {
-        tracing::error!(%error, "a drop-in may still be there");
+        tracing::error!(%error, "could not remove the drop-in");
     }
 }
 

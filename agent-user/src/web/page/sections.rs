@@ -169,7 +169,9 @@ fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
             (true, Some(detail)) => {
                 paragraph(sheet, format!("Over {scheme} the daemon sees requests only: {detail}."))?
             }
-            (false, Some(detail)) => paragraph(sheet, format!("Over {scheme} the daemon sees nothing: {detail}."))?,
+            (false, Some(detail)) => {
+                paragraph(sheet, format!("Over {scheme} the daemon sees nothing: {detail}."))?
+            }
             (false, None) => {}
         }
     }
@@ -197,7 +199,7 @@ fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
         )?;
     }
     match &shown.last_failure {
-        Some(failure) => warning(sheet, format!("What Ironic holds cannot be read back: {failure}")),
+        Some(failure) => warning(sheet, format!("Read-back of what Ironic holds failed: {failure}")),
         None => Ok(()),
     }
 }
