@@ -189,7 +189,7 @@ impl Kept {
         let written = inner.write();
         if let (Err(error), false) = (&written, inner.failed) {
             let directory = &inner.directory;
-            tracing::error!(%error, ?directory, "what has to outlive the daemon cannot be written");
+            tracing::error!(%error, ?directory, "could not write the state for the next run");
         }
         inner.failed = written.is_err();
     }
@@ -227,7 +227,7 @@ fn read(path: &Path, boot_id: &str) -> Contents {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Contents::default(),
         Err(error) => {
-            tracing::warn!(%error, ?path, "what an earlier run has kept is not read");
+            tracing::warn!(%error, ?path, "ignoring the state of an earlier run");
             return Contents::default();
         }
     };
@@ -235,7 +235,7 @@ fn read(path: &Path, boot_id: &str) -> Contents {
         Ok(kept) if kept.boot_id == boot_id && !boot_id.is_empty() => kept.contents,
         Ok(_) => Contents::default(),
         Err(error) => {
-            tracing::warn!(%error, ?path, "what an earlier run has kept cannot be read");
+            tracing::warn!(%error, ?path, "could not read the state of an earlier run");
             Contents::default()
         }
     }

@@ -88,13 +88,13 @@ labels! {
         /// The same.
         EventsLost = "events_lost": "some of its requests were not seen, and a lookup may have left",
         /// A restart would cost the token.
-        LookupSeen = "lookup_seen": "its lookup has left, and a restart would cost the token",
+        LookupSeen = "lookup_seen": "its lookup has left, and a restart would lose the token",
         /// The same.
-        Listening = "listening": "it listens on its port, so it has its token, and a restart would cost it",
+        Listening = "listening": "it listens on its port, so it has its token, and a restart would lose the token",
         /// Nobody would start it again.
         NoUnit = "no_unit": "no systemd unit of ironic-python-agent is known: name it with --ipa.restart-unit",
         /// It could not be stopped, ended or started again.
-        Failed = "failed": "that did not work",
+        Failed = "failed": "the restart failed",
     }
 }
 
@@ -517,8 +517,12 @@ impl Families {
         }
     }
 
-    /// Shows whether a probe is attached: how, or the reason why not.
-    pub fn show_probe(&self, probe: &str, outcome: Result<&str, &str>) {
+    /// Shows whether a probe is attached: how, or the reason why not. `earlier`: the reason that this replaces.
+    pub fn show_probe(&self, probe: &str, outcome: Result<&str, &str>, earlier: Option<&str>) {
+        if let Some(earlier) = earlier {
+            // An error: it was another one.
+            let _ = self.probe_unavailable_info.remove_label_values(&[probe, earlier]);
+        }
         self.probe_attached.with_label_values(&[probe]).set(outcome.is_ok().into());
         let (info, label) = match outcome {
             Ok(path) => (&self.probe_path_info, path),

@@ -84,7 +84,7 @@ impl Agent {
         let before = self.state.borrow().beside.clone();
         match (&before, &why) {
             (None, Some(why)) => tracing::warn!("acting as observe: {why}"),
-            (Some(_), None) => tracing::info!("no ironic-python-agent is here any more"),
+            (Some(_), None) => tracing::info!("ironic-python-agent has gone"),
             _ => {}
         }
         let is_here = why.is_some();

@@ -256,7 +256,7 @@ impl Agent {
                 tracing::info!(url, "Ironic has recorded the callback URL");
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the recorded callback URL could not be read back"),
+            Err(error) => tracing::debug!(%error, "reading back the recorded callback URL failed"),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Agent {
                     tracing::warn!(error = words, "lookup failed");
                     self.failed(format!("lookup: {words}"));
                     if schedule.is_overdue(started.elapsed()) {
-                        tracing::error!(?timeout, "no lookup has succeeded for so long; starting over");
+                        tracing::error!(?timeout, "no lookup has succeeded in this time; starting over");
                         schedule = LookupSchedule::new(interval, timeout);
                         started = Instant::now();
                     }

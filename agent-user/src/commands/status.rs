@@ -147,7 +147,7 @@ mod tests {
         let path = Path::new("/run/ipa-sidecar/status.sock");
         for (kind, wanted) in [
             (io::ErrorKind::NotFound, "no daemon: there is no socket \"/run/ipa-sidecar/status.sock\""),
-            (io::ErrorKind::ConnectionRefused, "a stale socket"),
+            (io::ErrorKind::ConnectionRefused, "a killed daemon left behind"),
             (io::ErrorKind::PermissionDenied, "run this as root"),
             (io::ErrorKind::WouldBlock, "has not answered within 5s"),
             (io::ErrorKind::Other, "cannot be asked"),

@@ -83,7 +83,7 @@ fn read_back_client(parameters: &Parameters) -> Option<Client> {
         return None;
     }
     let client = Client::new(&parameters.ironic);
-    client.inspect_err(|error| tracing::warn!(%error, "what Ironic holds will not be read back")).ok()
+    client.inspect_err(|error| tracing::warn!(%error, "read-back of what Ironic holds is off")).ok()
 }
 
 /// Whether a file for TLS was named by IPA's own configuration.

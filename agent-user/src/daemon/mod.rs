@@ -35,7 +35,7 @@ use crate::notify;
 use crate::params::{self, Mode, Parameters};
 use crate::passed_by::{self, PassedBy};
 use crate::pin::Pin;
-use crate::probes::{ProbesState, privileges};
+use crate::probes::{self, ProbesState, privileges};
 use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::registrar::Registrar;
 use crate::report::ReportState;
@@ -107,6 +107,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     let sight = Sight::open(mode, &parameters);
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
+    probes::show_loading(&metrics);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
@@ -168,7 +169,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     // Everything is open that wants a privilege here: sight, the redirect, the listeners, the watch.
     match privileges::drop_all() {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
-        Err(error) => tracing::error!(%error, "running on with privileges"),
+        Err(error) => tracing::error!(%error, "could not drop privileges; continuing with them"),
     }
     // The first thread for questions: without any the runtime would panic at one for which none can be started.
     tokio::task::spawn_blocking(|| ()).await.map_err(DaemonError::TaskDied)?;
@@ -274,7 +275,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
     tasks.shutdown().await;
     if ended == Ended::Rescued {
-        tracing::info!("/etc/.rescued is there: this machine is on its tenant's network now");
+        tracing::info!("found /etc/.rescued: this machine is on its tenant's network now");
         if writes_dropin(mode) {
             remove_dropin(&parameters);
         }
@@ -289,7 +290,7 @@ fn dump_no_core() {
     let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::warn!(%error, "core dumps cannot be switched off");
+        tracing::warn!(%error, "could not disable core dumps");
     }
 }
 
@@ -335,7 +336,7 @@ fn writes_dropin(mode: Mode) -> bool {
 
 fn remove_dropin(parameters: &Parameters) {
     if let Err(error) = dropin::remove(&parameters.ipa.config_dir) {
-        tracing::error!(%error, "a drop-in may still be there");
+        tracing::error!(%error, "could not remove the drop-in");
     }
 }
 

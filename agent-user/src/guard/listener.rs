@@ -105,7 +105,7 @@ impl Guard {
 
     fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
         if connections.len() >= SLOTS + OVERFLOW {
-            tracing::warn!("the guard has too many connections: one is closed");
+            tracing::warn!("the guard has too many connections: closed one");
             return reset(stream);
         }
         self.state.send_modify(|state| state.connections += 1);

@@ -46,7 +46,7 @@ pub fn leave_itself_out(parameters: &mut Parameters) {
     parameters.ironic.api_urls.retain(|url| {
         let is_own = is_guard(url, listen);
         if is_own {
-            tracing::warn!(%url, "an API URL is the guard's own, and not Ironic's: left out");
+            tracing::warn!(%url, "an API URL is the guard's own, not Ironic's: ignored");
         }
         !is_own
     });

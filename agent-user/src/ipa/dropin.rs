@@ -151,8 +151,8 @@ pub fn remove_left_behind<'a>(others: impl IntoIterator<Item = &'a Path>, kept: 
         let path = directory.join(DROPIN_NAME);
         if is_ours(&path) {
             match remove(&directory) {
-                Ok(_) => tracing::info!(?path, "a drop-in of an earlier run is removed"),
-                Err(error) => tracing::error!(%error, "a drop-in of an earlier run is still there"),
+                Ok(_) => tracing::info!(?path, "removed the drop-in of an earlier run"),
+                Err(error) => tracing::error!(%error, "could not remove the drop-in of an earlier run"),
             }
         }
         done.push(directory);

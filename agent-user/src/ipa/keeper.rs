@@ -92,7 +92,7 @@ pub async fn keep(
                 changed
             });
             if let (true, Some(error)) = (changed, error) {
-                tracing::error!(error, "IPA's drop-in is not as it should be; trying again every {RETRY:?}");
+                tracing::error!(error, "could not write IPA's drop-in; retrying every {RETRY:?}");
             }
         }
         tokio::select! {

@@ -130,8 +130,7 @@ async fn running(known: Option<IpaId>) -> Option<IpaId> {
 
 /// Asks again and again, for the pages, `ipa_up` and the judgement of what IPA started with.
 pub async fn follow(settings: IpaSettings, state: watch::Sender<IpaState>, metrics: Metrics) {
-    let Ok(probe) =
-        IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
+    let Ok(probe) = IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "cannot query IPA"))
     else {
         return;
     };

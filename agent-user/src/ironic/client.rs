@@ -93,7 +93,7 @@ impl Client {
         let request_id = parameters.global_request_id.as_deref().and_then(|id| {
             let value = HeaderValue::from_str(id).ok();
             if value.is_none() {
-                tracing::warn!(?id, "the global request id cannot stand in a header and is not sent");
+                tracing::warn!(?id, "the global request id is not valid in a header and is not sent");
             }
             value
         });

@@ -139,11 +139,18 @@ impl Probes {
         for (probe, outcome) in &self.report.probes {
             let outcome =
                 outcome.as_ref().map(|path| path.as_str()).map_err(|missing| missing.reason.as_str());
-            metrics.show_probe(probe.as_str(), outcome);
+            metrics.show_probe(probe.as_str(), outcome, Some(Reason::NotYet.as_str()));
         }
         if self.report.attached(Probe::Connect) {
             metrics.begin_connect_failures(Target::Ironic.as_str());
         }
+    }
+}
+
+/// Shows that they are being loaded.
+pub fn show_loading(metrics: &Metrics) {
+    for (probe, _) in &ProbesState::loading().report.probes {
+        metrics.show_probe(probe.as_str(), Err(Reason::NotYet.as_str()), None);
     }
 }
 

@@ -257,7 +257,7 @@ impl ReadBack {
     /// IPA's own token is void: it gets the new one at its next start.
     fn hand_over(&self, token: Secret, node: &str) {
         if !token::is_plain(&token) {
-            tracing::error!(node, "Ironic handed out a token that no ironic-python-agent would take");
+            tracing::error!(node, "Ironic gave out a token, and no ironic-python-agent would take it");
             return;
         }
         tracing::error!(
@@ -272,8 +272,8 @@ impl ReadBack {
     fn failed(&self, words: String) {
         let is_new = self.state.borrow().last_failure.as_ref() != Some(&words);
         match is_new {
-            true => tracing::warn!(error = words, "what Ironic holds cannot be read back"),
-            false => tracing::debug!(error = words, "what Ironic holds cannot be read back"),
+            true => tracing::warn!(error = words, "read-back of what Ironic holds failed"),
+            false => tracing::debug!(error = words, "read-back of what Ironic holds failed"),
         }
         self.state.send_modify(|state| {
             (state.state, state.last_failure) = (ReadBackPhase::Failed, Some(words));

@@ -86,7 +86,7 @@ impl Sight {
                 tasks.spawn(reader.run());
             }
             Err(why) => {
-                tracing::info!("exchanges with Ironic over http are not seen: {why}");
+                tracing::info!("cannot see exchanges with Ironic over http: {why}");
                 state.send_modify(|state| state.http = SourceState::off(&why));
             }
         }
@@ -125,8 +125,8 @@ impl Inlet {
 async fn hear_later(later: oneshot::Receiver<tls::Report>, state: watch::Sender<SightState>) {
     if let Ok(report) = later.await {
         match &report.missing {
-            Some(why) => tracing::warn!("exchanges of IPA's container over https are not seen: {why}"),
-            None => tracing::info!(libraries = ?report.libraries, "the libssl of IPA's container is watched"),
+            Some(why) => tracing::warn!("cannot see exchanges of IPA's container over https: {why}"),
+            None => tracing::info!(libraries = ?report.libraries, "watching the libssl of IPA's container"),
         }
         state.send_modify(|state| state.take_tls(report));
     }

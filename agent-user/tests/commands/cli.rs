@@ -294,13 +294,16 @@ fn doctor_says_what_sight_can_see() {
         (line("sight http:"), line("sight https:"), text)
     };
     let (http, https, text) = lines(&["env"], &["--mode=configure", API_FLAG]);
-    assert_eq!(http.as_deref(), Some("ok    sight http: exchanges with Ironic are seen at the network"));
+    assert_eq!(
+        http.as_deref(),
+        Some("ok    sight http: the daemon sees exchanges with Ironic at the network")
+    );
     let https = https.unwrap();
     if cfg!(feature = "ebpf") {
-        assert_names(https, &["sight https: what passes through ", "libssl"]);
+        assert_names(https, &["sight https: the daemon sees what passes through ", "libssl"]);
     } else {
         assert_names(https, &["lack  sight https: ", "(not_built)"]);
-        assert_names(text, &["over it are not seen; what Ironic holds is read back"]);
+        assert_names(text, &["over it are invisible; a read-back shows what Ironic holds"]);
     }
     let flags = ["--mode=configure", "--ironic.api-url=https://10.77.0.1", "--probe.connect=off"];
     let (http, https, _) = lines(&["env"], &flags);

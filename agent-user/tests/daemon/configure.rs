@@ -249,7 +249,7 @@ fn systemd_waits_no_longer_than_the_extended_time() {
     assert!(ready, "{text}");
     assert!((2.0..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     assert!(!systemd.directory.file(DROP_IN).exists());
-    daemon.wait_log("IPA starts as if we were not there", SOON).unwrap();
+    daemon.wait_log("IPA starts as if ipa-sidecar were not there", SOON).unwrap();
     wait_ready(&daemon, 503, "no drop-in");
     site.add(FIRST);
     wait_host(&daemon, systemd.directory.path(), Some(FIRST));
@@ -289,7 +289,7 @@ fn a_missing_directory_is_reported_and_waited_for() {
     wait_ready(&daemon, 503, "--ipa.config-dir");
     assert!(ready(&daemon).1.contains(directory.to_str().unwrap()));
     wait_until(&daemon, "a second try", SOON, || metric(&daemon, FAILED) >= 2.0);
-    let said = daemon.log().matches("IPA's drop-in is not as it should be").count();
+    let said = daemon.log().matches("could not write IPA's drop-in").count();
     assert_eq!(said, 1, "the journal of a ramdisk is small");
     fs::create_dir(&directory).unwrap();
     wait_host(&daemon, &directory, Some(FIRST));

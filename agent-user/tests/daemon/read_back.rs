@@ -83,7 +83,7 @@ fn a_token_that_ironic_hands_out_goes_into_the_drop_in() {
     let line = format!("advertise_host = {FIRST}\nagent_token = {token}\n");
     wait_until(&daemon, "the token in the drop-in", SOON, || content().ends_with(&line));
     assert_eq!(fs::metadata(&drop_in).unwrap().mode() & 0o777, 0o600);
-    daemon.wait_log("handed a new one out to our lookup", SOON).unwrap();
+    daemon.wait_log("gave a new one to the daemon's lookup", SOON).unwrap();
 
     // It stays where the address goes, and where the daemon is killed.
     site.remove(FIRST);

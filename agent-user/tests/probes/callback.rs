@@ -64,7 +64,7 @@ fn proves(place: &Place, daemon: &Daemon, source: &str, ours: usize) {
     assert!((0.0..10.0).contains(&(now - at)), "{at} {now}");
     let page = daemon.get("/").unwrap().text();
     let from = format!("last from {}", ["10.78.0.1:", "[fd78::1]:"][ours]);
-    assert_names(&page, &["The advertised port was reached from outside ", &from]);
+    assert_names(&page, &["Other machines reached the advertised port ", &from]);
 }
 
 #[test]

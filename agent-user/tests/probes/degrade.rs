@@ -276,7 +276,7 @@ fn without_probes_no_privilege_is_left_either() {
 fn no_page_is_served_by_a_thread_with_a_capability() {
     root_test!();
     let place = Place::new();
-    let daemon = place.daemon(&[]);
+    let daemon = Daemon::start(binary(), &place.node, &[]).unwrap();
     let until = Instant::now() + SOON;
     let mut before = 0;
     loop {

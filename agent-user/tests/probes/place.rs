@@ -142,6 +142,7 @@ impl Place {
 /// By its log: asking for a page before it listens would be a failed connect itself.
 fn wait_started(daemon: &Daemon) {
     daemon.wait_log("generation=", SOON).unwrap();
+    daemon.wait_state("the probes", SOON, |_| true).unwrap();
 }
 
 /// How an application connects.

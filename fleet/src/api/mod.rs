@@ -225,7 +225,7 @@ impl Api {
         let reply = self.send(path).await?;
         let reply = match &self.access {
             Access::Keystone { cloud, parameters, token } if reply.status.as_u16() == 401 => {
-                tracing::info!("Ironic takes the token no more: a new one is asked for");
+                tracing::info!("Ironic no longer accepts the token: requesting a new one");
                 let fresh = keystone::log_in(cloud, parameters).await?;
                 *token.borrow_mut() = fresh;
                 self.send(path).await?

@@ -45,7 +45,7 @@ pub struct IronicParameters {
     pub conductor_group: Option<String>,
 }
 
-/// Where and to whom the pages are served.
+/// Where and to whom serving the pages.
 #[derive(Debug, Clone, Default)]
 pub struct WebParameters {
     /// Where it listens; `None` for the default port on every address.
@@ -95,7 +95,7 @@ pub struct Parameters {
     pub os_cloud: Option<String>,
     /// States in which a ramdisk runs only with fast track are asked for too.
     pub fast_track: bool,
-    /// Where and to whom the pages are served.
+    /// Where and to whom serving the pages.
     pub web: WebParameters,
     /// The networks in which ramdisks may be that Prometheus is to ask; `None`: anywhere.
     pub sd_allow: Option<Cidrs>,

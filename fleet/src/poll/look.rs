@@ -126,7 +126,7 @@ async fn all(
     let fast_track: &[State] = if wish.fast_track { &FAST_TRACK } else { &[] };
     if wish.fast_track {
         tracing::info!(
-            "fast track: all available, manageable and enroll nodes are asked for, with their details"
+            "fast track: asking for all available, manageable and enroll nodes, with their details"
         );
     }
     for state in LIVE.iter().chain(&FAILED).chain(fast_track) {

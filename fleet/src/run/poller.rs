@@ -95,7 +95,7 @@ impl Poller {
     pub async fn run(mut self) -> Result<(), String> {
         if self.parameters.fast_track {
             tracing::info!(
-                "fast track: available, manageable and enroll nodes are asked for, with their details"
+                "fast track: asking for available, manageable and enroll nodes, with their details"
             );
         }
         self.metrics.show(&self.fleet.borrow());
@@ -194,7 +194,7 @@ impl Poller {
             tracing::warn!("blind: {}", one.text);
         }
         if blind.is_empty() && known.is_blind() {
-            tracing::info!(nodes = self.store.states().len(), "the whole fleet is seen");
+            tracing::info!(nodes = self.store.states().len(), "the whole fleet is visible");
         }
     }
 }

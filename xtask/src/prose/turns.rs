@@ -139,8 +139,16 @@ impl Flat {
     fn has<'a>(&'a self, turn: &'a str) -> impl Iterator<Item = usize> + 'a {
         let bytes = self.text.as_bytes();
         let is_edge = |at: Option<&u8>| at.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        // `for word in words` is a loop.
+        let is_loop = |at: usize| {
+            let before = self.text.get(..at).unwrap_or_default();
+            turn.starts_with("in ")
+                && before.split(' ').rev().skip(1).take(3).any(|word| word.ends_with("for"))
+        };
         let found = self.text.match_indices(turn).filter(move |(at, _)| {
-            is_edge(at.checked_sub(1).and_then(|at| bytes.get(at))) && is_edge(bytes.get(at + turn.len()))
+            !is_loop(*at)
+                && is_edge(at.checked_sub(1).and_then(|at| bytes.get(at)))
+                && is_edge(bytes.get(at + turn.len()))
         });
         found.map(|(at, _)| self.lines.partition_point(|start| *start <= at))
     }

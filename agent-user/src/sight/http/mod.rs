@@ -130,7 +130,7 @@ impl Reader {
 
     fn end(&self, error: &io::Error) {
         let why = Unavailable::new(Reason::Error, format!("the packet socket cannot be read: {error}"));
-        tracing::warn!("plain http with Ironic is not seen: {why}");
+        tracing::warn!("cannot see plain http with Ironic: {why}");
         self.state.send_modify(|state| *state.source(Source::Http) = SourceState::off(&why));
     }
 
@@ -142,7 +142,7 @@ impl Reader {
         drop(targets);
         let filter = filter::filter(self.endpoints.as_slice());
         if let Err(error) = SockRef::from(&self.capture.socket).attach_filter(&filter) {
-            tracing::warn!(%error, "the filter of the packet socket cannot be changed");
+            tracing::warn!(%error, "could not change the filter of the packet socket");
         }
     }
 

@@ -199,7 +199,7 @@ fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
         )?;
     }
     match &shown.last_failure {
-        Some(failure) => warning(sheet, format!("What Ironic holds cannot be read back: {failure}")),
+        Some(failure) => warning(sheet, format!("Read-back of what Ironic holds failed: {failure}")),
         None => Ok(()),
     }
 }
