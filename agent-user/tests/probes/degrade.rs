@@ -152,10 +152,10 @@ fn without_bpf_missing_sight_is_named_and_read_back_does_the_rest() {
         let has_socket = *name == "seccomp";
         assert_eq!(http["attached"], has_socket, "{name}: {http}");
         let page = daemon.get("/").unwrap().text();
-        let mut named = vec!["Over https nothing is seen: ", DETAIL, "Ironic held ", FIRST_URL];
+        let mut named = vec!["Over https the daemon sees nothing: ", DETAIL, "Ironic held ", FIRST_URL];
         if !has_socket {
             assert_eq!(http["reason"], REASON, "{name}: {http}");
-            named.extend(["Over http nothing is seen: ", "CAP_NET_RAW"]);
+            named.extend(["Over http the daemon sees nothing: ", "CAP_NET_RAW"]);
         }
         assert_names(page, &named);
         let ready = daemon.get("/-/ready").unwrap();
@@ -276,7 +276,7 @@ fn without_probes_no_privilege_is_left_either() {
 fn no_page_is_served_by_a_thread_with_a_capability() {
     root_test!();
     let place = Place::new();
-    let daemon = Daemon::start(binary(), &place.node, &[]).unwrap();
+    let daemon = Daemon::start(env!("CARGO_BIN_EXE_ipa-sidecar"), &place.node, &[]).unwrap();
     let until = Instant::now() + SOON;
     let mut before = 0;
     loop {
