@@ -63,7 +63,7 @@ fn proves(place: &Place, daemon: &Daemon, source: &str, ours: usize) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((0.0..10.0).contains(&(now - at)), "{at} {now}");
     let page = daemon.get("/").unwrap().text();
-    let from = format!("last from {}", ["10.78.0.1:", "[fd78::1]:"][ours]);
+    let from = format!("last {}", ["10.78.0.1:", "[fd78::1]:"][ours]);
     assert_names(&page, &["Other machines reached the advertised port ", &from]);
 }
 
