@@ -5,11 +5,11 @@ use agent_ebpf::kind;
 use aya_ebpf::macros::fentry;
 use aya_ebpf::programs::FEntryContext;
 
+use crate::callback;
 use crate::caller::Caller;
 use crate::kernel::{self, Typed};
 use crate::output::{self, What};
 use crate::socket::Tcp;
-use crate::callback;
 
 /// The program: `struct sock *inet_csk_complete_hashdance(struct sock *sk, struct sock *child, struct request_sock *req,
 /// bool own_req)`.

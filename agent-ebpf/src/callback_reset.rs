@@ -45,7 +45,8 @@ fn reset(context: &BtfTracePointContext) -> Option<()> {
         return None;
     }
     let network_namespace = kernel::packet_namespace(packet)?;
-    let network = packet.load::<u64>(Offset::PacketHead)? + u64::from(packet.load::<u16>(Offset::PacketNetwork)?);
+    let network =
+        packet.load::<u64>(Offset::PacketHead)? + u64::from(packet.load::<u16>(Offset::PacketNetwork)?);
     let (from, to) = match u16::from_be(packet.load(Offset::PacketProtocol)?) {
         // `saddr` and `daddr` of struct iphdr, and of struct ipv6hdr.
         IPV4 => (kernel::mapped(kernel::read(network, 12)?), kernel::mapped(kernel::read(network, 16)?)),

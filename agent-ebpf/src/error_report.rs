@@ -6,8 +6,8 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 
 use crate::caller::Caller;
-use crate::output::{self, Side, What};
 use crate::kernel;
+use crate::output::{self, Side, What};
 
 /// The program.
 #[tracepoint(category = "sock", name = "inet_sk_error_report")]

@@ -50,9 +50,8 @@ pub fn find(socket: Typed) -> Option<*mut Pending> {
 fn get(socket: Typed, flags: u64) -> Option<*mut Pending> {
     let map = (&raw const PENDING).cast_mut();
     // SAFETY: the verifier knows the types of both pointers.
-    let found = unsafe {
-        bpf_sk_storage_get(map.cast(), socket.pointer().cast_mut(), ptr::null_mut(), flags)
-    };
+    let found =
+        unsafe { bpf_sk_storage_get(map.cast(), socket.pointer().cast_mut(), ptr::null_mut(), flags) };
     let found = found.cast::<Pending>();
     (!found.is_null()).then_some(found)
 }

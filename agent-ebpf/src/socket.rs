@@ -102,14 +102,8 @@ impl Tcp {
                 kernel::mapped(self.0.load(Offset::SocketPeerAddress)?),
             )
         } else {
-            (
-                self.0.words(Offset::SocketLocalAddress6)?,
-                self.0.words(Offset::SocketPeerAddress6)?,
-            )
+            (self.0.words(Offset::SocketLocalAddress6)?, self.0.words(Offset::SocketPeerAddress6)?)
         };
-        Some((
-            Side { address: addresses.0, port: ports.0 },
-            Side { address: addresses.1, port: ports.1 },
-        ))
+        Some((Side { address: addresses.0, port: ports.0 }, Side { address: addresses.1, port: ports.1 }))
     }
 }

@@ -106,7 +106,8 @@ fn probes(attached: &Probes, required: bool, before: &str) -> Vec<Check> {
         .iter()
         .map(|(probe, outcome)| {
             let outcome = outcome.as_ref();
-            let outcome = outcome.map(|path| format!("attaches ({})", path.as_str())).map_err(ToString::to_string);
+            let outcome =
+                outcome.map(|path| format!("attaches ({})", path.as_str())).map_err(ToString::to_string);
             check(probe.check_name(), required, outcome, probe.cost())
         })
         .collect();

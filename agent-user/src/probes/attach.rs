@@ -140,7 +140,8 @@ pub fn by_record(ebpf: &mut Ebpf, records: &Records, why: &Unavailable) -> Repor
         (Probe::Callback, connect),
         (Probe::CallbackRefused, Err(refused)),
     ];
-    let note = format!("{why}: connects in other network namespaces that have the same addresses are counted too");
+    let note =
+        format!("{why}: connects in other network namespaces that have the same addresses are counted too");
     Report { probes, notes: vec![note] }
 }
 

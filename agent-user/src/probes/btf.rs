@@ -147,9 +147,13 @@ impl<'a> Btf<'a> {
         // What stands for all others: the shortest kind that says nothing.
         let mut types = [0, kind::FWD << 24, 0].repeat(last);
         let mut strings = vec![0];
-        for (target, (id, place)) in wanted.iter().zip(&found).filter_map(|(target, at)| Some((target, at.as_ref()?))) {
+        for (target, (id, place)) in
+            wanted.iter().zip(&found).filter_map(|(target, at)| Some((target, at.as_ref()?)))
+        {
             let (info, name) = (word(self.types, place + 4), strings.len());
-            let (Some(start), Some(info), Ok(name)) = (id.checked_sub(1), info, u32::try_from(name)) else { continue };
+            let (Some(start), Some(info), Ok(name)) = (id.checked_sub(1), info, u32::try_from(name)) else {
+                continue;
+            };
             if let Some(place) = types.get_mut(3 * start..3 * start + 2) {
                 place.copy_from_slice(&[name, info]);
                 strings.extend(target.type_name().bytes().chain([0]));
@@ -373,7 +377,8 @@ mod tests {
         writer.words(&[int, 1 << 24, 4, 0x20]); // 1
         writer.words(&[0, kind::FUNC_PROTO << 24 | 3, 0, 0, 1, 0, 1, 0, 1]); // 2
         writer.words(&[0, kind::PTR << 24, 2]); // 3
-        let (alias, trace, function) = (writer.name("connect"), writer.name("btf_trace_reset"), writer.name("connect"));
+        let (alias, trace, function) =
+            (writer.name("connect"), writer.name("btf_trace_reset"), writer.name("connect"));
         writer.words(&[alias, kind::TYPEDEF << 24, 1]); // 4
         writer.words(&[trace, kind::TYPEDEF << 24, 3]); // 5
         writer.words(&[function, kind::FUNC << 24 | 1, 2]); // 6
@@ -384,18 +389,20 @@ mod tests {
     #[test]
     fn an_excerpt_keeps_the_numbers() {
         let bytes = targets();
-        let wanted = [Target::Function("connect"), Target::Tracepoint("reset"), Target::Tracepoint("connect")];
+        let wanted =
+            [Target::Function("connect"), Target::Tracepoint("reset"), Target::Tracepoint("connect")];
         let btf = Btf::parse(&bytes).unwrap();
-        assert_eq!(btf.targets(&wanted).iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>(), [
-            Some(6),
-            Some(5),
-            None
-        ]);
+        assert_eq!(
+            btf.targets(&wanted).iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>(),
+            [Some(6), Some(5), None]
+        );
         assert_eq!((btf.arguments("reset"), btf.arguments("connect")), (Some(2), None));
         let excerpt = btf.excerpt(&wanted);
         let kept = Btf::parse(&excerpt).unwrap();
         assert_eq!(kept.places.len(), 6, "nothing behind the last");
-        let ids = |btf: &Btf<'_>| btf.targets(&wanted).into_iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>();
+        let ids = |btf: &Btf<'_>| {
+            btf.targets(&wanted).into_iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&kept), ids(&btf));
         assert_eq!(btf.excerpt(&[]).len(), 25);
     }

@@ -133,7 +133,8 @@ impl Probes {
 
     fn count(&self, metrics: &Metrics) {
         for (probe, outcome) in &self.report.probes {
-            let outcome = outcome.as_ref().map(|path| path.as_str()).map_err(|missing| missing.reason.as_str());
+            let outcome =
+                outcome.as_ref().map(|path| path.as_str()).map_err(|missing| missing.reason.as_str());
             metrics.show_probe(probe.as_str(), outcome);
         }
         if self.report.attached(Probe::Connect) {

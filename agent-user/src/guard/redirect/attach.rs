@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use agent_ebpf::redirect::place;
+use aya::Ebpf;
 use aya::programs::cgroup_sock_addr::CgroupSockAddrLink;
 use aya::programs::{CgroupAttachMode, CgroupSockAddr};
 use aya::util::KernelVersion;
-use aya::Ebpf;
 
 use super::arrays::Arrays;
 use super::{cgroup, self_test};

@@ -55,9 +55,7 @@ pub(super) fn probes(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
         bad: false,
         cells: match outcome {
-            Ok(path) => {
-                [probe.as_str().to_owned(), format!("attached ({})", path.as_str()), "-".to_owned()]
-            }
+            Ok(path) => [probe.as_str().to_owned(), format!("attached ({})", path.as_str()), "-".to_owned()],
             Err(why) => [probe.as_str().to_owned(), format!("missing: {why}"), probe.cost().to_owned()],
         },
     });
