@@ -68,6 +68,9 @@ enum Command {
     },
     /// Fill a real Ironic with thousands of nodes, and measure `ipa-fleet` beside a listing of all details
     Fleet(fleet::Flags),
+    /// Measure one kind of work, for `bench` in a guest
+    #[command(hide = true)]
+    Work { work: bench::work::Work },
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Versions(flags) => versions::run(&flags),
         Command::PassedBy { minutes } => passed_by::run(minutes),
         Command::Fleet(flags) => fleet::run(&flags),
+        Command::Work { work } => bench::work::print(work),
         Command::Pages => pages::run(),
     })
 }
