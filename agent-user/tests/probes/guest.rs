@@ -56,7 +56,7 @@ fn work_on(series: &str, install: impl FnOnce(&mut dyn FnMut(&str)) -> std::io::
             .unwrap();
     initramfs.add_program(Path::new(binary()), "bin/ipa-sidecar").unwrap();
     initramfs.add_program(Path::new("/sbin/ip"), "sbin/ip").unwrap();
-    initramfs.add_python("json, select, signal, socket, struct, threading, time").unwrap();
+    initramfs.add_python("encodings.idna, json, select, signal, socket, struct, threading, time").unwrap();
     initramfs.write("probes-guest.py", include_str!("../fixtures/probes-guest.py")).unwrap();
     initramfs.add(&kernel.modules(&["veth"]).unwrap()[0], "veth.ko").unwrap();
     let console = guest::boot(&kernel, &initramfs.pack().unwrap(), Duration::from_secs(240)).unwrap();
