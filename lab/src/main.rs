@@ -71,6 +71,9 @@ enum Command {
     Fleet(fleet::Flags),
     /// Install, upgrade and remove the packages (.deb, .rpm) in a fresh Debian root
     Packages,
+    /// Measure one kind of work, for `bench` in a guest
+    #[command(hide = true)]
+    Work { work: bench::work::Work },
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::PassedBy { minutes } => passed_by::run(minutes),
         Command::Fleet(flags) => fleet::run(&flags),
         Command::Packages => packages::run(),
+        Command::Work { work } => bench::work::print(work),
         Command::Pages => pages::run(),
     })
 }

@@ -21,8 +21,8 @@ pub enum PrivilegeError {
 }
 
 /// What attaching needs (capabilities(7), Linux 5.8 and newer).
-pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON; as another user than root CAP_DAC_READ_SEARCH, to read tracefs; \
-                          CAP_SYS_ADMIN, where tracefs has to be mounted";
+pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON; where there is no BTF and as another user than root \
+                          CAP_DAC_READ_SEARCH, to read tracefs, and CAP_SYS_ADMIN, where that has to be mounted";
 
 /// The thread that loads the probes takes a moment to leave with its mount namespace.
 const LAST_THREAD: Duration = Duration::from_secs(1);

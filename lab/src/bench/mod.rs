@@ -18,6 +18,7 @@ mod site;
 mod size;
 mod start;
 mod storm;
+pub mod work;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
