@@ -1,12 +1,12 @@
-//! What one change costs on machines of different sizes: the time to the decision, and the processor time of all the
-//! watch's threads.
+//! What one change costs on machines of different sizes: the time from the kernel's event to the decision, and the
+//! processor time of all the watch's threads.
 
 use std::io::Write;
 use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use ipa_sidecar::inside::WINDOW;
+use ipa_sidecar::inside::{Metrics, WINDOW};
 use rustix::time::{ClockId, clock_gettime};
 use testbed::netns::Netns;
 use tokio::sync::oneshot;
@@ -48,8 +48,10 @@ pub fn measure(rounds: usize) -> Times {
             let (sender, decided) = mpsc::channel();
             // Its end ends the watch, also where this panics.
             let (end, ended) = oneshot::channel();
-            scope.spawn(move || watch_inside(netns, size.urls, sender, ended));
-            watched.push((decided, end));
+            let metrics = Metrics::new().unwrap();
+            let theirs = metrics.clone();
+            scope.spawn(move || watch_inside(netns, size.urls, theirs, (sender, ended)));
+            watched.push((decided, metrics, end));
         }
         let wait = |decided: &mpsc::Receiver<Decided>, wanted| loop {
             let (at, there) = decided.recv_timeout(Duration::from_secs(30)).unwrap();
@@ -57,23 +59,40 @@ pub fn measure(rounds: usize) -> Times {
                 return at;
             }
         };
-        for (decided, _) in &watched {
+        for (decided, ..) in &watched {
             wait(decided, false);
         }
         for _ in 0..rounds {
-            for ((size, changer), (decided, _)) in SIZES.iter().zip(&changers).zip(&watched) {
-                sleep(WINDOW * 3);
-                let used = others_processor_time();
-                let before = changer.add(address);
-                times.entry(size.time).or_default().push(microseconds(wait(decided, true) - before));
-                sleep(WINDOW * 3);
-                times.entry(size.processor).or_default().push(microseconds(others_processor_time() - used));
-                changer.delete(address);
-                wait(decided, false);
+            for ((size, changer), (decided, metrics, _)) in SIZES.iter().zip(&changers).zip(&watched) {
+                let (used, before) = (others_processor_time(), decisions(metrics));
+                for there in [true, false] {
+                    if there {
+                        changer.add(address)
+                    } else {
+                        changer.delete(address)
+                    };
+                    wait(decided, there);
+                    sleep(WINDOW * 3);
+                }
+                let (used, after) = (others_processor_time() - used, decisions(metrics));
+                times.entry(size.processor).or_default().push(microseconds(used) / 2.0);
+                times
+                    .entry(size.time)
+                    .or_default()
+                    .push((after[0] - before[0]) * 1e6 / (after[1] - before[1]));
             }
         }
     });
     times
+}
+
+/// The seconds from an event to the decision, all together, and how many there were.
+fn decisions(metrics: &Metrics) -> [f64; 2] {
+    let text = String::from_utf8(metrics.render().unwrap().0).unwrap();
+    ["sum", "count"].map(|part| {
+        let name = format!("ipa_sidecar_advertise_decision_seconds_{part} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    })
 }
 
 /// Of all threads but this one, in which the kernel makes the change.

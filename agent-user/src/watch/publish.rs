@@ -87,14 +87,15 @@ impl Publisher {
         let is_new = before.generation == 0 || before.decision != decision;
         let same_reach = (before.reach_round, before.awaits_reach) == (reach_round, awaits_reach);
         let generation = before.generation + u64::from(is_new);
-        if is_new || !same_reach || !Arc::ptr_eq(&before.local, &local) {
-            let decision = decision.clone();
-            let published = Published { decision, generation, local, reach_round, awaits_reach };
-            self.decisions.send_replace(Arc::new(published));
+        let is_news = is_new || !same_reach || !Arc::ptr_eq(&before.local, &local);
+        let now = Arc::new(Published { decision, generation, local, reach_round, awaits_reach });
+        if is_news {
+            self.decisions.send_replace(Arc::clone(&now));
         }
+        let decision = &now.decision;
         let address_changed = decision.address.is_some() && before.decision.address != decision.address;
-        self.metrics.show_decision(&decision, address_changed);
-        self.count_refusals(&decision);
+        self.metrics.show_decision(decision, address_changed);
+        self.count_refusals(decision);
         if before.generation == 0 || (is_new && before.decision.to_string() != decision.to_string()) {
             let callback_url = decision.callback_url.as_deref().unwrap_or_default();
             if decision.valid {

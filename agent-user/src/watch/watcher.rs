@@ -39,6 +39,8 @@ struct State {
     known: Known,
     wanted: AdvertiseParameters,
     targets: watch::Receiver<Vec<ResolvedTarget>>,
+    /// What was read of them last.
+    current: Vec<ResolvedTarget>,
     pinned: watch::Receiver<Held>,
     reach: Reach,
     reached: watch::Receiver<ReachState>,
@@ -59,11 +61,13 @@ impl Watcher {
         let (kernel, known, unanswered_since) = (Some(kernel), Known::default(), None);
         let publisher = Publisher::new(metrics.clone());
         let (reach, reached) = (reach.clone(), reach.subscribe());
+        let current = targets.borrow().clone();
         let state = State {
             kernel,
             known,
             wanted,
             targets,
+            current,
             pinned,
             reach,
             reached,
@@ -145,15 +149,6 @@ impl State {
 
     /// Asks, decides, publishes. `event` is the time of the first event that is answered here. False: ask again soon.
     async fn answer(&mut self, event: Option<std::time::Instant>) -> bool {
-        let held = self.pinned.borrow_and_update().clone();
-        let ReachState { reached, round, .. } = self.reached.borrow_and_update().clone();
-        let question = Question {
-            targets: self.targets.borrow_and_update().clone(),
-            pinned: held.url,
-            committed: held.committed,
-            reached,
-            interface: self.wanted.interface.clone(),
-        };
         let kernel = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
             None => Kernel::open(),
@@ -166,7 +161,20 @@ impl State {
                 return false;
             }
         };
+        let held = self.pinned.borrow_and_update().clone();
+        let ReachState { reached, round, .. } = self.reached.borrow_and_update().clone();
+        if self.targets.has_changed().unwrap_or(false) {
+            self.current.clone_from(&self.targets.borrow_and_update());
+        }
+        let question = Question {
+            targets: std::mem::take(&mut self.current),
+            pinned: held.url,
+            committed: held.committed,
+            reached,
+            interface: self.wanted.interface.clone(),
+        };
         let Asked { facts, local } = self.known.ask(&mut kernel, &question);
+        self.current = question.targets;
         let counts = kernel.take_asked();
         let must_ask_again = self.must_ask_again(&facts);
         if must_ask_again {

@@ -37,15 +37,16 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "What one change costs on larger machines",
         format!(
-            "In each of {} rounds an address comes on each machine in turn, each in a namespace of its own, and all API URLs \
-             become reachable from it. Time: from before the netlink message that adds the address to the decision, as above. \
-             Processor time: of all threads of the watch, until 150 ms later. Memory: the daemon in mode `observe` without \
-             probes, resident after 20 such changes. 32 URLs are the most that the daemon takes.",
+            "In each of {} rounds an address comes and goes on each machine in turn, each in a namespace of its own: with it \
+             all API URLs become reachable, without it none is. Each value is the mean of the two changes. Time: from the \
+             kernel's event to the decision. Processor time: of all threads of the watch, until 150 ms later. Memory: the \
+             daemon in mode `observe` without probes, resident after 20 such changes. 32 URLs are the most that the daemon \
+             takes.",
             base.len()
         ),
     );
     for (machine, time, processor) in MACHINES {
-        figure.row(format!("{machine}: to the decision"), times.samples(time)?.times());
+        figure.row(format!("{machine}: from the event to the decision"), times.samples(time)?.times());
         figure.row(format!("{machine}: processor time"), times.samples(processor)?.times());
     }
     let show = |ratio: f64| format!("{ratio:.2}");
@@ -57,7 +58,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
             aim,
         );
     };
-    against("to the decision", ratios(times.of(LARGEST)?, base));
+    against("from the event to the decision", ratios(times.of(LARGEST)?, base));
     against("processor time", ratios(times.of(&format!("{LARGEST}_cpu"))?, base_cpu));
     let directory = Scratch::new("growth")?;
     for (machine, addresses, urls) in
