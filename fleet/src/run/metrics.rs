@@ -191,7 +191,7 @@ impl Families {
         self.sd_targets.with_label_values(&[via.as_str()]).set(whole(count));
     }
 
-    /// Shows the fleet. While we are blind nothing of it shows: old numbers would pass for health.
+    /// Shows the fleet. While this program is blind nothing of it shows: old numbers would pass for health.
     pub fn show(&self, fleet: &Fleet) {
         let is = |why: Why| fleet.blind.iter().any(|blind| blind.why == why);
         for why in Why::ALL {
@@ -269,7 +269,7 @@ impl Families {
         let encoder = TextEncoder::new();
         let mut text = Vec::new();
         let mut families = self.registry.gather();
-        // The prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
+        // The prefix belongs to this program's own families only; dashboards expect `process_*` as it is everywhere.
         for family in &mut families {
             if let Some(name) = family.name().strip_prefix("ipa_fleet_process_") {
                 let name = format!("process_{name}");
