@@ -15,7 +15,7 @@ use crate::logging;
 use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
 
-/// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
+/// EX_USAGE (sysexits.h): the daemon's own flags, environment or file are wrong.
 const USAGE: u8 = 64;
 /// EX_UNAVAILABLE: the daemon could not start, or there is none to ask.
 const UNAVAILABLE: u8 = 69;

@@ -33,7 +33,7 @@ labels! {
     pub enum Sender {
         /// ironic-python-agent.
         Ipa = "ipa",
-        /// We ourselves.
+        /// The daemon itself.
         Sidecar = "sidecar",
     }
 }
@@ -57,7 +57,7 @@ labels! {
     pub enum UrlSource {
         /// In a heartbeat of IPA's.
         Ipa = "ipa",
-        /// In one that we were about to send.
+        /// In one that the daemon was about to send.
         Sidecar = "sidecar",
         /// In what Ironic has recorded.
         Ironic = "ironic",
@@ -161,7 +161,7 @@ pub struct Families {
 /// A family as it is declared, whether it has samples yet or not.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// Its name without our prefix.
+    /// Its name without the prefix.
     pub name: String,
     /// Counter, gauge or histogram.
     pub kind: MetricType,
@@ -422,7 +422,7 @@ impl Families {
         self.agent_url_pinned.set(pinned.into());
     }
 
-    /// Shows whether Ironic holds a callback URL that is no longer ours.
+    /// Shows whether Ironic holds a callback URL that is no longer the daemon's.
     pub fn show_stale(&self, stale: bool) {
         self.agent_url_stale.set(stale.into());
     }
@@ -444,7 +444,7 @@ impl Families {
         self.advertise_decision.observe(duration.as_secs_f64());
     }
 
-    /// Counts a heartbeat of our own before it is sent.
+    /// Counts a heartbeat of its own before it is sent.
     pub fn heartbeat_sent(&self, trigger: Trigger) {
         self.heartbeats_sent.with_label_values(&[trigger.as_str()]).inc();
     }

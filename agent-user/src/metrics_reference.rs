@@ -103,7 +103,7 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-/// The values that a label of a family (named without our prefix) can have.
+/// The values that a label of a family (named without the prefix) can have.
 pub fn values(family: &str, label: &str) -> Values {
     fn all(names: &[&'static str]) -> Values {
         Values::Closed(names.to_vec())

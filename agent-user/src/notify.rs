@@ -5,7 +5,7 @@ use std::time::Duration;
 use sd_notify::{NotifyState, notify};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// The daemon's duty can be done, or there is nothing to wait for: what is ordered after us may start.
+/// The daemon's duty can be done, or there is nothing to wait for: what is ordered after this unit may start.
 pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }

@@ -39,7 +39,7 @@ pub fn readiness(view: &View) -> Readiness {
     }
 }
 
-/// Ready where IPA does not pass us by. That goes before what comes of it: what Ironic holds then, or refuses.
+/// Ready where IPA does not bypass the daemon. That goes before what comes of it: what Ironic holds then, or refuses.
 fn reaches(view: &View, ready: String) -> Readiness {
     match &view.passed_by {
         Some(passed_by) => Err(passed_by.sentence.clone()),

@@ -111,7 +111,7 @@ pub fn survives_without_system_calls(call: extern "C" fn(u64) -> u64) -> io::Res
     }
 }
 
-/// Memory that we share with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
+/// Memory that the daemon shares with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
 #[cfg(feature = "ebpf")]
 #[derive(Debug)]
 pub struct SharedWords {

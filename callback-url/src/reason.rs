@@ -56,7 +56,7 @@ labels! {
         NotTls = "not_tls": "Ironic requires https here",
         /// A name where the certificate needs an address.
         HostnameWithTls = "hostname_with_tls": "the certificate is made for an address, not for a name",
-        /// The address is not ours.
+        /// The address is not this machine's.
         NotAssigned = "not_assigned": "the address is not assigned here",
         /// The address is not usable yet.
         Tentative = "tentative": "the address is still being checked for duplicates",
@@ -64,7 +64,7 @@ labels! {
         SanMismatch = "san_mismatch": "the certificate is for another address",
         /// 192.0.0.0/29, class E, and what is for documentation only.
         NotRoutable = "not_routable": "the address is from a range that no network routes",
-        /// Ironic holds a URL that is no longer ours.
+        /// Ironic holds a URL that is no longer this node's.
         PinnedStale = "pinned_stale": "Ironic holds another URL and takes no new one before a power cycle",
     }
 }

@@ -37,9 +37,9 @@ labels! {
         Route = "route",
         /// The operator said so.
         Operator = "operator",
-        /// Ironic holds it, and it is still ours.
+        /// Ironic holds it, and it is still assigned here.
         Pinned = "pinned",
-        /// IPA has started with it, and it is still ours.
+        /// IPA has started with it, and it is still assigned here.
         Committed = "committed",
         /// Ironic answered a connection that came from it.
         Answered = "answered",
@@ -137,7 +137,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Decides: the operator's host, else the pinned address while it is still ours, else the committed one while it is,
+/// Decides: the operator's host, else the pinned address while it is still assigned here, else the committed one while it is,
 /// else the one that Ironic was reached from, else the source towards the first API URL that has one. An address that
 /// will not last counts only where no URL has a better one.
 pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
@@ -205,8 +205,8 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 }
 
 /// What Ironic holds cannot be changed, so it stays while it is assigned here and its device is up; the lack of
-/// carrier only makes it not valid for the time. A URL that is not what we would write for that address (another port,
-/// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
+/// carrier only makes it not valid for the time. A URL that is not what the daemon would write for that address (another port,
+/// a trailing slash, text behind the host) is none that the daemon could repeat: keeping its address would help no node.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
     // With auto TLS the URL of an IPA with http set is https; and one that should be https may be http.

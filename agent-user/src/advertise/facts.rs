@@ -49,7 +49,7 @@ pub struct Target {
 pub struct Destination {
     /// The address.
     pub ip: IpAddr,
-    /// Our source addresses towards it, the kernel's own choice first, or why there is none.
+    /// The daemon's source addresses towards it, the kernel's own choice first, or why there is none.
     pub candidates: Result<Vec<Candidate>, RouteFailure>,
 }
 

@@ -337,7 +337,7 @@ fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
         assert_eq!(decision.origin, Some(Origin::Route), "{url}");
         assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"), "{url}");
     }
-    // To Ironic these are the same text as what we write; what we go on sending is ours.
+    // To Ironic these are the same text as what the daemon writes; it keeps sending its own.
     for url in ["HTTP://10.0.0.5:9999", " http://10.0.0.5:9999", "http://10.0.0.5:9999?"] {
         let decision = decide(&beside_route(pinned(url, "10.0.0.5")), &wanted());
         assert_eq!(decision.origin, Some(Origin::Pinned), "{url}");

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const ADVICE: &str = "a lookup of ipa-sidecar would take its token, and it would hang: use mode observe or configure, disable or mask its \
                       unit, or hand the token out and give --agent.beside-ipa";
 
-/// Whether the operator wants us beside an IPA: its token has to be handed out, so that no own lookup can take it.
+/// Whether the operator wants the daemon beside an IPA: its token has to be handed out, so that no own lookup can take it.
 pub fn works_beside_ipa(parameters: &Parameters) -> bool {
     parameters.agent.beside_ipa && parameters.ironic.agent_token.is_some()
 }
@@ -72,7 +72,7 @@ pub(super) enum Moment {
 }
 
 impl Agent {
-    /// Looks for an IPA. Where one is here we act as observe: it says so, waits a little, and gives true.
+    /// Looks for an IPA. Where one is here the daemon acts as observe: it reports that, waits a little, and gives true.
     pub(super) async fn leaves_it_to_ipa(&self, moment: Moment) -> bool {
         let Some(neighbour) = &self.neighbour else {
             return false;

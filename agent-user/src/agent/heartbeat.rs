@@ -238,11 +238,11 @@ impl Agent {
         news
     }
 
-    /// What Ironic holds. A lookup after our own is harmless.
+    /// What Ironic holds. A lookup after the daemon's own is harmless.
     async fn recorded_url(&mut self, session: &mut Session) -> Result<Option<String>, IronicError> {
         let query = self.query().await;
         let reply = self.ask_for_node(&query).await?;
-        // A power cycle in between made this the first lookup: the token is ours again.
+        // A power cycle in between made this the first lookup: the daemon has the token again.
         if self.given_token.is_none() && reply.agent_token.is_some() {
             session.token = reply.agent_token;
         }

@@ -1,4 +1,4 @@
-//! The lookup: which node are we, and what is our token?
+//! The lookup: which node this is, and what its token is
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::nics;
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
 
 impl Agent {
-    /// Tries until it succeeds. IPA would exit after its lookup timeout; we say so and begin anew.
+    /// Tries until it succeeds. IPA would exit after its lookup timeout; the daemon reports that and begins again.
     pub(super) async fn look_up(&mut self) -> Session {
         let (interval, timeout) = (self.lookup.interval, self.lookup.timeout);
         let mut schedule = LookupSchedule::new(interval, timeout);

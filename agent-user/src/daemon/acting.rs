@@ -27,7 +27,7 @@ impl Acting {
     /// Decides, and sets up TLS to Ironic where the mode speaks to it.
     ///
     /// # Errors
-    /// Where TLS cannot be set up with the files that our own layers name.
+    /// Where TLS cannot be set up with the files that the daemon's own layers name.
     pub fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
         let parameters = &loaded.parameters;
         let as_wanted =

@@ -284,7 +284,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     Ok(ended)
 }
 
-/// The token is in our memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
+/// The token is in the daemon's memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
 /// 1 it does not (fs/coredump.c); either is too little for a file.
 fn dump_no_core() {
     let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));

@@ -36,7 +36,7 @@ use crate::watch::{Endpoints, Published, ResolvedTarget};
 use pause::Pause;
 use redirect::Redirect;
 
-/// So many addresses that were ours are remembered; nobody has more.
+/// So many lost addresses are remembered; no node has more.
 const ADDRESSES: usize = 1024;
 
 /// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where an operator redirected IPA by
@@ -108,7 +108,7 @@ pub struct Surroundings {
 /// What was learned.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Addresses that were assigned here, or that our drop-in gave.
+    /// Addresses that were assigned here, or that the drop-in gave.
     were_ours: BTreeSet<IpAddr>,
     /// Ironic has refused a repaired URL, and has accepted none since.
     holds_another: bool,

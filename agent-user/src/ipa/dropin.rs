@@ -1,4 +1,4 @@
-//! The one file that we write: IPA's configuration drop-in. It is there whole or not at all, whenever we die.
+//! The one file that the daemon writes: IPA's configuration drop-in. It is there whole or not at all, whenever the daemon dies.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -77,7 +77,7 @@ pub fn content_without_address() -> String {
     format!("{SIGNATURE}: there is no address to advertise.\n[DEFAULT]\n")
 }
 
-/// What is on disk, where it is ours. The bytes are wiped: a token may be in them.
+/// What is on disk, where the daemon wrote it. The bytes are wiped: a token may be in them.
 pub fn read(directory: &Path) -> Option<Zeroizing<Vec<u8>>> {
     let path = directory.join(DROPIN_NAME);
     // At its final size from the beginning: what grows leaves copies behind.
@@ -104,7 +104,7 @@ pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
         sync_directory(directory)
     });
     if result.is_err() {
-        // What a full disk took of it helps nobody; it may not exist at all.
+        // What a full disk took of it helps no node; it may not exist at all.
         let _ = fs::remove_file(&temporary);
     }
     result.map(|()| Written::Changed)
@@ -163,7 +163,7 @@ fn resolved(directory: &Path) -> PathBuf {
     fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
-/// Whether its first line is ours. A link is not: we never wrote one.
+/// Whether its first line is the daemon's. A link is not: the daemon never wrote one.
 fn is_ours(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_file())
         && exporter::read_file(path).is_ok_and(|content| content.starts_with(SIGNATURE.as_bytes()))

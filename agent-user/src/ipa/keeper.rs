@@ -69,7 +69,7 @@ impl DropinState {
 }
 
 /// Writes it whenever the address changes, or Ironic hands a token out. Without both, or where the address is undecided, there
-/// is none, as if we were absent.
+/// is none, as if the daemon were absent.
 pub async fn keep(
     directory: PathBuf,
     (mut decisions, mut token): (watch::Receiver<Arc<Published>>, watch::Receiver<Option<Secret>>),

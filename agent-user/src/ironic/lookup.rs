@@ -1,4 +1,4 @@
-//! The lookup: which node are we, how often does Ironic want to hear from us, and the token.
+//! The lookup: which node this is, how often Ironic wants a heartbeat, and the token.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -42,7 +42,7 @@ pub struct Loaded {
     pub lacks_medium: bool,
     /// What the image says of its IPA.
     pub image: Image,
-    /// Where our drop-in goes.
+    /// Where the drop-in goes.
     pub place: Place,
 }
 
@@ -62,7 +62,7 @@ impl Loaded {
 /// [`super::flags()`].
 ///
 /// # Errors
-/// A bad value in a flag, a variable or our configuration file, or a file named there that cannot be read.
+/// A bad value in a flag, a variable or the daemon's configuration file, or a file named there that cannot be read.
 pub fn load(matches: &ArgMatches, image: &Image) -> Result<Loaded, ParamsError> {
     load_from(matches, &Places::system(image.clone()))
 }
@@ -80,7 +80,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
         layers.push(own_file_layer(path, &named)?);
     }
 
-    // Our own layers are complete: now they say where the others are.
+    // The daemon's own layers are complete: now they say where the others are.
     let own = merge(&layers)?;
     let mut problems: Vec<_> = unknown_variables(places).collect();
     let words = read_cmdline(&own, &mut problems)?;
@@ -123,7 +123,7 @@ fn given_directory(own: &Merged) -> Option<&Path> {
     entry.filter(|entry| entry.source.is_own()).map(|_| own.parameters.ipa.config_dir.as_path())
 }
 
-/// What is read of IPA's files: what the image says that it reads, and the directory of our drop-in.
+/// What is read of IPA's files: what the image says that it reads, and the directory of the drop-in.
 fn sources(places: &Places, place: &Place) -> Vec<Read> {
     let Some(known) = places.image.sources() else {
         return ipa_files::usual(&places.etc, &place.directory);
@@ -180,7 +180,7 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
 /// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
 const OTHERS: [&str; 6] = ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
 
-/// No error: others set such variables too, as Kubernetes does for a service of our name, and a newer release may have
+/// No error: others set such variables too, as Kubernetes does for a service of this name, and a newer release may have
 /// more of them. Their values are not shown: one may be a secret.
 fn unknown_variables(places: &Places) -> impl Iterator<Item = Problem> {
     places.environment.keys().filter(|name| is_unknown(name)).map(|name| Problem {
@@ -265,7 +265,7 @@ fn kernel_layer(source: Source, place: &str, words: BTreeMap<String, String>) ->
     Layer { source, values: values.collect() }
 }
 
-/// oslo.config replaces `$name` by another option's value; we don't, and say so. `$$` is a plain `$`.
+/// oslo.config replaces `$name` by another option's value; the daemon does not, and reports that. `$$` is a plain `$`.
 fn without_references(
     options: BTreeMap<String, Given>,
     problems: &mut Vec<Problem>,

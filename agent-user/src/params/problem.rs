@@ -14,7 +14,7 @@ labels! {
         Flag = "flag",
         /// An `IPA_SIDECAR_` variable.
         Environment = "environment",
-        /// Our own configuration file.
+        /// The daemon's own configuration file.
         File = "file",
         /// IPA's configuration files, also those on a virtual medium that IPA copies when it starts.
         IpaConfig = "ipa-config",
@@ -46,7 +46,7 @@ labels! {
         Unusable = "unusable",
         /// A file or medium could not be read, wholly or in part.
         Unreadable = "unreadable",
-        /// The value is used by IPA in the place of what we write for it.
+        /// The value is used by IPA in the place of what the daemon writes for it.
         Conflict = "conflict",
         /// It has a parameter's prefix, and there is no such parameter.
         Unknown = "unknown",
@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something wrong in a layer of our own: flags, environment or configuration file. The caller ends with status 64.
+/// Something wrong in a layer of its own: flags, environment or configuration file. The caller ends with status 64.
 #[derive(Debug, Error)]
 pub enum ParamsError {
     /// The value or its place.

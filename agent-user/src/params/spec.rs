@@ -16,7 +16,7 @@ pub const ENVIRONMENT_PREFIX: &str = "IPA_SIDECAR_";
 
 /// One parameter.
 pub struct Parameter {
-    /// The flag without its dashes, and the key in our configuration file.
+    /// The flag without its dashes, and the key in the daemon's configuration file.
     pub name: &'static str,
     /// The group in the help.
     pub heading: &'static str,
@@ -40,13 +40,13 @@ pub struct Parameter {
 /// Who may give a parameter, besides the foreign layers that its names say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Givers {
-    /// Flag, environment and our file.
+    /// Flag, environment and the daemon's file.
     Own,
     /// The same, but the flag belongs to `run` alone.
     OwnRunOnly,
     /// Flag and environment: the file cannot name itself.
     FlagAndEnvironment,
-    /// Only IPA's layers: we read it, or must not have it on a command line.
+    /// Only IPA's layers: the daemon reads it, or must not have it on a command line.
     Foreign,
 }
 
@@ -108,7 +108,7 @@ const SOURCES: &str = "Where parameters come from";
 const AGENT_PORT: &str = "9999";
 
 const AT_LEAST_1_MS: Duration = Duration::from_millis(1);
-/// Below this our lookups would be a storm.
+/// Below this the daemon's lookups would be a storm.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Every parameter, in the order of the help and of `params`.

@@ -64,7 +64,7 @@ pub async fn follow(
         heard.exchanges.borrow_and_update();
         heard.running.borrow_and_update();
         let facts = memory.facts(&setting, &ipa, &heard);
-        // One that has ended has passed us by all its life, and perhaps died of that. The next one is judged anew.
+        // One that has ended has bypassed the daemon all its life, and perhaps died of that. The next one is judged anew.
         let is_looked_at = heard.running.borrow().as_ref().map(|(id, _)| *id) == ipa.process;
         if is_looked_at && (ipa.up || ipa.process.is_some() || state.borrow().is_none()) {
             publish(judge(&facts).map(|why| facts.describe(why)), &state, &metrics);

@@ -66,7 +66,7 @@ pub fn judge(facts: &Facts) -> Option<Why> {
 }
 
 impl Facts {
-    /// Why our host does not reach IPA, or IPA the guard. What Ironic got goes before what is to be expected.
+    /// Why the daemon's host does not reach IPA, or IPA the guard. What Ironic got goes before what is to be expected.
     fn cause(&self) -> Option<Why> {
         let guards = self.mode == Mode::Guard;
         let sends_ours = self.sends_ours();

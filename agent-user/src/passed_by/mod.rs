@@ -1,4 +1,4 @@
-//! Whether ironic-python-agent passes us by: it runs, and what we do does not reach it, or what it does is not seen here.
+//! Whether ironic-python-agent bypasses the daemon: it runs, and the daemon does not reach it, or what it does is not seen here.
 //! Then the daemon is never ready, and page, metric and log name the cause.
 //!
 //! `judge` and `proxy` are pure; `follow` gathers the facts and publishes.

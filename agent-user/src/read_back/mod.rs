@@ -1,4 +1,4 @@
-//! Read-back: one lookup of our own, once IPA has its token, tells which callback URL Ironic holds. For modes configure and
+//! Read-back: one lookup of its own, once IPA has its token, tells which callback URL Ironic holds. For modes configure and
 //! guard.
 //!
 //! [`due`] (pure) says when. Never before the token is known to be spent: the lookup would take it, and IPA would hang for

@@ -1,7 +1,7 @@
 //! `--web.config.file`: the YAML of the Prometheus exporter toolkit, version 1
 //! (<https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>).
 //!
-//! [`WebConfig::parse`] is pure: it opens no file. A field that the toolkit has and we have not is refused, not passed over: who
+//! [`WebConfig::parse`] is pure: it opens no file. A field that the toolkit has and this server has not is refused, not passed over: who
 //! wrote it counts on it.
 
 mod tls;

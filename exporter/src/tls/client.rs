@@ -1,4 +1,4 @@
-//! TLS to a server: cafile in the place of the system's store, our client certificate, `insecure`; and its errors in
+//! TLS to a server: cafile in the place of the system's store, the program's client certificate, `insecure`; and its errors in
 //! plain English.
 
 use std::io::{self, Read};
@@ -29,7 +29,7 @@ pub struct ClientTls<'a> {
     pub wanted: bool,
     /// CA certificates (PEM) instead of the system's.
     pub cafile: Option<&'a Path>,
-    /// Our client certificate (PEM).
+    /// The program's client certificate (PEM).
     pub certfile: Option<&'a Path>,
     /// Its key (PEM).
     pub keyfile: Option<&'a Path>,

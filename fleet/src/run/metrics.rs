@@ -191,7 +191,7 @@ impl Families {
         self.sd_targets.with_label_values(&[via.as_str()]).set(whole(count));
     }
 
-    /// Shows the fleet. While we are blind nothing of it shows: old numbers would pass for health.
+    /// Shows the fleet. While this program is blind nothing of it shows: old numbers would pass for health.
     pub fn show(&self, fleet: &Fleet) {
         let is = |why: Why| fleet.blind.iter().any(|blind| blind.why == why);
         for why in Why::ALL {

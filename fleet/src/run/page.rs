@@ -287,7 +287,7 @@ fn details(node: &Kept, now: Moment) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// Why we are blind, and what else is to be said.
+/// Why this program is blind, and the other notes.
 fn remarks(sheet: &mut Sheet, fleet: &Fleet) -> fmt::Result {
     for blind in fleet.blind.iter().take(FAILURES) {
         warning(sheet, format_args!("What is shown may be old or incomplete: {}", blind.text))?;

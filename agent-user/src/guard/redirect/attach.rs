@@ -23,7 +23,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// Attaches it for this listener, and shows by connects of our own that it works. Nothing is redirected yet.
+    /// Attaches it for this listener, and shows by connects of its own that it works. Nothing is redirected yet.
     ///
     /// # Errors
     /// Why there is none.
@@ -66,7 +66,7 @@ impl Redirect {
 }
 
 fn attach() -> Result<Redirect, Unavailable> {
-    // Below it there is only the older attach, which would outlive us.
+    // Below it there is only the older attach, which would outlive the daemon.
     if KernelVersion::current().map_or(true, |version| version < KernelVersion::new(5, 7, 0)) {
         let words = "this kernel has no BPF links for cgroups (Linux 5.7 and newer have)";
         return Err(Unavailable::new(Reason::NoBpf, words));

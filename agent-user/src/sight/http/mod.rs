@@ -38,7 +38,7 @@ use packet::Segment;
 
 /// `ETH_P_ALL` (include/uapi/linux/if_ether.h).
 const ALL_PROTOCOLS: u16 = 3;
-/// What the kernel keeps for us until we read it.
+/// What the kernel keeps until sight reads it.
 const KEPT: usize = 2 << 20;
 /// The largest packet: the kernel joins segments up to 64 KiB.
 const PACKET: usize = 66 * 1024;

@@ -185,7 +185,7 @@ fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
     }
 }
 
-/// What our own lookup has shown.
+/// What the daemon's own lookup has shown.
 fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let shown = &view.read_back;
     if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
