@@ -15,11 +15,11 @@ pub struct Caller {
     pub cgroup: u64,
     /// The process in the upper half, the thread in the lower.
     pub thread: u64,
-    /// The name of the thread (`TASK_COMM_LEN` is 16), in words: bytes would be copied one by one.
+    /// The name of the thread (`TASK_COMM_LEN` is 16), as 32-bit words: bytes would be copied one by one.
     pub comm: Words,
     /// The real user id.
     pub user: u32,
-    /// The inode number of the socket's network namespace; 0 where that is not told.
+    /// The inode number of the socket's network namespace; 0 where that is unknown.
     pub network_namespace: u32,
 }
 
@@ -37,7 +37,7 @@ impl Caller {
         }
     }
 
-    /// The task of an event that no connect of ours made.
+    /// The task of an event that no connect of this namespace made.
     #[inline(always)]
     pub fn nobody(network_namespace: u32) -> Self {
         Self { cgroup: 0, thread: 0, comm: [0; 2], user: 0, network_namespace }

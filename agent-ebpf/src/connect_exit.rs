@@ -101,7 +101,7 @@ fn ended_meanwhile(socket: Typed, tcp: Tcp, network_namespace: u32) -> Option<()
     Some(())
 }
 
-/// Whether what the call returns was told already.
+/// Whether what the call returns was reported already.
 #[inline(always)]
 fn is_echo(socket: Typed) -> bool {
     pending::may_be(socket) && pending::find(socket).is_some_and(pending::is_echo)

@@ -12,9 +12,9 @@ pub const RING_BUFFER_LENGTH: u32 = 64 * 1024;
 
 /// What happened: the values of [`Event::kind`].
 pub mod kind {
-    /// A connect of ours failed after it had sent a SYN, or its caller gave it up.
+    /// A connect of this namespace failed after it had sent a SYN, or its caller gave it up.
     pub const CONNECT_FAILED: u32 = 1;
-    /// A connect call of ours returned an error, its own or the one that an earlier event has told.
+    /// A connect call of this namespace returned an error, its own or the one that an earlier event has reported.
     pub const CALL_FAILED: u32 = 2;
     /// A socket's error was reported to its owner; only its addresses and `errno` are set.
     pub const ERROR_REPORTED: u32 = 3;
@@ -26,7 +26,7 @@ pub mod kind {
 
 /// How sure [`Event::errno`] is: the values of [`Event::sureness`].
 pub mod sureness {
-    /// Neither source told one.
+    /// Neither source knew one.
     pub const UNKNOWN: u32 = 0;
     /// The socket's own error, as its owner reads it.
     pub const SOCKET: u32 = 1;
@@ -43,15 +43,15 @@ pub mod sureness {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// When the connect began, in nanoseconds of CLOCK_MONOTONIC; 0 where that is not told.
+    /// When the connect began, in nanoseconds of CLOCK_MONOTONIC; 0 where that is unknown.
     pub started: u64,
     /// When this happened, on the same clock.
     pub ended: u64,
     /// The cgroup v2 id of the process that called connect.
     pub cgroup: u64,
-    /// Which socket it is, as long as that lives; 0 where that is not told. It is shown nowhere.
+    /// Which socket it is, as long as that lives; 0 where that is unknown. It is shown nowhere.
     pub socket: u64,
-    /// The address of this side; zero where it is not told.
+    /// The address of this side; zero where it is unknown.
     pub local_address: [u8; 16],
     /// The address of the other side.
     pub peer_address: [u8; 16],
@@ -69,9 +69,9 @@ pub struct Event {
     pub thread: u32,
     /// Its real user id.
     pub user: u32,
-    /// The inode number of the socket's network namespace; 0 where that is not told.
+    /// The inode number of the socket's network namespace; 0 where that is unknown.
     pub network_namespace: u32,
-    /// The port of this side; 0 before one was chosen, and where it is not told.
+    /// The port of this side; 0 before one was chosen, and where it is unknown.
     pub local_port: u16,
     /// The port of the other side.
     pub peer_port: u16,

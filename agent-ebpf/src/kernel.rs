@@ -23,7 +23,7 @@ pub type Words = [u64; 2];
 /// See [`Offset`]. Set by user space before the programs are loaded, then constant to the verifier.
 #[unsafe(no_mangle)]
 static OFFSETS: [u32; Offset::COUNT] = [ABSENT; Offset::COUNT];
-/// The inode number of the network namespace that counts; 0 where namespaces cannot be told apart.
+/// The inode number of the network namespace that counts; 0 where namespaces cannot be distinguished.
 #[unsafe(no_mangle)]
 static NETWORK_NAMESPACE: Global<u32> = Global::new(0);
 
@@ -112,7 +112,7 @@ pub fn mapped(ip: u32) -> Words {
     [0, u64::from(u32::from_ne_bytes([0, 0, 0xff, 0xff])) | u64::from(ip) << 32]
 }
 
-/// The inode number of a socket's network namespace if it is the one that counts, or 0 where that cannot be told.
+/// The inode number of a socket's network namespace if it is the one that counts, or 0 where that is unknown.
 #[inline(always)]
 pub fn socket_namespace(socket: Typed) -> Option<u32> {
     counted(|| socket.follow(Offset::SocketNamespace))
@@ -124,7 +124,7 @@ pub fn packet_namespace(packet: Typed) -> Option<u32> {
     counted(|| packet.follow(Offset::PacketDevice)?.follow(Offset::DeviceNamespace))
 }
 
-/// The inode number of the current task's network namespace, any; 0 where that cannot be told.
+/// The inode number of the current task's network namespace, any; 0 where that is unknown.
 #[inline(always)]
 pub fn task_namespace() -> u32 {
     let inode = || {

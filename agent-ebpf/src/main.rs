@@ -2,7 +2,7 @@
 //! little as possible: what is a failed connect and whose, which connect is redirected, what looks like a request of IPA's. All else is user space's.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or is told to act as one.
+#![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or acts as one.
 
 mod callback;
 mod caller;

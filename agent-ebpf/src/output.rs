@@ -41,14 +41,14 @@ pub struct What {
 /// An address and a port.
 #[derive(Clone, Copy)]
 pub struct Side {
-    /// See [`Event::peer_address`]; in words, because bytes would be copied one by one.
+    /// See [`Event::peer_address`]; as 32-bit words, because bytes would be copied one by one.
     pub address: Words,
     /// In the machine's byte order.
     pub port: u16,
 }
 
 impl Side {
-    /// What is not told.
+    /// What is not reported.
     pub const NONE: Self = Self { address: [0; 2], port: 0 };
 }
 

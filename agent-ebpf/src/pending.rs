@@ -1,4 +1,4 @@
-//! Connects that go on after their call has returned: who made them, kept with the socket and freed with it. An error is told
+//! Connects that go on after their call has returned: who made them, kept with the socket and freed with it. An error is reported
 //! once, whichever processor sees it first.
 
 use core::arch::asm;
@@ -18,12 +18,12 @@ use crate::socket::Tcp;
 #[btf_map]
 static PENDING: SkStorage<Pending> = SkStorage::new();
 
-/// [`Pending::outcome`]: nothing is to be told.
+/// [`Pending::outcome`]: nothing is to be reported.
 const NOTHING: u64 = 0;
 /// The connect is under way.
 const WAITED_FOR: u64 = 1;
-/// Its end was told; the next connect of the socket may return the same error.
-const TOLD: u64 = 2;
+/// Its end was reported; the next connect of the socket may return the same error.
+const REPORTED: u64 = 2;
 
 /// A connect under way.
 #[repr(C)]
@@ -88,18 +88,18 @@ pub fn failed(pending: *mut Pending, tcp: Tcp) -> Option<()> {
     tell(pending, tcp, errno, sureness::SOCKET)
 }
 
-/// The socket goes, and nobody answered: the caller has given up, unless its error was told.
+/// The socket goes, and nobody answered: the caller has given up, unless its error was reported.
 #[inline(always)]
 pub fn given_up(pending: *mut Pending, tcp: Tcp) -> Option<()> {
     let (errno, sureness) = tcp.outcome()?;
     tell(pending, tcp, errno, sureness)
 }
 
-/// Whether a call on this socket returned what was told already; it is waited for no more.
+/// Whether a call on this socket returned what was reported already; it is waited for no more.
 #[inline(always)]
 pub fn is_echo(pending: *mut Pending) -> bool {
     // SAFETY: the value is the map's.
-    unsafe { exchange(pending, NOTHING) == TOLD }
+    unsafe { exchange(pending, NOTHING) == REPORTED }
 }
 
 #[inline(always)]
@@ -107,7 +107,7 @@ fn tell(pending: *mut Pending, tcp: Tcp, errno: u32, sureness: u32) -> Option<()
     let (local, peer) = tcp.sides()?;
     // SAFETY: the value is the map's; it was written before the exchange that made it WAITED_FOR.
     unsafe {
-        if exchange(pending, TOLD) != WAITED_FOR {
+        if exchange(pending, REPORTED) != WAITED_FOR {
             return None;
         }
         let what = What {

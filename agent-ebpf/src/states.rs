@@ -38,7 +38,7 @@ pub trait Change {
     fn context(&self) -> &impl EbpfContext;
     /// The address of the `struct sock`.
     fn address(&self) -> Option<u64>;
-    /// The inode number of its network namespace if it is a TCP socket in the one that counts; 0 where that cannot be told.
+    /// The inode number of its network namespace if it is a TCP socket in the one that counts; 0 where that is unknown.
     fn namespace(&self) -> Option<u32>;
     /// How a connect ended that began then: its errno and how sure that is; `None` where it had sent nothing.
     fn outcome(&self, started: u64) -> Option<(u32, u32)>;

@@ -153,7 +153,7 @@ fn what_cannot_be_read_is_counted() {
     assert_eq!(damage.take(), 1);
 }
 
-/// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.
+/// Which of these addresses the one listener in these bytes serves: three of this machine, any of IPv4, any of IPv6.
 fn served(bytes: &[u8]) -> [bool; 5] {
     let found = answer(bytes, Extent::Dump, |frame| Listener::of(sock_diag::message(frame)?)).unwrap();
     assert_eq!(found.iter().map(|listener| listener.port).collect::<Vec<_>>(), [9999]);

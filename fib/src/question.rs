@@ -44,7 +44,7 @@ impl Extent {
 pub struct Seen<T> {
     /// Each of them was there when the kernel wrote it.
     pub found: Vec<T>,
-    /// False where changes overtook the dump at every try: what is not found may be there all the same.
+    /// False where changes overtook the dump at every try: what is not found may be there anyway.
     pub complete: bool,
 }
 
@@ -261,7 +261,7 @@ mod tests {
     use netlink_packet_route::route::{RouteFlags, RouteHeader};
 
     #[test]
-    fn a_malformed_question_is_told_from_a_blackhole() {
+    fn a_malformed_question_differs_from_a_blackhole() {
         let mut socket = QuestionSocket::open(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
         let header = RouteHeader {
             address_family: AddressFamily::Inet6,

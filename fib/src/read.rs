@@ -45,7 +45,7 @@ pub struct Address {
     /// Duplicate address detection has not ended, and it may not be used meanwhile (RFC 4862; RFC 4429 allows an
     /// optimistic one).
     pub tentative: bool,
-    /// Somebody else has it.
+    /// Another host has it.
     pub dad_failed: bool,
     /// Its preferred lifetime is over.
     pub deprecated: bool,

@@ -30,7 +30,7 @@ pub enum BtfError {
     Truncated(usize),
 }
 
-/// `BTF_KIND_*`, those that are told apart here.
+/// `BTF_KIND_*`, those that are distinguished here.
 mod kind {
     pub const STRUCT: u32 = 4;
     pub const UNION: u32 = 5;

@@ -34,7 +34,7 @@ impl Object {
     /// For programs that want to know structures only, and that on their own.
     ///
     /// # Errors
-    /// Where BPF is not to be had.
+    /// Where there is no BPF.
     pub fn open() -> Result<Self, Unavailable> {
         lift_memory_limit();
         may_use_bpf()?;
@@ -81,17 +81,17 @@ impl Attached {
     }
 
     /// How often the kernel skipped a program because it came in an interrupt of another BPF program on the same
-    /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Told for tracepoints since Linux 6.6.
+    /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Reported for tracepoints since Linux 6.6.
     pub fn skipped(&self) -> u64 {
         let programs = self.object.ebpf.programs().map(|(_, program)| program);
         // What sight lacks it notices itself.
         let own = programs.filter(|program| !matches!(program, Program::UProbe(_)));
         let descriptors = own.filter_map(|program| program.fd().ok());
-        let told = descriptors.filter_map(|descriptor| {
+        let reported = descriptors.filter_map(|descriptor| {
             let path = format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd());
             recursion_misses(&std::fs::read_to_string(path).ok()?)
         });
-        told.sum()
+        reported.sum()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the kernel saw: connects that failed, and whether the conductor ever reached the advertised port.
 //!
 //! An event's way: the programs of `agent-ebpf` (loaded by `load`) write it into a ring buffer, `drain` reads it, [`join`]
-//! makes one failure out of what two sources tell, [`record`] counts and tells it. Where BPF is not to be had the daemon
-//! runs all the same, and [`report`] says what is missing.
+//! makes one failure out of what two sources tell, [`record`] counts and logs it. Without BPF the daemon
+//! runs anyway, and [`report`] says what is missing.
 
 #[cfg(feature = "ebpf")]
 mod attach;

@@ -62,7 +62,7 @@ pub async fn none_left(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// A thread of ours that still has capabilities.
+/// A thread of this process that still has capabilities.
 fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
     let keeps = keeps.map(|thread| thread.as_raw_nonzero().to_string());
     let threads = match std::fs::read_dir("/proc/self/task") {
@@ -85,7 +85,7 @@ fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// What this thread has now, in words.
+/// What this thread has now, as text.
 pub fn described() -> String {
     match capabilities(None) {
         Ok(sets) if sets.effective.is_empty() => "none".to_owned(),

@@ -1,4 +1,4 @@
-//! What an event means: counted, kept to look at, and told in the log.
+//! What an event means: counted, kept to look at, and logged.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Recorder {
         }
     }
 
-    /// How often the kernel has skipped a program until now: what it would have told is unknown.
+    /// How often the kernel has skipped a program until now: what it would have reported is unknown.
     pub fn skipped(&self, runs: u64) {
         let more =
             self.state.send_if_modified(|state| std::mem::replace(&mut state.runs_skipped, runs) != runs);
@@ -176,7 +176,7 @@ fn monotonic_nanoseconds() -> u64 {
 #[derive(Debug, Default)]
 struct Lines {
     since: Option<Instant>,
-    told: u32,
+    reported: u32,
     suppressed: u64,
 }
 
@@ -184,10 +184,10 @@ impl Lines {
     fn may_tell(&mut self) -> bool {
         if self.since.is_none_or(|since| since.elapsed() >= WINDOW) {
             self.tell_suppressed();
-            (self.since, self.told) = (Some(Instant::now()), 0);
+            (self.since, self.reported) = (Some(Instant::now()), 0);
         }
-        self.told += 1;
-        let may = self.told <= LINES;
+        self.reported += 1;
+        let may = self.reported <= LINES;
         self.suppressed += u64::from(!may);
         may
     }

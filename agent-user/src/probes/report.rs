@@ -87,7 +87,7 @@ labels! {
         NoCgroup = "no_cgroup",
         /// An API URL of IPA's is https, into which the guard does not see.
         Https = "https",
-        /// It is attached, and a connect of ours did not go where it should.
+        /// It is attached, and a connect of the daemon did not go where it should.
         SelfTest = "self_test",
         /// No libssl is found that IPA's interpreter may link.
         NoLibssl = "no_libssl",
@@ -95,7 +95,7 @@ labels! {
         NotYet = "not_yet",
         /// The libssl lacks a function that is probed.
         NoFunction = "no_function",
-        /// A child of ours under a seccomp filter did not survive a return probe.
+        /// A child of the daemon under a seccomp filter did not survive a return probe.
         ReturnProbe = "return_probe",
         /// Anything else.
         Error = "error",
@@ -134,7 +134,7 @@ pub struct Report {
     /// In the order of [`Probe::ALL`]: how each is attached, or why it is not.
     #[serde(rename = "list", serialize_with = "list")]
     pub probes: Vec<(Probe, Result<Path, Unavailable>)>,
-    /// What is told less well than it could be, a sentence each.
+    /// What is reported less well than it could be, a sentence each.
     pub notes: Vec<String>,
 }
 

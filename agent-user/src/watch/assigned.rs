@@ -29,7 +29,7 @@ pub(super) struct Assigned {
 struct Family {
     /// `None` where the kernel must be asked.
     answer: Option<Result<Seen<Assignment>, Unanswered>>,
-    /// The same by device, as far as somebody wanted it in this round.
+    /// The same by device, as far as it was asked for in this round.
     by_device: HashMap<u32, Arc<[Address]>>,
     /// And what was found in it.
     found: HashMap<Wanted, Address>,
@@ -37,7 +37,7 @@ struct Family {
     asked: usize,
 }
 
-/// Which address somebody looks for.
+/// Which address is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     /// The address.

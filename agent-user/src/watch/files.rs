@@ -66,7 +66,7 @@ impl EtcWatch {
         }
     }
 
-    /// Waits for the next touch. A `.rescued` that is there already is told at once.
+    /// Waits for the next touch. A `.rescued` that is there already is reported at once.
     pub async fn touched(&mut self) -> Touched {
         loop {
             self.follow_link();

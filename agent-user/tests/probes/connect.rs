@@ -46,7 +46,7 @@ fn every_failure_is_reported_as_the_application_saw_it() {
                 let seen = place.attempt(case, peer, how);
                 if source == "call" && !sees_calls {
                     assert_eq!(seen.errno, errnos[family].0, "{:?}", case);
-                    continue; // The total of those that follow shows that it was not told.
+                    continue; // The total of those that follow shows that it was not reported.
                 }
                 let failure = failure_to(&daemon, peer);
                 let after = Duration::from_secs_f64(failure["duration_seconds"].as_f64().unwrap());

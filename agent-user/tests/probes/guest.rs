@@ -15,7 +15,7 @@ fn section<'a>(console: &'a str, mark: &str) -> &'a str {
 }
 
 /// A case of probes-guest.py: what the application saw, the errno, its source, and the least seconds that it took; `None` where
-/// nothing is to be told.
+/// nothing is to be reported.
 type Case = (&'static str, &'static str, Option<(&'static str, &'static str, f64)>);
 
 const CASES: [Case; 14] = [
@@ -111,7 +111,7 @@ fn check_probes(probes: &Value, sees_refusals: bool) {
     assert!(peer.starts_with("10.78.0.1:"), "{peer}");
 }
 
-/// Each failure is told once, as the application saw it; in a storm what is told and what is lost are all.
+/// Each failure is reported once, as the application saw it; in a storm what is reported and what is lost are all.
 fn check_cases(lines: &str) {
     let lines: Vec<Value> = lines
         .lines()
@@ -123,16 +123,20 @@ fn check_cases(lines: &str) {
     for (name, saw, expected) in CASES {
         let line = find(name);
         assert_eq!(line["saw"].to_string(), saw, "{line}");
-        let told = line["told"].as_array().unwrap();
+        let reported = line["reported"].as_array().unwrap();
         let Some((errno, source, least)) = expected else {
-            assert!(told.is_empty() && line["more"] == 0, "{line}");
+            assert!(reported.is_empty() && line["more"] == 0, "{line}");
             continue;
         };
-        assert_eq!((told.len(), &line["more"]), (1, &1.into()), "{line}");
-        assert_eq!((&told[0]["errno"], &told[0]["errno_source"]), (&errno.into(), &source.into()), "{line}");
-        let took = told[0]["duration_seconds"].as_f64().unwrap();
+        assert_eq!((reported.len(), &line["more"]), (1, &1.into()), "{line}");
+        assert_eq!(
+            (&reported[0]["errno"], &reported[0]["errno_source"]),
+            (&errno.into(), &source.into()),
+            "{line}"
+        );
+        let took = reported[0]["duration_seconds"].as_f64().unwrap();
         assert!((least..least + 2.0).contains(&took), "{line}");
     }
     let storm = &find("storm")["saw"];
-    assert_eq!(storm[2], 2000, "told, lost, together: {storm}");
+    assert_eq!(storm[2], 2000, "reported, lost, together: {storm}");
 }
