@@ -15,7 +15,7 @@ pub struct Caller {
     pub cgroup: u64,
     /// The process in the upper half, the thread in the lower.
     pub thread: u64,
-    /// The name of the thread (`TASK_COMM_LEN` is 16), as 32-bit words: bytes would be copied one by one.
+    /// The name of the thread (`TASK_COMM_LEN` is 16), as words of 8 bytes: bytes would be copied one by one.
     pub comm: Words,
     /// The real user id.
     pub user: u32,

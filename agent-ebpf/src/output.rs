@@ -41,7 +41,7 @@ pub struct What {
 /// An address and a port.
 #[derive(Clone, Copy)]
 pub struct Side {
-    /// See [`Event::peer_address`]; as 32-bit words, because bytes would be copied one by one.
+    /// See [`Event::peer_address`]; as words of 8 bytes, because bytes would be copied one by one.
     pub address: Words,
     /// In the machine's byte order.
     pub port: u16,
