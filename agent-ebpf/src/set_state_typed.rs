@@ -1,5 +1,5 @@
 //! inet_sock_set_state as a tracepoint with types (include/trace/events/sock.h: the socket, the old and the new state). It
-//! costs a fifth of the one with a record, wants no tracefs, and is not skipped when it comes in an interrupt of another
+//! costs less than the one with a record, wants no tracefs, and is not skipped when it comes in an interrupt of another
 //! program.
 
 use aya_ebpf::EbpfContext;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Measures each kind of work beside a daemon without its probes and one with them, in turns.
 export PATH=/bin
+export CARGO_MANIFEST_DIR=/tmp/lab # The lab goes to the directory above.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
