@@ -14,8 +14,8 @@ use crate::owned::Scratch;
 const SUITE: &str = "bookworm";
 /// systemd enables units and judges them; rpm takes the other kind of packages; zsh reads its completions.
 const PACKAGES: &str = "systemd,rpm,zsh";
-/// What package managers write for themselves.
-const OF_MANAGERS: [&str; 5] = ["var/lib/dpkg", "var/lib/rpm", "var/log", "root", "tmp"];
+/// What package managers and systemctl write for themselves.
+const OF_MANAGERS: [&str; 6] = ["var/lib/dpkg", "var/lib/rpm", "var/log", "root", "tmp", "run/systemd"];
 
 /// Devices and processes are this machine's, in a namespace that ends with the command. There is no network, and no
 /// systemd runs: what a package would start is not started.
