@@ -64,12 +64,12 @@ pub struct Original {
     pub endpoint: Endpoint,
 }
 
-/// The length of [`Settings`], counted in words of 8 bytes.
+/// The length of [`Settings`], counted in units of 8 bytes.
 pub const SETTINGS_WORDS: usize = size_of::<Settings>() / 8;
-/// The length of [`Original`], counted in words of 8 bytes.
+/// The length of [`Original`], counted in units of 8 bytes.
 pub const ORIGINAL_WORDS: usize = size_of::<Original>() / 8;
 
-/// The places of the settings' fields, counted in words of 8 bytes.
+/// The places of the settings' fields, counted in units of 8 bytes.
 pub mod place {
     use super::{Settings, offset_of};
 
