@@ -11,6 +11,8 @@ use crate::sight::tls::{self, Tls};
 /// The thread.
 pub struct Loader {
     loaded: oneshot::Receiver<Loaded>,
+    /// What came from there, until it is taken.
+    arrived: Option<Loaded>,
     is_required: bool,
     is_waited_for: bool,
     port: u16,
@@ -49,7 +51,7 @@ impl Loader {
         };
         // Where no thread starts, `done` finds out.
         let _ = std::thread::Builder::new().spawn(work);
-        Self { loaded, is_required, is_waited_for, port }
+        Self { loaded, arrived: None, is_required, is_waited_for, port }
     }
 
     /// Whether READY waits for it: the parameters ask for the probes, or IPA's lookup can only be seen at libssl.
@@ -57,18 +59,24 @@ impl Loader {
         self.is_waited_for
     }
 
-    /// What was loaded. The privileges of its thread are gone then, or the log says which thread keeps some.
-    pub async fn done(&mut self) -> Loaded {
-        let loaded = (&mut self.loaded).await.unwrap_or_else(|_| {
-            let why = Unavailable::new(Reason::Error, "no thread loaded the probes");
-            let probes = Probes::without(&why, self.port);
-            let problems = if self.is_required { probes.report().lacking() } else { Vec::new() };
-            Loaded { tls: Tls::without(&why), probes, problems }
-        });
-        match privileges::none_left(loaded.tls.0.privileged_thread()).await {
-            Ok(()) => tracing::debug!("no thread has a capability"),
-            Err(error) => tracing::error!(%error, "running on with privileges"),
+    /// What was loaded, once; not to be asked again after that. The privileges of its thread are gone then, or the log says
+    /// which thread keeps some. Nothing is lost where this is dropped before its end.
+    pub async fn done(&mut self) -> Option<Loaded> {
+        if self.arrived.is_none() {
+            self.arrived = Some((&mut self.loaded).await.unwrap_or_else(|_| self.failed()));
         }
-        loaded
+        let keeps = self.arrived.as_ref().and_then(|loaded| loaded.tls.0.privileged_thread());
+        match privileges::none_left(keeps).await {
+            Ok(()) => tracing::debug!("no thread has a capability"),
+            Err(error) => tracing::error!(%error, "could not drop privileges; continuing with them"),
+        }
+        self.arrived.take()
+    }
+
+    fn failed(&self) -> Loaded {
+        let why = Unavailable::new(Reason::Error, "no thread could load the probes");
+        let probes = Probes::without(&why, self.port);
+        let problems = if self.is_required { probes.report().lacking() } else { Vec::new() };
+        Loaded { tls: Tls::without(&why), probes, problems }
     }
 }

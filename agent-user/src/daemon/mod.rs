@@ -235,7 +235,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     let mut end_sight = None;
     let ended = loop {
         tokio::select! {
-            Loaded { probes, tls, problems } = loader.done(), if inlet.is_some() => {
+            Some(Loaded { probes, tls, problems }) = loader.done(), if inlet.is_some() => {
                 let (state, metrics) = &probed;
                 end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
                 probes.start(
