@@ -46,7 +46,7 @@ mod kind {
 }
 
 /// The length of `struct btf_header`.
-const HEADER_LENGTH: u32 = 24;
+const HEADER_LENGTH: usize = 24;
 
 /// What a program can be attached to, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,16 @@ pub enum Target<'a> {
     Function(&'a str),
     /// The type of a tracepoint's arguments, `btf_trace_NAME`.
     Tracepoint(&'a str),
+}
+
+/// Such a target of this kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The type's number.
+    id: usize,
+    /// `struct btf_type.info`.
+    info: u32,
+    name: String,
 }
 
 /// Parsed type information.
@@ -139,33 +149,13 @@ impl<'a> Btf<'a> {
             .then(|| function.members.saturating_sub(1))
     }
 
-    /// Type information that has nothing but these, each with the number that it has here: a twentieth of the whole. Those that
-    /// this kernel does not have are left out.
-    pub fn excerpt(&self, wanted: &[Target<'_>]) -> Vec<u8> {
-        let found = self.targets(wanted);
-        let last = found.iter().flatten().map(|(id, _)| *id).max().unwrap_or(0);
-        // What stands for all others: the shortest kind that says nothing.
-        let mut types = [0, kind::FWD << 24, 0].repeat(last);
-        let mut strings = vec![0];
-        for (target, (id, place)) in
-            wanted.iter().zip(&found).filter_map(|(target, at)| Some((target, at.as_ref()?)))
-        {
-            let (info, name) = (word(self.types, place + 4), strings.len());
-            let (Some(start), Some(info), Ok(name)) = (id.checked_sub(1), info, u32::try_from(name)) else {
-                continue;
-            };
-            if let Some(place) = types.get_mut(3 * start..3 * start + 2) {
-                place.copy_from_slice(&[name, info]);
-                strings.extend(target.type_name().bytes().chain([0]));
-            }
-        }
-        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let (of_types, of_strings) = (length(4 * types.len()), length(strings.len()));
-        let mut bytes = [&MAGIC.to_ne_bytes()[..], &[1, 0]].concat();
-        let header = [HEADER_LENGTH, 0, of_types, of_types, of_strings];
-        bytes.extend(header.iter().chain(&types).flat_map(|word| word.to_ne_bytes()));
-        bytes.append(&mut strings);
-        bytes
+    /// What this kernel has of these, for an [`excerpt`].
+    pub fn find(&self, wanted: &[Target<'_>]) -> Vec<Found> {
+        let found = wanted.iter().zip(self.targets(wanted)).filter_map(|(target, found)| {
+            let (id, place) = found?;
+            Some(Found { id, info: word(self.types, place + 4)?, name: target.type_name() })
+        });
+        found.collect()
     }
 
     /// The number and the place of each of these, the first of its name.
@@ -236,6 +226,33 @@ impl<'a> Btf<'a> {
         let rest = self.strings.get(offset as usize..).unwrap_or_default();
         rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
     }
+}
+
+/// Type information that has nothing but these, each with the number that it has in the whole: a twentieth of that.
+pub fn excerpt(found: &[Found]) -> Vec<u8> {
+    let types = found.iter().map(|one| one.id).max().unwrap_or(0) * TYPE_LENGTH;
+    let strings = 1 + found.iter().map(|one| one.name.len() + 1).sum::<usize>();
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes();
+    // At once: memory that grows is there twice.
+    let mut bytes = Vec::with_capacity(HEADER_LENGTH + types + strings);
+    bytes.extend(MAGIC.to_ne_bytes());
+    bytes.extend([1, 0]);
+    bytes.extend([HEADER_LENGTH, 0, types, types, strings].into_iter().flat_map(word));
+    // What stands for all others is the shortest kind that says nothing.
+    let other = [0, kind::FWD << 24, 0].map(u32::to_ne_bytes).concat();
+    while bytes.len() < HEADER_LENGTH + types {
+        bytes.extend_from_slice(&other);
+    }
+    bytes.push(0);
+    for Found { id, info, name } in found {
+        let head = [word(bytes.len() - HEADER_LENGTH - types), info.to_ne_bytes()].concat();
+        let place = HEADER_LENGTH + id.saturating_sub(1) * TYPE_LENGTH;
+        if let Some(place) = bytes.get_mut(place..place + head.len()) {
+            place.copy_from_slice(&head);
+        }
+        bytes.extend(name.bytes().chain([0]));
+    }
+    bytes
 }
 
 impl Target<'_> {
@@ -397,14 +414,14 @@ mod tests {
             [Some(6), Some(5), None]
         );
         assert_eq!((btf.arguments("reset"), btf.arguments("connect")), (Some(2), None));
-        let excerpt = btf.excerpt(&wanted);
+        let excerpt = excerpt(&btf.find(&wanted));
         let kept = Btf::parse(&excerpt).unwrap();
         assert_eq!(kept.places.len(), 6, "nothing behind the last");
         let ids = |btf: &Btf<'_>| {
             btf.targets(&wanted).into_iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>()
         };
         assert_eq!(ids(&kept), ids(&btf));
-        assert_eq!(btf.excerpt(&[]).len(), 25);
+        assert_eq!(super::excerpt(&btf.find(&[])).len(), 25);
     }
 
     #[test]
@@ -447,7 +464,7 @@ mod tests {
         fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(btf) = Btf::parse(&bytes) {
                 let _ = btf.member_offset("sock", &["sk_err"]);
-                let _ = (btf.arguments("reset"), btf.excerpt(&[Target::Function("connect")]));
+                let _ = (btf.arguments("reset"), excerpt(&btf.find(&[Target::Function("connect")])));
             }
         }
 
@@ -457,7 +474,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = value;
             if let Ok(btf) = Btf::parse(&bytes) {
-                let _ = (btf.arguments("reset"), btf.excerpt(&[Target::Function("connect")]));
+                let _ = (btf.arguments("reset"), excerpt(&btf.find(&[Target::Function("connect")])));
             }
         }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use aya::Endianness;
 
 use super::attach::TARGETS;
-use super::btf::Btf;
+use super::btf::{self, Btf};
 use super::offsets::Offsets;
 use super::report::{Reason, Unavailable};
 
@@ -31,13 +31,13 @@ impl Known {
     pub fn read(offsets: &mut Offsets) -> Result<Self, Unavailable> {
         let path = Path::new(DIRECTORY).join("vmlinux");
         let no_btf = |why: String| Unavailable::new(Reason::NoBtf, format!("{}: {why}", path.display()));
-        let (excerpt, pending, packets) = {
+        let (found, pending, packets) = {
             let bytes = std::fs::read(&path).map_err(|error| no_btf(error.to_string()))?;
             let btf = Btf::parse(&bytes).map_err(|error| no_btf(error.to_string()))?;
             offsets.read_members(&btf)?;
-            (btf.excerpt(&TARGETS), offsets.read_pending(&btf), offsets.read_packets(&btf))
+            (btf.find(&TARGETS), offsets.read_pending(&btf), offsets.read_packets(&btf))
         }; // 5 MiB are given back, before aya wants its own.
-        let targets = aya::Btf::parse(&excerpt, Endianness::default());
+        let targets = aya::Btf::parse(&btf::excerpt(&found), Endianness::default());
         Ok(Self { targets: targets.map_err(|error| no_btf(error.to_string()))?, pending, packets })
     }
 }
