@@ -139,7 +139,7 @@ impl State {
             }
             tokio::select! {
                 since = changed(&mut subscription, &self.metrics, &mut self.known) => event = Some(since),
-                Ok(()) = self.targets.changed() => {}
+                Ok(()) = self.targets.changed() => self.current.clone_from(&self.targets.borrow()),
                 Ok(()) = self.pinned.changed() => {}
                 Ok(()) = self.reached.changed() => {}
                 () = tick(REASK) => self.known.forget(),

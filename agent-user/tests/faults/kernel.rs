@@ -47,6 +47,9 @@ fn a_watch_that_hangs_in_the_kernel_stops_neither_heartbeats_nor_pages_nor_the_e
     let ironic = site.ironic(fast());
     let mut daemon = site.agent(&[WITHOUT_LISTENER]);
     wait_beats(&daemon, &ironic, 1, LATER);
+    // What the first heartbeat changes is asked about before.
+    daemon.wait_state("the URL is pinned", SOON, |state| state["pinned_url"].is_string()).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
     let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();
     let watch = threads
         .map(|thread| thread.path())

@@ -55,7 +55,7 @@ fn without_a_descriptor_left_it_decides_on_and_serves_again_later() {
     limit_descriptors(&daemon, 3);
     // It waits in the kernel's queue: taking it needs a descriptor.
     let waits = site.node.enter(|| std::net::TcpStream::connect(WEB).unwrap()).unwrap();
-    daemon.wait_log("cannot be taken", SOON).unwrap();
+    daemon.wait_log("could not accept a connection", SOON).unwrap();
     site.change(FIRST, SECOND);
     daemon.wait_log(&format!("callback_url=\"{SECOND_URL}\""), SOON).unwrap(); // No page is served.
     limit_descriptors(&daemon, 1024);

@@ -58,7 +58,7 @@ fn connects(binary: &std::path::Path, probes: bool, work: Work) -> anyhow::Resul
     let choice = if probes { "auto" } else { "off" };
     let flags = ["--ironic.api-url=http://192.0.2.1:6385", &format!("--probe.connect={choice}")];
     let mut daemon = Daemon::start(binary, &netns, &flags)?;
-    daemon.wait_log("generation=", PATIENCE)?;
+    daemon.wait_state("the probes", PATIENCE, |_| true)?;
     let attached = daemon.metric("probe_attached{probe=\"connect\"}")?.context("no metric of the probe")?;
     if (attached == 1.0) != probes {
         bail!("the probes are not as wanted:\n{}", daemon.log());

@@ -12,6 +12,7 @@ for round in ROUNDS; do
             --ironic.api-url=http://192.0.2.1:6385 --probe.connect=$probes >/tmp/log 2>&1 &
         daemon=$!
         until grep -q generation= /tmp/log; do sleep 0.1; done
+        while wget -q -O - http://127.0.0.1:10099/state | grep -q not_yet; do sleep 0.1; done
         sleep 1
         for work in failing successful getppid; do
             echo "== $work $probes $(lab work $work)"
