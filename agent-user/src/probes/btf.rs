@@ -40,13 +40,9 @@ mod kind {
     pub const RESTRICT: u32 = 11;
     pub const TYPE_TAG: u32 = 18;
     pub const PTR: u32 = 2;
-    pub const FWD: u32 = 7;
     pub const FUNC: u32 = 12;
     pub const FUNC_PROTO: u32 = 13;
 }
-
-/// The length of `struct btf_header`.
-const HEADER_LENGTH: usize = 24;
 
 /// What a program can be attached to, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,7 +225,12 @@ impl<'a> Btf<'a> {
 }
 
 /// Type information that has nothing but these, each with the number that it has in the whole: a twentieth of that.
+#[cfg(any(test, feature = "ebpf"))]
 pub fn excerpt(found: &[Found]) -> Vec<u8> {
+    /// The length of `struct btf_header`.
+    const HEADER_LENGTH: usize = 24;
+    /// `BTF_KIND_FWD`, the shortest kind that says nothing, stands for all others.
+    const FWD: u32 = 7;
     let types = found.iter().map(|one| one.id).max().unwrap_or(0) * TYPE_LENGTH;
     let strings = 1 + found.iter().map(|one| one.name.len() + 1).sum::<usize>();
     let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes();
@@ -238,8 +239,7 @@ pub fn excerpt(found: &[Found]) -> Vec<u8> {
     bytes.extend(MAGIC.to_ne_bytes());
     bytes.extend([1, 0]);
     bytes.extend([HEADER_LENGTH, 0, types, types, strings].into_iter().flat_map(word));
-    // What stands for all others is the shortest kind that says nothing.
-    let other = [0, kind::FWD << 24, 0].map(u32::to_ne_bytes).concat();
+    let other = [0, FWD << 24, 0].map(u32::to_ne_bytes).concat();
     while bytes.len() < HEADER_LENGTH + types {
         bytes.extend_from_slice(&other);
     }
