@@ -100,7 +100,7 @@ impl Stages {
 }
 
 /// What is free where we build, in MiB; 0 where that cannot be asked.
-pub fn free_disk() -> u64 {
+fn free_disk() -> u64 {
     rustix::fs::statvfs(".").map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }
 
