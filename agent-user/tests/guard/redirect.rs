@@ -31,6 +31,25 @@ fn a_connect_to_ironic_lands_at_the_guard_and_is_carried_to_what_was_dialled() {
     assert_names(words, &["the guard listens on 127.0.0.1:6385", "10.77.0.5"]);
 }
 
+/// A killed process releases its highest descriptor first, and the redirect must end before what is slow to end.
+#[test]
+fn its_links_have_the_highest_descriptors_of_all_links() {
+    root_test!();
+    let lab = Lab::new(&["--probe.connect=on"]);
+    let mut kinds: Vec<(u32, String)> = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", lab.daemon.pid())).unwrap() {
+        let entry = entry.unwrap();
+        let info = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let kind = info.lines().find_map(|line| line.strip_prefix("link_type:"));
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        kinds.extend(kind.map(|kind| (number, kind.trim().to_owned())));
+    }
+    kinds.sort();
+    let redirect = kinds.iter().filter(|(_, kind)| kind == "cgroup").count();
+    assert!(redirect == 2 && kinds.len() > 2, "{kinds:?}");
+    assert!(kinds[kinds.len() - 2..].iter().all(|(_, kind)| kind == "cgroup"), "{kinds:?}");
+}
+
 #[test]
 fn each_of_two_apis_gets_what_was_meant_for_it() {
     root_test!();
