@@ -22,6 +22,7 @@ mod metrics;
 mod metrics_reference;
 mod nics;
 mod notify;
+mod onlooker;
 mod params;
 mod passed_by;
 mod pin;

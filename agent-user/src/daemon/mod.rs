@@ -32,6 +32,7 @@ use crate::kept::{self, Kept};
 use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
+use crate::onlooker::Looks;
 use crate::params::{self, Mode, Parameters};
 use crate::passed_by::{self, PassedBy};
 use crate::pin::Pin;
@@ -134,6 +135,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
         report: own.report.subscribe(),
         web: own.web.subscribe(),
     };
+    let looks = Looks::default();
     let web = Web::begin(parameters.web_listen_address, parameters.web_config_file.clone());
     tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), "started");
     let door = company.opens_the_door().then(|| status::open(&kept::directory())).flatten();
@@ -196,7 +198,12 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     tasks.spawn(reach.run(sources.decisions.clone()));
     let settings = parameters.ipa_settings.clone();
     let makes_network = settings.makes_network();
-    tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
+    let reasons = ipa_status::Reasons {
+        onlookers: looks.subscribe(),
+        decisions: sources.decisions.clone(),
+        exchanges: sources.exchanges.clone(),
+    };
+    tasks.spawn(ipa_status::follow(settings, reasons, own.ipa.clone(), metrics.clone()));
     tasks.spawn(place::follow(image, own.place.clone(), own.running.clone(), sources.ipa.clone()));
     if writes_dropin(mode) {
         tasks.spawn(commitment::follow(sources.ipa.clone(), sources.place.clone(), own.kept.clone(), pin));
@@ -214,7 +221,8 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     };
     tasks.spawn(passed_by::follow(setting, heard, own.passed_by.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
-    let shown = Shown { sources: sources.clone(), metrics };
+    let onlookers = looks.subscribe();
+    let shown = Shown { sources: sources.clone(), metrics, looks };
     if let Some(door) = door {
         tasks.spawn(status::serve(door, shown.clone()));
     }
@@ -238,9 +246,8 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
             Some(Loaded { probes, tls, problems }) = loader.done(), if inlet.is_some() => {
                 let (state, metrics) = &probed;
                 end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
-                probes.start(
-                    problems, targets.clone(), decisions.clone(), metrics, state.clone(), &mut tasks,
-                );
+                let seen = (targets.clone(), decisions.clone());
+                probes.start(problems, seen, onlookers.clone(), metrics, state.clone(), &mut tasks);
             }
             () = signals.received() => break Ended::Signal,
             () = watchdog.due() => notify::alive(),

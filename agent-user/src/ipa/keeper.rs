@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::advertise::Decision;
 use crate::kept::{DropinWrite, Kept, since_boot};
 use crate::metrics::Metrics;
-use crate::tick::tick;
+use crate::tick::Tick;
 use crate::watch::Published;
 
 use super::{dropin, token};
@@ -77,6 +77,7 @@ pub async fn keep(
     metrics: Metrics,
     kept: Kept,
 ) {
+    let mut look = Tick::every(LOOK);
     loop {
         let published = Arc::clone(&decisions.borrow_and_update());
         let mut failed = false;
@@ -99,7 +100,7 @@ pub async fn keep(
             changed = decisions.changed() => if changed.is_err() { return },
             Ok(()) = token.changed() => {}
             () = sleep(RETRY), if failed => {}
-            () = tick(LOOK) => {}
+            () = look.next() => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whether ironic-python-agent is alive on this machine: its process, and its `/v1/status`, which needs no token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,20 +12,26 @@ use exporter::ClientTls;
 use fib::listens;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
+use crate::exchange::Seen;
 use crate::kept::IpaId;
 use crate::kernel_thread;
 use crate::metrics::Metrics;
+use crate::onlooker::Onlookers;
 use crate::params::IpaSettings;
+use crate::tick::Tick;
+use crate::watch::Published;
 
 use super::process;
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often it is asked while the daemon runs.
-const POLL: Duration = Duration::from_secs(10);
+/// It is asked so often at least while the daemon runs.
+const POLL: Duration = Duration::from_secs(30);
+/// It is asked so often at most, while something happens or somebody looks.
+const GAP: Duration = Duration::from_secs(10);
 
 /// IPA, as far as its status URL and its process show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -128,17 +135,49 @@ async fn running(known: Option<IpaId>) -> Option<IpaId> {
     kernel_thread::ask(move || process::running(known)).await.unwrap_or(known)
 }
 
+/// What makes another look at IPA worthwhile.
+#[derive(Debug)]
+pub struct Reasons {
+    /// A page, a scrape or a report is made.
+    pub onlookers: Onlookers,
+    /// Another address: whether IPA started with the one before matters now.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// IPA was heard.
+    pub exchanges: watch::Receiver<Seen>,
+}
+
+impl Reasons {
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            () = self.onlookers.next() => {}
+            Ok(()) = self.decisions.changed() => {}
+            Ok(()) = self.exchanges.changed() => {}
+        }
+    }
+}
+
 /// Asks again and again, for the pages, `ipa_up` and the judgement of what IPA started with.
-pub async fn follow(settings: IpaSettings, state: watch::Sender<IpaState>, metrics: Metrics) {
+pub async fn follow(
+    settings: IpaSettings,
+    mut reasons: Reasons,
+    state: watch::Sender<IpaState>,
+    metrics: Metrics,
+) {
     let Ok(probe) = IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "cannot query IPA"))
     else {
         return;
     };
+    let mut poll = Tick::every(POLL);
     loop {
+        let begun = Instant::now();
         let known = state.borrow().process;
         let ipa = probe.look(known).await;
         metrics.show_ipa(ipa.up);
         state.send_replace(ipa);
-        sleep(POLL).await;
+        tokio::select! {
+            () = poll.next() => {}
+            () = reasons.next() => sleep_until(begun + GAP).await,
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::advertise::{Facts, decide};
 use crate::metrics::Metrics;
 use crate::params::AdvertiseParameters;
 use crate::pin::Held;
-use crate::tick::tick;
+use crate::tick::Tick;
 
 /// The longest time between two questions.
 const REASK: Duration = Duration::from_secs(30);
@@ -120,7 +120,7 @@ impl State {
                 subscribed().await
             }
         };
-        let mut event = None;
+        let (mut event, mut reask) = (None, Tick::every(REASK));
         loop {
             let answered = self.answer(event).await;
             if answered {
@@ -142,7 +142,7 @@ impl State {
                 Ok(()) = self.targets.changed() => self.current.clone_from(&self.targets.borrow()),
                 Ok(()) = self.pinned.changed() => {}
                 Ok(()) = self.reached.changed() => {}
-                () = tick(REASK) => self.known.forget(),
+                () = reask.next() => self.known.forget(),
             }
         }
     }
