@@ -102,6 +102,15 @@ pub fn release_here() -> anyhow::Result<Release> {
     release(&SIDECAR, &default_target())
 }
 
+/// The sidecar's binary as released, but with its symbols, in a directory of its own: to see what takes its bytes.
+///
+/// # Errors
+/// As [`run`].
+pub fn with_symbols_here() -> anyhow::Result<PathBuf> {
+    let directory = target_directory().join("dist-symbols");
+    build_with(&SIDECAR, &default_target(), &directory, &[("CARGO_PROFILE_DIST_STRIP", "none")])
+}
+
 fn release(product: &'static Product, target: &str) -> anyhow::Result<Release> {
     let package = product.package;
     let built = build(product, target, &target_directory().join("dist-build"))?;
@@ -186,7 +195,18 @@ fn manual(package: &str, directory: &Path) -> anyhow::Result<()> {
 
 /// Builds the static binary in a target directory of its own: other flags would make cargo build all else again.
 fn build(product: &Product, target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
+    build_with(product, target, directory, &[])
+}
+
+/// The same, with variables for cargo.
+fn build_with(
+    product: &Product,
+    target: &str,
+    directory: &Path,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<PathBuf> {
     let mut command = process::cargo();
+    command.envs(variables.iter().copied());
     command.args(["build", "--profile", "dist", "--package", product.package, "--target", target]);
     command.arg("--target-dir").arg(directory);
     // With --target these flags are for the binary alone; a build script or macro could not be static.
