@@ -28,14 +28,22 @@ pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
 }
 
+/// From this size on memory comes from the kernel and goes back to it: glibc's own value before it adapts.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 128 * 1024;
+
 /// Called before there is a second thread. One pool of memory for all threads: they do little, and only the first one's is
-/// ever given back. No huge pages, which some distributions give to everybody: one is more than the daemon needs.
+/// ever given back. What is large goes back when it is freed: glibc would keep blocks as large as one that was freed before,
+/// and the kernel's types are 5 MiB. No huge pages, which some distributions give to everybody: one is more than the daemon
+/// needs.
 pub fn keep_memory_small() {
     // Linux before 3.15 has no such switch, and most have nothing to switch off.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
-    let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    for (option, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, LARGE)] {
+        // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
+        let _ = unsafe { libc::mallopt(option, value) };
+    }
 }
 
 /// Gives memory that was freed back to the kernel. glibc keeps it otherwise: where the probes were loaded, which reads all
