@@ -29,7 +29,7 @@ use super::process;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// It is asked so often at least while the daemon runs.
-const POLL: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_secs(60);
 /// It is asked so often at most, while something happens or somebody looks.
 const GAP: Duration = Duration::from_secs(10);
 
@@ -88,19 +88,30 @@ impl IpaProbe {
     /// Its process, and whether it answers. A process that ends or begins meanwhile is none: nobody knows which one
     /// answered. `known` is the process as seen last; it stays where the processes cannot be looked through.
     pub async fn look(&self, known: Option<IpaId>) -> IpaState {
-        let before = running(known).await;
-        let answer = self.ask().await;
-        let after = running(before).await;
+        let port = self.port;
+        // One thread for both questions: waking another one is most of what a look costs.
+        let found = kernel_thread::ask(move || (process::running(known), listens(None, port)));
+        let (before, listening) = found.await.unwrap_or((known, Ok(true)));
+        if matches!(listening, Ok(false)) {
+            return IpaState { process: before, ..IpaState::default() };
+        }
+        let answer = self.answer().await;
+        let after = kernel_thread::ask(move || process::running(before)).await.unwrap_or(before);
         IpaState { process: before.filter(|_| before == after), ..answer }
     }
 
-    /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
-    /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
+    /// Whether it answers; where nothing listens, nobody is asked.
     pub async fn ask(&self) -> IpaState {
         let port = self.port;
         if matches!(kernel_thread::ask(move || listens(None, port)).await, Some(Ok(false))) {
             return IpaState::default();
         }
+        self.answer().await
+    }
+
+    /// Asks by https or http, IPv4 and IPv6. The scheme that answered last goes first, at the start https: an IPA that serves
+    /// TLS logs a traceback for every plain request.
+    async fn answer(&self) -> IpaState {
         let order = match self.is_plain.load(Ordering::Relaxed) {
             false => [Scheme::Https, Scheme::Http],
             true => [Scheme::Http, Scheme::Https],
@@ -128,11 +139,6 @@ impl IpaProbe {
 
 fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
     ApiUrl { scheme, host: Host::Ip(address), port, prefix: String::new() }
-}
-
-/// IPA's process, looked for on a thread of its own: there may be ten thousand others.
-async fn running(known: Option<IpaId>) -> Option<IpaId> {
-    kernel_thread::ask(move || process::running(known)).await.unwrap_or(known)
 }
 
 /// What makes another look at IPA worthwhile.

@@ -33,7 +33,7 @@ pub struct Setting {
 /// Where the facts are published.
 #[derive(Debug)]
 pub struct Heard {
-    /// Heard of every 30 s at least, which sets the pace here.
+    /// Heard of every minute at least, which sets the pace here.
     pub ipa: watch::Receiver<IpaState>,
     pub running: watch::Receiver<Running>,
     pub exchanges: watch::Receiver<Seen>,

@@ -127,22 +127,22 @@ impl State {
                 event = None;
             }
             let window_end = Instant::now() + WINDOW;
+            if answered {
+                tokio::select! {
+                    since = changed(&mut subscription, &self.metrics, &mut self.known) => event = Some(since),
+                    Ok(()) = self.targets.changed() => self.current.clone_from(&self.targets.borrow()),
+                    Ok(()) = self.pinned.changed() => {}
+                    Ok(()) = self.reached.changed() => {}
+                    () = reask.next() => self.known.forget(),
+                }
+            }
+            // What comes soon after an answer is answered together. Without anything to answer no timer runs.
             loop {
                 tokio::select! {
                     biased;
                     () = sleep_until(window_end) => break,
                     since = changed(&mut subscription, &self.metrics, &mut self.known) => event = event.or(Some(since)),
                 }
-            }
-            if event.is_some() || !answered {
-                continue;
-            }
-            tokio::select! {
-                since = changed(&mut subscription, &self.metrics, &mut self.known) => event = Some(since),
-                Ok(()) = self.targets.changed() => self.current.clone_from(&self.targets.borrow()),
-                Ok(()) = self.pinned.changed() => {}
-                Ok(()) = self.reached.changed() => {}
-                () = reask.next() => self.known.forget(),
             }
         }
     }
