@@ -5,7 +5,9 @@ use agent_ebpf::{Offset, kind, sureness};
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 
-use crate::{kernel, output};
+use crate::caller::Caller;
+use crate::kernel;
+use crate::output::{self, Side, What};
 
 /// The program.
 #[tracepoint(category = "sock", name = "inet_sk_error_report")]
@@ -22,15 +24,24 @@ fn try_error_report(context: &TracePointContext) -> Option<()> {
     if error == 0 || protocol != kernel::IPPROTO_TCP {
         return None;
     }
-    output::submit(kind::ERROR_REPORTED, |event| {
-        event.errno = error.unsigned_abs();
-        event.sureness = sureness::SOCKET;
-        event.family = kernel::field(context, Offset::ReportFamily)?;
-        event.local_port = kernel::field(context, Offset::ReportLocalPort)?;
-        event.peer_port = kernel::field(context, Offset::ReportPeerPort)?;
-        event.local_address = kernel::field(context, Offset::ReportLocalAddress)?;
-        event.peer_address = kernel::field(context, Offset::ReportPeerAddress)?;
-        Some(())
-    });
+    let local = Side {
+        address: kernel::field(context, Offset::ReportLocalAddress)?,
+        port: kernel::field(context, Offset::ReportLocalPort)?,
+    };
+    let peer = Side {
+        address: kernel::field(context, Offset::ReportPeerAddress)?,
+        port: kernel::field(context, Offset::ReportPeerPort)?,
+    };
+    let what = What {
+        kind: kind::ERROR_REPORTED,
+        errno: error.unsigned_abs(),
+        sureness: sureness::SOCKET,
+        started: 0,
+        ended: output::now(),
+        socket: 0,
+        local,
+        peer,
+    };
+    output::submit(what, &Caller::nobody(0));
     Some(())
 }

@@ -7,28 +7,26 @@ pub const COMM_LENGTH: usize = 16;
 /// The length of an event in the ring buffer, in bytes.
 pub const EVENT_LENGTH: usize = size_of::<Event>();
 
-/// The length of the ring buffer, in bytes: 2000 events. User space empties it every 50 ms while there are any.
-pub const RING_BUFFER_LENGTH: u32 = 256 * 1024;
+/// The length of the ring buffer, in bytes: 546 events. User space empties it every 50 ms while there are any.
+pub const RING_BUFFER_LENGTH: u32 = 64 * 1024;
 
 /// What happened: the values of [`Event::kind`].
 pub mod kind {
-    /// A connect of ours failed after it had sent a SYN, or its caller gave it up.
+    /// A connect of this namespace failed after it had sent a SYN, or its caller gave it up.
     pub const CONNECT_FAILED: u32 = 1;
-    /// A connect call of ours failed before any SYN was sent.
-    pub const CONNECT_REFUSED_HERE: u32 = 2;
+    /// A connect call of this namespace returned an error, its own or the one that an earlier event has reported.
+    pub const CALL_FAILED: u32 = 2;
     /// A socket's error was reported to its owner; only its addresses and `errno` are set.
     pub const ERROR_REPORTED: u32 = 3;
     /// A connection to the advertised port reached ESTABLISHED.
     pub const CALLBACK_ESTABLISHED: u32 = 4;
     /// A SYN to the advertised port was answered with RST.
     pub const CALLBACK_REFUSED: u32 = 5;
-    /// A listener was opened, which is how user space asks how many events were lost; only `lost` is set.
-    pub const COUNTERS: u32 = 6;
 }
 
 /// How sure [`Event::errno`] is: the values of [`Event::sureness`].
 pub mod sureness {
-    /// Neither source told one.
+    /// Neither source knew one.
     pub const UNKNOWN: u32 = 0;
     /// The socket's own error, as its owner reads it.
     pub const SOCKET: u32 = 1;
@@ -45,14 +43,20 @@ pub mod sureness {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// When the connect began, in nanoseconds of CLOCK_MONOTONIC; 0 where that is not told.
+    /// When the connect began, in nanoseconds of CLOCK_MONOTONIC; 0 where that is unknown.
     pub started: u64,
     /// When this happened, on the same clock.
     pub ended: u64,
     /// The cgroup v2 id of the process that called connect.
     pub cgroup: u64,
-    /// Events lost since the start because the ring buffer was full.
-    pub lost: u64,
+    /// Which socket it is, as long as that lives; 0 where that is unknown. It is shown nowhere.
+    pub socket: u64,
+    /// The address of this side; zero where it is unknown.
+    pub local_address: [u8; 16],
+    /// The address of the other side.
+    pub peer_address: [u8; 16],
+    /// The name of the thread that called connect.
+    pub comm: [u8; COMM_LENGTH],
     /// See [`kind`].
     pub kind: u32,
     /// The error number, positive; 0 where there is none.
@@ -65,28 +69,16 @@ pub struct Event {
     pub thread: u32,
     /// Its real user id.
     pub user: u32,
-    /// The inode number of the socket's network namespace; 0 where that is not told.
+    /// The inode number of the socket's network namespace; 0 where that is unknown.
     pub network_namespace: u32,
-    /// The descriptor that connect was called with; -1 where it was not seen.
-    pub descriptor: i32,
-    /// The address of this side.
-    pub local_address: [u8; 16],
-    /// The address of the other side.
-    pub peer_address: [u8; 16],
-    /// The name of the thread that called connect.
-    pub comm: [u8; COMM_LENGTH],
-    /// The port of this side; 0 before one was chosen.
+    /// The port of this side; 0 before one was chosen, and where it is unknown.
     pub local_port: u16,
     /// The port of the other side.
     pub peer_port: u16,
-    /// AF_INET or AF_INET6, of the socket.
-    pub family: u16,
-    /// Keeps the layout free of holes.
-    pub reserved: u16,
 }
 
 // A hole would put kernel stack bytes into the ring buffer, which the verifier refuses.
-const _: () = assert!(offset_of!(Event, reserved) + 2 == EVENT_LENGTH);
+const _: () = assert!(offset_of!(Event, peer_port) + 2 == EVENT_LENGTH);
 
 impl Event {
     /// Reads an event from the ring buffer; `None` where the length is another.
@@ -98,7 +90,10 @@ impl Event {
             started: u64::from_ne_bytes(at(bytes, offset_of!(Self, started))?),
             ended: u64::from_ne_bytes(at(bytes, offset_of!(Self, ended))?),
             cgroup: u64::from_ne_bytes(at(bytes, offset_of!(Self, cgroup))?),
-            lost: u64::from_ne_bytes(at(bytes, offset_of!(Self, lost))?),
+            socket: u64::from_ne_bytes(at(bytes, offset_of!(Self, socket))?),
+            local_address: at(bytes, offset_of!(Self, local_address))?,
+            peer_address: at(bytes, offset_of!(Self, peer_address))?,
+            comm: at(bytes, offset_of!(Self, comm))?,
             kind: u32::from_ne_bytes(at(bytes, offset_of!(Self, kind))?),
             errno: u32::from_ne_bytes(at(bytes, offset_of!(Self, errno))?),
             sureness: u32::from_ne_bytes(at(bytes, offset_of!(Self, sureness))?),
@@ -106,14 +101,8 @@ impl Event {
             thread: u32::from_ne_bytes(at(bytes, offset_of!(Self, thread))?),
             user: u32::from_ne_bytes(at(bytes, offset_of!(Self, user))?),
             network_namespace: u32::from_ne_bytes(at(bytes, offset_of!(Self, network_namespace))?),
-            descriptor: i32::from_ne_bytes(at(bytes, offset_of!(Self, descriptor))?),
-            local_address: at(bytes, offset_of!(Self, local_address))?,
-            peer_address: at(bytes, offset_of!(Self, peer_address))?,
-            comm: at(bytes, offset_of!(Self, comm))?,
             local_port: u16::from_ne_bytes(at(bytes, offset_of!(Self, local_port))?),
             peer_port: u16::from_ne_bytes(at(bytes, offset_of!(Self, peer_port))?),
-            family: u16::from_ne_bytes(at(bytes, offset_of!(Self, family))?),
-            reserved: u16::from_ne_bytes(at(bytes, offset_of!(Self, reserved))?),
         })
     }
 }
@@ -135,22 +124,19 @@ mod tests {
         let event = Event::read(&bytes).unwrap();
         let ordered = |start: usize| u64::from_ne_bytes(at(&bytes, start).unwrap());
         assert_eq!(
-            (event.started, event.ended, event.cgroup, event.lost),
+            (event.started, event.ended, event.cgroup, event.socket),
             (ordered(0), ordered(8), ordered(16), ordered(24))
         );
-        assert_eq!(event.kind, u32::from_ne_bytes([32, 33, 34, 35]));
-        assert_eq!(event.errno, u32::from_ne_bytes([36, 37, 38, 39]));
-        assert_eq!(event.sureness, u32::from_ne_bytes([40, 41, 42, 43]));
-        assert_eq!(event.process, u32::from_ne_bytes([44, 45, 46, 47]));
-        assert_eq!(event.thread, u32::from_ne_bytes([48, 49, 50, 51]));
-        assert_eq!(event.user, u32::from_ne_bytes([52, 53, 54, 55]));
-        assert_eq!(event.network_namespace, u32::from_ne_bytes([56, 57, 58, 59]));
-        assert_eq!(event.descriptor, i32::from_ne_bytes([60, 61, 62, 63]));
-        assert_eq!((event.local_address[0], event.peer_address[0], event.comm[0]), (64, 80, 96));
-        assert_eq!(event.local_port, u16::from_ne_bytes([112, 113]));
-        assert_eq!(event.peer_port, u16::from_ne_bytes([114, 115]));
-        assert_eq!(event.family, u16::from_ne_bytes([116, 117]));
-        assert_eq!(event.reserved, u16::from_ne_bytes([118, 119]));
+        assert_eq!((event.local_address[0], event.peer_address[0], event.comm[0]), (32, 48, 64));
+        assert_eq!(event.kind, u32::from_ne_bytes([80, 81, 82, 83]));
+        assert_eq!(event.errno, u32::from_ne_bytes([84, 85, 86, 87]));
+        assert_eq!(event.sureness, u32::from_ne_bytes([88, 89, 90, 91]));
+        assert_eq!(event.process, u32::from_ne_bytes([92, 93, 94, 95]));
+        assert_eq!(event.thread, u32::from_ne_bytes([96, 97, 98, 99]));
+        assert_eq!(event.user, u32::from_ne_bytes([100, 101, 102, 103]));
+        assert_eq!(event.network_namespace, u32::from_ne_bytes([104, 105, 106, 107]));
+        assert_eq!(event.local_port, u16::from_ne_bytes([108, 109]));
+        assert_eq!(event.peer_port, u16::from_ne_bytes([110, 111]));
     }
 
     #[test]

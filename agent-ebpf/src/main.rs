@@ -1,22 +1,25 @@
-//! The BPF programs: one tracepoint each for the probes, the guard's redirect, and what sees into libssl. They decide as
+//! The BPF programs: those of the probes, the guard's redirect, and what sees into libssl. They decide as
 //! little as possible: what is a failed connect and whose, which connect is redirected, what looks like a request of IPA's. All else is user space's.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or is told to act as one.
+#![feature(asm_experimental_arch)] // The BPF compiler is a nightly, or acts as one.
 
 mod callback;
-mod connects;
+mod caller;
 mod kernel;
 mod output;
+mod pending;
+mod socket;
 mod states;
 
+mod callback_accept;
+mod callback_reset;
 mod connect;
-mod connect_enter;
+mod connect_end;
 mod connect_exit;
 mod error_report;
-mod send_reset;
 mod set_state;
-mod set_state_raw;
+mod set_state_typed;
 mod tls_calls;
 mod tls_flows;
 mod tls_request;

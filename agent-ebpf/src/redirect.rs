@@ -46,9 +46,9 @@ pub struct Settings {
     pub listener: u64,
     /// The cookie of the socket of a self-test, which is redirected although it is the guard's own; 0: there is none.
     pub test: u64,
-    /// The network namespace of that socket, told by the program.
+    /// The network namespace of that socket, as the program saw it.
     pub seen_namespace: u64,
-    /// The process that connected it, told by the program.
+    /// The process that connected it, as the program saw it.
     pub seen_process: u64,
     /// What is redirected.
     pub endpoints: [Endpoint; ENDPOINTS],
@@ -64,12 +64,12 @@ pub struct Original {
     pub endpoint: Endpoint,
 }
 
-/// The length of [`Settings`] in words.
+/// The length of [`Settings`], counted in units of 8 bytes.
 pub const SETTINGS_WORDS: usize = size_of::<Settings>() / 8;
-/// The length of [`Original`] in words.
+/// The length of [`Original`], counted in units of 8 bytes.
 pub const ORIGINAL_WORDS: usize = size_of::<Original>() / 8;
 
-/// The places of the settings' fields, in words.
+/// The places of the settings' fields, counted in units of 8 bytes.
 pub mod place {
     use super::{Settings, offset_of};
 

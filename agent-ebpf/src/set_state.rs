@@ -1,12 +1,14 @@
 //! sock:inet_sock_set_state as a tracepoint, whose record tells everything: for kernels without BTF.
 
-use agent_ebpf::{Event, Offset};
+use agent_ebpf::{Offset, kind, sureness};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 
-use crate::kernel;
+use crate::caller::Caller;
+use crate::output::{self, Side, What};
 use crate::states::{Change, follow};
+use crate::{callback, kernel};
 
 /// The program.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
@@ -25,17 +27,7 @@ fn try_set_state(context: &TracePointContext) -> Option<()> {
 /// The tracepoint's record.
 struct Record<'a>(&'a TracePointContext);
 
-impl Change for Record<'_> {
-    #[inline(always)]
-    fn context(&self) -> &impl EbpfContext {
-        self.0
-    }
-
-    #[inline(always)]
-    fn socket(&self) -> Option<u64> {
-        kernel::field(self.0, Offset::StateSocket)
-    }
-
+impl Record<'_> {
     #[inline(always)]
     fn is_tcp(&self) -> Option<bool> {
         let protocol = if kernel::offset(Offset::StateProtocolLength)? == 1 {
@@ -45,19 +37,60 @@ impl Change for Record<'_> {
         };
         Some(protocol == kernel::IPPROTO_TCP)
     }
+}
 
+impl Change for Record<'_> {
     #[inline(always)]
-    fn local_port(&self) -> Option<u16> {
-        kernel::field(self.0, Offset::StateLocalPort)
+    fn context(&self) -> &impl EbpfContext {
+        self.0
     }
 
     #[inline(always)]
-    fn addresses(&self, event: &mut Event) -> Option<()> {
-        event.family = kernel::field(self.0, Offset::StateFamily)?;
-        event.local_port = kernel::field(self.0, Offset::StateLocalPort)?;
-        event.peer_port = kernel::field(self.0, Offset::StatePeerPort)?;
-        event.local_address = kernel::field(self.0, Offset::StateLocalAddress)?;
-        event.peer_address = kernel::field(self.0, Offset::StatePeerAddress)?;
+    fn address(&self) -> Option<u64> {
+        kernel::field(self.0, Offset::StateSocket)
+    }
+
+    #[inline(always)]
+    fn namespace(&self) -> Option<u32> {
+        self.is_tcp()?.then_some(0)
+    }
+
+    #[inline(always)]
+    fn outcome(&self, _started: u64) -> Option<(u32, u32)> {
+        Some((0, sureness::UNKNOWN))
+    }
+
+    #[inline(always)]
+    fn sides(&self) -> Option<(Side, Side)> {
+        let local = Side {
+            address: kernel::field(self.0, Offset::StateLocalAddress)?,
+            port: kernel::field(self.0, Offset::StateLocalPort)?,
+        };
+        let peer = Side {
+            address: kernel::field(self.0, Offset::StatePeerAddress)?,
+            port: kernel::field(self.0, Offset::StatePeerPort)?,
+        };
+        Some((local, peer))
+    }
+
+    #[inline(always)]
+    fn established(&self) -> Option<()> {
+        let port: u16 = kernel::field(self.0, Offset::StateLocalPort)?;
+        if port != callback::PORT.load() || !self.is_tcp()? {
+            return None;
+        }
+        let (local, peer) = self.sides()?;
+        let what = What {
+            kind: kind::CALLBACK_ESTABLISHED,
+            errno: 0,
+            sureness: 0,
+            started: 0,
+            ended: output::now(),
+            socket: 0,
+            local,
+            peer,
+        };
+        output::submit(what, &Caller::nobody(0));
         Some(())
     }
 }

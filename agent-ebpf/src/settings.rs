@@ -19,8 +19,6 @@ pub enum Offset {
     StateProtocol,
     /// The length of `protocol`.
     StateProtocolLength,
-    /// `family`.
-    StateFamily,
     /// `sport`.
     StateLocalPort,
     /// `dport`.
@@ -33,8 +31,6 @@ pub enum Offset {
     ReportError,
     /// `protocol`.
     ReportProtocol,
-    /// `family`.
-    ReportFamily,
     /// `sport`.
     ReportLocalPort,
     /// `dport`.
@@ -43,24 +39,10 @@ pub enum Offset {
     ReportLocalAddress,
     /// `daddr_v6`.
     ReportPeerAddress,
-    /// tcp:tcp_send_reset, `skbaddr`.
-    ResetPacket,
-    /// `saddr`, a `struct sockaddr_in6`: this side.
-    ResetLocal,
-    /// `daddr`.
-    ResetPeer,
-    /// syscalls:sys_enter_connect, `fd`.
-    EnterDescriptor,
-    /// `uservaddr`.
-    EnterAddress,
-    /// syscalls:sys_exit_connect, `ret`.
-    ExitResult,
     /// `struct sock`, `sk_err`.
     SocketError,
     /// `struct sock`, `sk_err_soft`.
     SocketHint,
-    /// `struct sock`, `sk_protocol`; a bit field before Linux 5.6.
-    SocketProtocol,
     /// `struct sock`, `__sk_common.skc_family`.
     SocketFamily,
     /// `struct inet_sock`, `inet_sport`.
@@ -79,18 +61,26 @@ pub enum Offset {
     SocketNamespace,
     /// `struct net`, `ns.inum`.
     NamespaceInode,
-    /// `struct task_struct`, `files`.
-    TaskFiles,
-    /// `struct files_struct`, `fdt`.
-    FilesTable,
-    /// `struct fdtable`, `fd`.
-    TableFiles,
-    /// `struct file`, `private_data`: of a socket its `struct socket`.
-    FileData,
-    /// `struct socket`, `type`.
-    SocketType,
+    /// `struct sock`, `__sk_common.skc_state`.
+    SocketState,
+    /// `struct sock`, `__sk_common.skc_num`: the port of this side, in the machine's byte order.
+    SocketNumber,
+    /// `struct sock`, `sk_bpf_storage`.
+    SocketStorage,
+    /// `struct tcp_sock`, `tcp_wstamp_ns`: when the last segment was sent.
+    SocketSent,
+    /// `struct tcp_sock`, `retrans_stamp`: when the first SYN was sent, in milliseconds.
+    SocketFirstSent,
+    /// `struct tcp_sock`, `rcv_nxt`: 0 until the peer has answered a SYN.
+    SocketReceived,
     /// `struct socket`, `sk`.
     SocketInner,
+    /// `struct sk_buff`, `head`.
+    PacketHead,
+    /// `struct sk_buff`, `network_header`: from `head` on.
+    PacketNetwork,
+    /// `struct sk_buff`, `protocol`.
+    PacketProtocol,
     /// `struct sk_buff`, `data`.
     PacketData,
     /// `struct sk_buff`, `dev`.

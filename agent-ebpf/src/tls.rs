@@ -66,11 +66,11 @@ pub struct Control {
     pub taken: [u64; SLOTS as usize],
 }
 
-/// The length of [`Control`] in words.
+/// The length of [`Control`], counted in units of 8 bytes.
 pub const CONTROL_WORDS: usize = size_of::<Control>() / 8;
-/// The place of [`Control::lost`] in words.
+/// The place of [`Control::lost`], counted in units of 8 bytes.
 pub const LOST: usize = offset_of!(Control, lost) / 8;
-/// The place of the first of [`Control::taken`] in words.
+/// The place of the first of [`Control::taken`], counted in units of 8 bytes.
 pub const TAKEN: usize = offset_of!(Control, taken) / 8;
 
 // A hole would put kernel stack bytes into the ring buffer, which the verifier refuses.

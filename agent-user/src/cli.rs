@@ -9,17 +9,20 @@ use thiserror::Error;
 
 use crate::commands::{check_url, doctor, explain, params, status};
 use crate::daemon::{self, DaemonError};
+use crate::exits;
 use crate::ipa;
 use crate::logging;
 use crate::params::{Loaded, LogFormat, ParamsError, flags, load, load_with_medium, mode_flag};
 use crate::system;
 
-/// EX_USAGE (sysexits.h): our own flags, environment or file are wrong.
+/// EX_USAGE (sysexits.h): the daemon's own flags, environment or file are wrong.
 const USAGE: u8 = 64;
 /// EX_UNAVAILABLE: the daemon could not start, or there is none to ask.
 const UNAVAILABLE: u8 = 69;
-/// EX_SOFTWARE: a defect of ours, standard output is gone, or the runtime could not be made.
+/// EX_SOFTWARE: a defect, standard output is gone, or the runtime could not be made.
 const FAILED: u8 = 70;
+/// Columns of the help: what a console has.
+const HELP_WIDTH: usize = 80;
 
 /// Why a command could not do its work.
 #[derive(Debug, Error)]
@@ -59,7 +62,7 @@ pub fn command() -> Command {
         )))
         .subcommand(
             Command::new("status")
-                .about("What the running daemon says, for the console; exit 1 where it is not ready")
+                .about("The state of the running daemon, for the console; exit 1 where it is not ready")
                 .arg(
                     Arg::new("watch")
                         .long("watch")
@@ -101,6 +104,13 @@ pub fn command() -> Command {
         .subcommand(flags(mode_flag(
             Command::new("doctor").about("What works here, and what each missing piece costs").arg(json()),
         )))
+        .mut_subcommands(|command| {
+            let text = exits::section(command.get_name());
+            command.after_help(text)
+        })
+        .after_help(exits::EVERY)
+        // Also where it goes to a pager, and in a wide terminal.
+        .max_term_width(HELP_WIDTH)
 }
 
 /// Runs the command line; gives the exit code.

@@ -1,6 +1,6 @@
 //! The one recorder of lookups and heartbeats, whoever saw them, and of the bad callback URLs in them.
 //!
-//! An exchange that we make ourselves is made here too, so that none goes unrecorded.
+//! An exchange that the daemon makes itself is made here too, so that none goes unrecorded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ labels! {
         Guard = "guard",
         /// Sight, with nothing in its way.
         Sight = "sight",
-        /// We ourselves, who made it.
+        /// The daemon itself, who made it.
         Own = "self",
         /// Sight, and it was not IPA's for this node: another user, another network namespace, another node.
         Foreign = "foreign",
@@ -232,7 +232,7 @@ impl Exchanges {
         self.metrics.agent_url_warnings(warnings);
     }
 
-    /// Looks the node up, in our own name. `patience` bounds the whole exchange.
+    /// Looks the node up, in the daemon's name. `patience` bounds the whole exchange.
     ///
     /// # Errors
     /// Of the client; `Late` where the patience has ended.
@@ -257,7 +257,7 @@ impl Exchanges {
         answer
     }
 
-    /// Sends a heartbeat in our own name.
+    /// Sends a heartbeat in the daemon's name.
     ///
     /// # Errors
     /// Of the client.

@@ -23,7 +23,7 @@ const DIRECTORY: &str = "/run/ipa-sidecar";
 /// random(4): differs after every boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The drop-in that we wrote last.
+/// The drop-in that the daemon wrote last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropinWrite {
     /// The address in it.
@@ -41,7 +41,7 @@ pub struct DropinChange {
     pub at: Duration,
 }
 
-/// The URL that we put into a heartbeat of IPA's and that Ironic has accepted.
+/// The URL that the daemon put into a heartbeat of IPA's and that Ironic has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repaired {
     /// The node of the heartbeat.
@@ -73,7 +73,7 @@ pub struct StartedWith {
     pub address: Host,
 }
 
-/// What a lookup of our own has shown.
+/// What a lookup of its own has shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadBack {
     /// The IPA that answered then, where its process was found.
@@ -103,7 +103,7 @@ pub struct Contents {
     pub started_with: Option<StartedWith>,
     /// What the last read-back has shown.
     pub read_back: Option<ReadBack>,
-    /// A token that Ironic handed out to us is in the drop-in.
+    /// A token that Ironic handed out to the daemon is in the drop-in.
     pub token_in_dropin: bool,
 }
 
@@ -148,7 +148,7 @@ pub fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
-/// The directory: the first that systemd made for us (systemd.exec(5), `RuntimeDirectory=`), else `/run/ipa-sidecar`.
+/// The directory: the first that systemd made for the unit (systemd.exec(5), `RuntimeDirectory=`), else `/run/ipa-sidecar`.
 pub fn directory() -> PathBuf {
     first_of(std::env::var_os("RUNTIME_DIRECTORY"))
 }
@@ -189,7 +189,7 @@ impl Kept {
         let written = inner.write();
         if let (Err(error), false) = (&written, inner.failed) {
             let directory = &inner.directory;
-            tracing::error!(%error, ?directory, "what has to outlive the daemon cannot be written");
+            tracing::error!(%error, ?directory, "could not write the state for the next run");
         }
         inner.failed = written.is_err();
     }
@@ -221,13 +221,13 @@ impl Inner {
     }
 }
 
-/// The contents of a file of ours and of this boot; empty for any other.
+/// The contents of the daemon's own file of this boot; empty for any other.
 fn read(path: &Path, boot_id: &str) -> Contents {
     let text = match read_own(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Contents::default(),
         Err(error) => {
-            tracing::warn!(%error, ?path, "what an earlier run has kept is not read");
+            tracing::warn!(%error, ?path, "ignoring the state of an earlier run");
             return Contents::default();
         }
     };
@@ -235,13 +235,13 @@ fn read(path: &Path, boot_id: &str) -> Contents {
         Ok(kept) if kept.boot_id == boot_id && !boot_id.is_empty() => kept.contents,
         Ok(_) => Contents::default(),
         Err(error) => {
-            tracing::warn!(%error, ?path, "what an earlier run has kept cannot be read");
+            tracing::warn!(%error, ?path, "could not read the state of an earlier run");
             Contents::default()
         }
     }
 }
 
-/// Reads a file that belongs to our user and that no other may write; no link is followed.
+/// Reads a file that belongs to the daemon's user and that no other may write; no link is followed.
 fn read_own(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
@@ -347,7 +347,7 @@ mod tests {
         fs::rename(&file, directory.file("elsewhere")).unwrap();
         symlink(directory.file("elsewhere"), &file).unwrap();
         assert_eq!(kept(&directory).read(), Contents::default());
-        // The link goes where we write, and what it led to stays.
+        // The link goes where the daemon writes, and what it led to stays.
         kept(&directory).update(|contents| contents.repaired = filled().repaired);
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
         assert!(fs::read_to_string(directory.file("elsewhere")).unwrap().contains("token_spent\":{"));

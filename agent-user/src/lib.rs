@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod exchange;
+mod exits;
 mod guard;
 mod http1;
 mod image;
@@ -21,6 +22,7 @@ mod metrics;
 mod metrics_reference;
 mod nics;
 mod notify;
+mod onlooker;
 mod params;
 mod passed_by;
 mod pin;
@@ -36,6 +38,7 @@ mod sight;
 mod single;
 mod status;
 mod system;
+mod tick;
 mod view;
 mod watch;
 mod web;
@@ -52,6 +55,7 @@ pub mod inside {
         Answered, Candidate, Committed, Decision, Destination, Facts, Origin, Pinned, Refusal, RouteFailure,
         Target, decide,
     };
+    pub use crate::cli::command;
     pub use crate::commands::params::run as print_parameters;
     pub use crate::daemon::block_on;
     pub use crate::guard::policy::{HeartbeatAction, HeartbeatFacts, heartbeat};

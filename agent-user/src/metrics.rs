@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callback_url::{Reason, Warning};
+use exporter::ProcessMetrics;
 use fib::{Asked, ChangeKind, Heard, Subject};
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricType;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use text::labels;
 
@@ -33,13 +33,13 @@ labels! {
     pub enum Sender {
         /// ironic-python-agent.
         Ipa = "ipa",
-        /// We ourselves.
+        /// The daemon itself.
         Sidecar = "sidecar",
     }
 }
 
 labels! {
-    /// Why a heartbeat of ours was sent.
+    /// Why the daemon sent a heartbeat.
     pub enum Trigger {
         /// The first after the lookup.
         First = "first",
@@ -57,7 +57,7 @@ labels! {
     pub enum UrlSource {
         /// In a heartbeat of IPA's.
         Ipa = "ipa",
-        /// In one that we were about to send.
+        /// In one that the daemon was about to send.
         Sidecar = "sidecar",
         /// In what Ironic has recorded.
         Ironic = "ironic",
@@ -88,13 +88,13 @@ labels! {
         /// The same.
         EventsLost = "events_lost": "some of its requests were not seen, and a lookup may have left",
         /// A restart would cost the token.
-        LookupSeen = "lookup_seen": "its lookup has left, and a restart would cost the token",
+        LookupSeen = "lookup_seen": "its lookup has left, and a restart would lose the token",
         /// The same.
-        Listening = "listening": "it listens on its port, so it has its token, and a restart would cost it",
+        Listening = "listening": "it listens on its port, so it has its token, and a restart would lose the token",
         /// Nobody would start it again.
         NoUnit = "no_unit": "no systemd unit of ironic-python-agent is known: name it with --ipa.restart-unit",
         /// It could not be stopped, ended or started again.
-        Failed = "failed": "that did not work",
+        Failed = "failed": "the restart failed",
     }
 }
 
@@ -114,6 +114,7 @@ impl Deref for Metrics {
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,
+    process: ProcessMetrics,
     described: Vec<Description>,
     mode_info: GaugeVec,
     advertise_address_info: GaugeVec,
@@ -136,10 +137,11 @@ pub struct Families {
     agent_url_warnings: IntCounterVec,
     agent_url_pinned: IntGauge,
     agent_url_stale: IntGauge,
-    netlink_messages: IntCounterVec,
+    netlink_messages: [IntCounter; ChangeKind::ALL.len()],
     pub netlink_overruns: IntCounter,
     netlink_decode_errors: IntCounter,
-    netlink_queries: IntCounterVec,
+    /// By subject: answered, and not.
+    netlink_queries: [[IntCounter; 2]; Subject::ALL.len()],
     ipa_up: IntGauge,
     passed_by_info: IntGaugeVec,
     dropin_writes: IntCounterVec,
@@ -151,6 +153,7 @@ pub struct Families {
     connect_failures: IntCounterVec,
     connect_failure_duration: Histogram,
     probe_attached: IntGaugeVec,
+    probe_path_info: GaugeVec,
     probe_unavailable_info: GaugeVec,
     probe_events_lost: IntCounter,
 }
@@ -158,7 +161,7 @@ pub struct Families {
 /// A family as it is declared, whether it has samples yet or not.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// Its name without our prefix.
+    /// Its name without the prefix.
     pub name: String,
     /// Counter, gauge or histogram.
     pub kind: MetricType,
@@ -242,50 +245,56 @@ impl Families {
         let build_info = make.info("build_info", "Always 1; the labels say what was built.", &["version", "revision", "rustc"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"), env!("BUILD_RUSTC")]).set(1.0);
         let mut families = Self {
-            mode_info: make.info("mode_info", "Always 1; the label says how much the daemon touches.", &["mode"])?,
+            mode_info: make.info("mode_info", "Always 1; the label is the mode that the daemon runs in.", &["mode"])?,
             advertise_address_info: make.info("advertise_address_info", "Always 1; the advertise address and where it comes from.", &["address", "device", "family", "origin"])?,
             advertise_address_valid: make.flag("advertise_address_valid", "Whether the advertise address is assigned, up and routed now.")?,
             advertise_address_changes: make.counter("advertise_address_changes_total", "Changes of the advertise address, the first included.")?,
             advertise_address_last_change: make.gauge("advertise_address_last_change_timestamp_seconds", "When the advertise address changed last, as Unix time.")?,
             advertise_refusals: make.counters("advertise_refusals_total", "Candidates that were newly refused, by reason.", &["reason"])?,
             advertise_decision: make.histogram("advertise_decision_seconds", "From the first kernel event of a burst to the decision.", &DECISION_BUCKETS)?,
-            lookup_attempts: make.counters("lookup_attempts_total", "Lookups at Ironic, by who asked and how it ended.", &["sender", "result"])?,
+            lookup_attempts: make.counters("lookup_attempts_total", "Lookups at Ironic, by sender and result.", &["sender", "result"])?,
             lookup_duration: make.histogram("lookup_duration_seconds", "Duration of a lookup.", &REQUEST_BUCKETS)?,
-            heartbeats: make.counters("heartbeats_total", "Heartbeats to Ironic, by sender and how they ended.", &["sender", "result"])?,
-            heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats of our own, by what made us send them.", &["trigger"])?,
+            heartbeats: make.counters("heartbeats_total", "Heartbeats to Ironic, by sender and result.", &["sender", "result"])?,
+            heartbeats_sent: make.counters("heartbeats_sent_total", "Heartbeats that the daemon itself sent, by trigger.", &["trigger"])?,
             heartbeat_duration: make.histogram("heartbeat_duration_seconds", "Duration of a heartbeat.", &REQUEST_BUCKETS)?,
             heartbeat_last_accepted: make.gauge("heartbeat_last_accepted_timestamp_seconds", "When Ironic last accepted a heartbeat, as Unix time; 0 before the first.")?,
             heartbeat_first_accepted: make.gauge("heartbeat_first_accepted_uptime_seconds", "From the kernel's start (CLOCK_BOOTTIME) to the first heartbeat that Ironic accepted; 0 before it.")?,
             heartbeat_interval: make.gauge("heartbeat_interval_seconds", "The heartbeat timeout that Ironic gave; 0 before the lookup.")?,
-            exchanges_seen: make.counters("exchanges_seen_total", "Exchanges with Ironic, by who saw them; foreign ones are not of IPA's for this node.", &["seen_by"])?,
-            bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by where they were seen and what was done.", &["source", "action"])?,
+            exchanges_seen: make.counters("exchanges_seen_total", "Exchanges with Ironic, by who saw them; foreign ones are not IPA's for this node.", &["seen_by"])?,
+            bad_agent_url: make.counters("bad_agent_url_total", "Bad callback URLs, by source and action.", &["source", "action"])?,
             bad_agent_url_reasons: make.counters("bad_agent_url_reasons_total", "Reasons of bad callback URLs; one URL can have several.", &["reason"])?,
-            agent_url_warnings: make.counters("agent_url_warnings_total", "What is doubtful about callback URLs that may be right; nothing is changed for it.", &["warning"])?,
-            agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as we know.")?,
-            agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer ours.")?,
-            netlink_messages: make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?,
-            netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because our buffer was full; each is answered by asking again.")?,
-            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message is answered by asking again, a part is left out.")?,
-            netlink_queries: make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?,
+            agent_url_warnings: make.counters("agent_url_warnings_total", "Doubts about callback URLs that may be right; they change nothing.", &["warning"])?,
+            agent_url_pinned: make.flag("agent_url_pinned", "Whether Ironic holds a callback URL of this node, as far as the daemon knows.")?,
+            agent_url_stale: make.flag("agent_url_stale", "Whether Ironic holds a callback URL that is no longer this node's.")?,
+            netlink_messages: {
+                let counters = make.counters("netlink_messages_total", "Multicast messages of the kernel, by subject.", &["type"])?;
+                ChangeKind::ALL.map(|kind| counters.with_label_values(&[kind.as_str()]))
+            },
+            netlink_overruns: make.counter("netlink_overruns_total", "Times that the kernel dropped messages because the daemon's buffer was full; it then asks the kernel again.")?,
+            netlink_decode_errors: make.counter("netlink_decode_errors_total", "Netlink messages, and parts of answers, that could not be read; a message makes the daemon ask again, a part is left out.")?,
+            netlink_queries: {
+                let counters = make.counters("netlink_queries_total", "Questions to the kernel, by subject and result.", &["query", "result"])?;
+                Subject::ALL.map(|subject| [true, false].map(|answered| counters.with_label_values(&[subject.as_str(), result(answered)])))
+            },
             ipa_up: make.flag("ipa_up", "Whether ironic-python-agent answers /v1/status on this machine.")?,
-            passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent passes us by, by the cause.", &["why"])?,
+            passed_by_info: make.flags("passed_by_info", "Whether ironic-python-agent bypasses the daemon, by the cause.", &["why"])?,
             dropin_writes: make.counters("dropin_writes_total", "Writes of the configuration drop-in of ironic-python-agent.", &["result"])?,
-            ipa_restarts: make.counters("ipa_restarts_total", "What became of an ironic-python-agent whose address was lost before its lookup.", &["result"])?,
-            reports_sent: make.counters("reports_sent_total", "Reports of this node's state to --report.url, by what became of them.", &["result"])?,
-            callback_connections: make.counter("callback_connections_total", "Connections from another machine that reached the advertised address and port: it can be called back from there.")?,
-            callback_refused: make.counter("callback_refused_total", "Connections from outside to the advertised port that were refused, because nothing listened.")?,
-            callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last one reached it, as Unix time; 0 before the first.")?,
-            connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by where they went and why.", &["target", "family", "errno"])?,
+            ipa_restarts: make.counters("ipa_restarts_total", "Agents whose address was lost before their lookup, by what the daemon did.", &["result"])?,
+            reports_sent: make.counters("reports_sent_total", "Reports of this node's state to --report.url, by result.", &["result"])?,
+            callback_connections: make.counter("callback_connections_total", "Connections from another machine to the advertised address and port: a call-back from there works.")?,
+            callback_refused: make.counter("callback_refused_total", "Connections from other machines to the advertised port that were refused, because nothing listened.")?,
+            callback_last_connection: make.gauge("callback_last_connection_timestamp_seconds", "When the last such connection came, as Unix time; 0 before the first.")?,
+            connect_failures: make.counters("connect_failures_total", "TCP connects of this network namespace that failed, by target, family and errno.", &["target", "family", "errno"])?,
             connect_failure_duration: make.histogram("connect_failure_duration_seconds", "From the call of connect to its failure.", &CONNECT_BUCKETS)?,
             probe_attached: make.flags("probe_attached", "Whether an eBPF probe is attached.", &["probe"])?,
+            probe_path_info: make.info("probe_path_info", "Always 1; how an eBPF probe is attached.", &["probe", "path"])?,
             probe_unavailable_info: make.info("probe_unavailable_info", "Always 1; why an eBPF probe is not attached.", &["probe", "reason"])?,
             probe_events_lost: make.counter("probe_events_lost_total", "Events of the probes that were lost because too many came at once.")?,
             registry,
+            process: ProcessMetrics::new()?,
             described: Vec::new(),
         };
-        let process = ProcessCollector::for_self();
-        make.describe(&process);
-        families.registry.register(Box::new(process))?;
+        make.describe(&families.process);
         families.described = make.described.into_inner();
         families.initialise();
         Ok(families)
@@ -317,17 +326,11 @@ impl Families {
         for refusal in Refusal::ALL {
             self.advertise_refusals.with_label_values(&[refusal.as_str()]);
         }
-        for kind in ChangeKind::ALL {
-            self.netlink_messages.with_label_values(&[kind.as_str()]);
-        }
         for result in RestartResult::NAMES {
             self.ipa_restarts.with_label_values(&[result]);
         }
         for result in ["ok", "error"] {
             self.dropin_writes.with_label_values(&[result]);
-            for query in Subject::NAMES {
-                self.netlink_queries.with_label_values(&[query, result]);
-            }
         }
     }
 
@@ -361,8 +364,8 @@ impl Families {
 
     /// Counts what a reading of the multicast socket heard.
     pub fn netlink_heard(&self, heard: &Heard) {
-        for (kind, count) in heard.messages() {
-            self.netlink_messages.with_label_values(&[kind.as_str()]).inc_by(count);
+        for (counter, (_, count)) in self.netlink_messages.iter().zip(heard.messages()) {
+            counter.inc_by(count);
         }
         self.netlink_overruns.inc_by(heard.overruns);
         self.netlink_decode_errors.inc_by(heard.undecodable);
@@ -371,9 +374,9 @@ impl Families {
     /// Counts questions to the kernel.
     pub fn netlink_asked(&self, asked: &Asked) {
         self.netlink_decode_errors.inc_by(asked.unreadable);
-        for (subject, answered, failed) in asked.counts() {
-            self.netlink_queries.with_label_values(&[subject.as_str(), result(true)]).inc_by(answered);
-            self.netlink_queries.with_label_values(&[subject.as_str(), result(false)]).inc_by(failed);
+        for ([ok, error], (_, answered, failed)) in self.netlink_queries.iter().zip(asked.counts()) {
+            ok.inc_by(answered);
+            error.inc_by(failed);
         }
     }
 
@@ -419,7 +422,7 @@ impl Families {
         self.agent_url_pinned.set(pinned.into());
     }
 
-    /// Shows whether Ironic holds a callback URL that is no longer ours.
+    /// Shows whether Ironic holds a callback URL that is no longer the daemon's.
     pub fn show_stale(&self, stale: bool) {
         self.agent_url_stale.set(stale.into());
     }
@@ -429,7 +432,7 @@ impl Families {
         self.ipa_up.set(up.into());
     }
 
-    /// Why IPA passes us by, where it does; the others of `all` are 0.
+    /// Why IPA bypasses ipa-sidecar, where it does; the others of `all` are 0.
     pub fn show_passed_by(&self, all: &[&str], why: Option<&str>) {
         for one in all {
             self.passed_by_info.with_label_values(&[*one]).set(i64::from(why == Some(*one)));
@@ -441,7 +444,7 @@ impl Families {
         self.advertise_decision.observe(duration.as_secs_f64());
     }
 
-    /// Counts a heartbeat of our own before it is sent.
+    /// Counts a heartbeat of its own before it is sent.
     pub fn heartbeat_sent(&self, trigger: Trigger) {
         self.heartbeats_sent.with_label_values(&[trigger.as_str()]).inc();
     }
@@ -514,12 +517,18 @@ impl Families {
         }
     }
 
-    /// Shows whether a probe is attached; `missing` is the reason where it is not.
-    pub fn show_probe(&self, probe: &str, missing: Option<&str>) {
-        self.probe_attached.with_label_values(&[probe]).set(missing.is_none().into());
-        if let Some(reason) = missing {
-            self.probe_unavailable_info.with_label_values(&[probe, reason]).set(1.0);
+    /// Shows whether a probe is attached: how, or the reason why not. `earlier`: the reason that this replaces.
+    pub fn show_probe(&self, probe: &str, outcome: Result<&str, &str>, earlier: Option<&str>) {
+        if let Some(earlier) = earlier {
+            // An error: it was another one.
+            let _ = self.probe_unavailable_info.remove_label_values(&[probe, earlier]);
         }
+        self.probe_attached.with_label_values(&[probe]).set(outcome.is_ok().into());
+        let (info, label) = match outcome {
+            Ok(path) => (&self.probe_path_info, path),
+            Err(reason) => (&self.probe_unavailable_info, reason),
+        };
+        info.with_label_values(&[probe, label]).set(1.0);
     }
 
     /// Every family as it is declared.
@@ -532,19 +541,7 @@ impl Families {
     /// # Errors
     /// Where a family cannot be written.
     pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
-        let encoder = TextEncoder::new();
-        let mut text = Vec::new();
-        // The registry's prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
-        let mut families = self.registry.gather();
-        for family in &mut families {
-            if let Some(name) = family.name().strip_prefix("ipa_sidecar_process_") {
-                let name = format!("process_{name}");
-                family.set_name(name);
-            }
-        }
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        encoder.encode(&families, &mut text)?;
-        Ok((text, encoder.format_type().to_owned()))
+        exporter::render(&self.registry, &self.process)
     }
 }
 

@@ -18,15 +18,15 @@ use crate::report::ReportResult;
 const INTRODUCTION: &str = "\
 # Metrics
 
-What `GET /metrics` answers, in the text format 0.0.4. This file is written by `cargo xtask docs` from the declarations
-in `agent-user/src/metrics.rs`; a test fails where the two differ.
+What `GET /metrics` returns, in the text format 0.0.4. `cargo xtask docs` writes this file from the declarations in
+`agent-user/src/metrics.rs`; a test fails where the two differ.
 
-No label holds a MAC, a UUID, a URL or free text; but for the address that is advertised, in one series, all are closed
-sets. There are at most 300 samples, buckets included. Counters with few label values begin at 0; one with many
+No label holds a MAC, a UUID, a URL or free text. All labels are closed sets, except for the advertised address in one
+series. There are at most 300 samples, buckets included. Counters with few label values begin at 0; one with many
 (`bad_agent_url_reasons_total`, `connect_failures_total`) appears with its first event. A histogram has the samples
 `_bucket`, `_sum` and `_count`.
 
-The metrics of `ipa-fleet` stand in [fleet.md](fleet.md).
+The metrics of `ipa-fleet` are in [fleet.md](fleet.md).
 
 ";
 
@@ -103,7 +103,7 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-/// The values that a label of a family (named without our prefix) can have.
+/// The values that a label of a family (named without the prefix) can have.
 pub fn values(family: &str, label: &str) -> Values {
     fn all(names: &[&'static str]) -> Values {
         Values::Closed(names.to_vec())
@@ -135,6 +135,7 @@ pub fn values(family: &str, label: &str) -> Values {
         (_, "result") => Values::Closed(vec!["ok", "error"]),
         ("advertise_refusals_total", "reason") => all(&Refusal::NAMES),
         ("bad_agent_url_reasons_total", "reason") => all(&Reason::NAMES),
+        ("probe_path_info", "path") => all(&probes::Path::NAMES),
         ("probe_unavailable_info", "reason") => all(&probes::Reason::NAMES),
         _ => Values::Closed(Vec::new()),
     }

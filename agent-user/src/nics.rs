@@ -26,7 +26,7 @@ pub async fn ask(metrics: &Metrics) -> Vec<String> {
         Some(Err(error)) => error.to_string(),
         None => "no answer in time".to_owned(),
     };
-    tracing::warn!(error, "the NICs' MAC addresses cannot be asked for");
+    tracing::warn!(error, "reading the NICs' MAC addresses failed");
     Vec::new()
 }
 

@@ -1,11 +1,11 @@
-//! What systemd is told (sd_notify(3)); without systemd nothing happens.
+//! Notifications to systemd (sd_notify(3)); without systemd nothing happens.
 
 use std::time::Duration;
 
 use sd_notify::{NotifyState, notify};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// The daemon's duty can be done, or there is nothing to wait for: what is ordered after us may start.
+/// The daemon's duty can be done, or there is nothing to wait for: what is ordered after this unit may start.
 pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
@@ -39,7 +39,7 @@ impl Watchdog {
         }))
     }
 
-    /// Waits until it is; for ever where nobody watches.
+    /// Waits until it is; without end where nothing watches.
     pub async fn due(&mut self) {
         match &mut self.0 {
             Some(beats) => drop(beats.tick().await),
@@ -55,6 +55,6 @@ pub fn stopping() {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = notify(states) {
-        tracing::debug!(%error, "systemd could not be told");
+        tracing::debug!(%error, "systemd could not be notified");
     }
 }

@@ -1,4 +1,4 @@
-//! The one home of what Ironic holds as the callback URL of this node, as far as we know. Agent mode and guard write it;
+//! The one home of what Ironic holds as the callback URL of this node, as far as the daemon knows. Agent mode and guard write it;
 //! the decision, the pages and readiness read it.
 
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ pub const FORGET: &str = "power the node off or reboot it through Ironic, which 
 /// What Ironic holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
-    /// The URL, as Ironic has it; `None`: nothing that we know of.
+    /// The URL, as Ironic has it; `None`: nothing, as far as known.
     pub url: Option<String>,
-    /// Ironic has answered what it holds: `url` is not only what we suppose at our start.
+    /// Ironic has answered what it holds: `url` is not only what the daemon supposes at the start.
     pub known: bool,
     /// What Ironic has recorded was compared with what it accepted, and equals it.
     pub confirmed: bool,
-    /// Where Ironic holds a URL that is no longer ours: what the operator has to do.
+    /// Where Ironic holds a URL that is no longer this node's: what the operator has to do.
     pub stale: Option<String>,
     /// Ironic has accepted a heartbeat, and has recorded nothing.
     pub unrecorded: bool,
@@ -49,7 +49,7 @@ pub enum ReadBack {
     Confirmed,
     /// Ironic has recorded another URL, which counts from now on.
     Another,
-    /// Ironic holds a URL that we did not know of.
+    /// Ironic holds a URL that the daemon did not know of.
     News,
     /// Ironic accepted a heartbeat and has recorded nothing. What it accepted still counts.
     Unrecorded,
@@ -107,7 +107,7 @@ impl Pin {
         true
     }
 
-    /// Compares what Ironic has recorded with what we suppose, and takes it for the truth.
+    /// Compares what Ironic has recorded with what the daemon supposes, and takes it for the truth.
     pub fn compare(&self, recorded: Option<&str>) -> ReadBack {
         let supposed = self.held().url;
         let outcome = match (recorded, supposed) {
@@ -154,7 +154,7 @@ impl Pin {
         self.set_stale(Some(format!("Ironic holds another callback URL and refuses {url}: {FORGET}")));
     }
 
-    /// Whether Ironic holds a URL that is no longer ours, and what the operator has to do; `None`: it does not.
+    /// Whether Ironic holds a URL that is no longer this node's, and what the operator has to do; `None`: it does not.
     pub fn set_stale(&self, stale: Option<String>) {
         self.metrics.show_stale(stale.is_some());
         let before = self.held();

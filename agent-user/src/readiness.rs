@@ -30,7 +30,8 @@ pub fn readiness(view: &View) -> Readiness {
         _ if view.published.generation == 0 => Err("the kernel has not been asked yet".to_owned()),
         Mode::Observe => {
             let watching = "watching".to_owned();
-            reaches(view, duty.problems.first().map_or(watching, |problem| format!("watching; {problem}")))
+            let problem = duty.problems.iter().chain(&view.probes.problems).next();
+            reaches(view, problem.map_or(watching, |problem| format!("watching; {problem}")))
         }
         Mode::Configure => configure(view),
         Mode::Guard => guard(view),
@@ -38,7 +39,7 @@ pub fn readiness(view: &View) -> Readiness {
     }
 }
 
-/// Ready where IPA does not pass us by. That goes before what comes of it: what Ironic holds then, or refuses.
+/// Ready where IPA does not bypass the daemon. That goes before what comes of it: what Ironic holds then, or refuses.
 fn reaches(view: &View, ready: String) -> Readiness {
     match &view.passed_by {
         Some(passed_by) => Err(passed_by.sentence.clone()),

@@ -121,7 +121,7 @@ impl Registrar {
     }
 }
 
-/// By what a callback URL of IPA's is judged. Ironic does not require TLS of us here: where it does, it refuses an http
+/// By what a callback URL of IPA's is judged. Ironic does not require TLS of the daemon here: where it does, it refuses an http
 /// URL before it pins it.
 pub fn context(local: Option<&Local>, decided: Option<&Host>, operator_host: bool) -> Context {
     let local = local.filter(|_| !operator_host).cloned();

@@ -26,7 +26,7 @@ pub enum Outcome {
     Held(Single),
     /// Another daemon has it.
     Another,
-    /// Nobody can know: the directory is missing or not ours.
+    /// Nobody can know: the directory is missing or another user's.
     Unknown(io::Error),
 }
 

@@ -28,14 +28,22 @@ pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
 }
 
+/// From this size on memory comes from the kernel and goes back to it: glibc's own value before it adapts.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 128 * 1024;
+
 /// Called before there is a second thread. One pool of memory for all threads: they do little, and only the first one's is
-/// ever given back. No huge pages, which some distributions give to everybody: one is more than the daemon needs.
+/// ever given back. What is large goes back when it is freed: glibc would keep blocks as large as one that was freed before,
+/// and the kernel's types are 5 MiB. No huge pages, which some distributions give to everybody: one is more than the daemon
+/// needs.
 pub fn keep_memory_small() {
     // Linux before 3.15 has no such switch, and most have nothing to switch off.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
-    let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    for (option, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, LARGE)] {
+        // SAFETY: mallopt(3) takes no pointer; no other thread allocates yet.
+        let _ = unsafe { libc::mallopt(option, value) };
+    }
 }
 
 /// Gives memory that was freed back to the kernel. glibc keeps it otherwise: where the probes were loaded, which reads all
@@ -67,7 +75,7 @@ pub fn packets_dropped(socket: impl AsFd) -> io::Result<u32> {
     if outcome == 0 { Ok(counts.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Whether a call is survived by a child of ours that may make no system call but the one to end itself (seccomp(2)).
+/// Whether a call is survived by a child process that may make no system call but the one to end itself (seccomp(2)).
 ///
 /// # Errors
 /// Where there can be no such child.
@@ -111,7 +119,7 @@ pub fn survives_without_system_calls(call: extern "C" fn(u64) -> u64) -> io::Res
     }
 }
 
-/// Memory that we share with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
+/// Memory that the daemon shares with BPF programs: the values of an array that is `BPF_F_MMAPABLE`, as whole words.
 #[cfg(feature = "ebpf")]
 #[derive(Debug)]
 pub struct SharedWords {
@@ -133,7 +141,7 @@ impl SharedWords {
     /// # Errors
     /// Where the kernel refuses: the array is shorter, or cannot be mapped.
     pub fn map(array: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
-        // SAFETY: no address is asked for, so no mapping of ours is replaced; the kernel checks descriptor and length.
+        // SAFETY: no address is asked for, so no existing mapping is replaced; the kernel checks descriptor and length.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),

@@ -50,7 +50,7 @@ pub struct Sources {
     pub sight: watch::Receiver<SightState>,
     pub agent: watch::Receiver<AgentState>,
     pub probes: watch::Receiver<ProbesState>,
-    /// Why IPA passes us by, where it does.
+    /// Why IPA bypasses ipa-sidecar, where it does.
     pub passed_by: watch::Receiver<Option<PassedBy>>,
     pub read_back: watch::Receiver<ReadBackState>,
     pub report: watch::Receiver<ReportState>,
@@ -75,7 +75,7 @@ pub struct View {
     pub sight: SightState,
     pub agent: AgentState,
     pub probes: ProbesState,
-    /// Why IPA passes us by, where it does.
+    /// Why IPA bypasses ipa-sidecar, where it does.
     pub passed_by: Option<PassedBy>,
     pub read_back: ReadBackState,
     pub report: ReportState,
@@ -86,7 +86,7 @@ pub struct View {
 impl View {
     /// What is wrong beside the duty, a sentence each.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
-        self.duty.problems.iter().chain(&self.web).map(String::as_str)
+        self.duty.problems.iter().chain(&self.probes.problems).chain(&self.web).map(String::as_str)
     }
 
     /// The mode that it acts in at this moment: mode agent watches only where an ironic-python-agent is here.

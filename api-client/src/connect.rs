@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::{HttpError, Peer, Phase};
 
-/// A connection's two ends: what the kernel chose for us is a witness of the right source address.
+/// A connection's two ends: what the kernel chose is a witness of the right source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// The API URL that it serves.

@@ -157,7 +157,7 @@ impl HttpError {
         }
     }
 
-    /// Whether the server may have acted on the request although we have no answer.
+    /// Whether the server may have acted on the request although no answer came.
     pub fn may_have_been_served(&self) -> bool {
         match self {
             Self::ConnectionLost { .. }

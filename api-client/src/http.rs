@@ -35,7 +35,7 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Where a redirect points to.
     pub location: Option<String>,
-    /// The body, or why it could not be read: the status counts all the same.
+    /// The body, or why it could not be read: the status counts anyway.
     pub body: Result<Bytes, HttpError>,
 }
 

@@ -47,7 +47,7 @@ pub fn for_heartbeat(offered: ApiVersion) -> ApiVersion {
 /// Reads `default_version.version` of Ironic's answer to `GET /`: the newest version that it speaks.
 ///
 /// # Errors
-/// What is wrong with the document, in words.
+/// What is wrong with the document, as a sentence.
 pub fn parse_root(body: &[u8]) -> Result<ApiVersion, String> {
     let document: Root =
         serde_json::from_slice(body).map_err(|error| format!("GET / is no JSON object: {error}"))?;

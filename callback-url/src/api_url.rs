@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::Uri;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use text::labels;
 use thiserror::Error;
+
+use crate::labels::labels;
 
 labels! {
     /// How a URL is reached.
@@ -169,7 +170,7 @@ impl ApiUrl {
     /// that are asked begin with it.
     ///
     /// # Errors
-    /// What is wrong with the text, in words that name what would be right.
+    /// What is wrong with the text: the sentence names what would be right.
     pub fn parse(text: &str) -> Result<Self, ApiUrlError> {
         let text = text.trim();
         if text.eq_ignore_ascii_case("mdns") {

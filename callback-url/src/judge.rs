@@ -201,7 +201,7 @@ fn read_port(text: &str) -> Option<u16> {
 }
 
 /// The address in `http://fd00::1:9999`, where the last group can be nothing but the port, or the whole where it
-/// cannot be told.
+/// cannot be known.
 fn unbracketed(pieces: &Pieces<'_>) -> Option<Ipv6Addr> {
     if pieces.host.starts_with('[') || !pieces.host.contains(':') {
         return None;
@@ -251,8 +251,8 @@ fn read_host(pieces: &Pieces<'_>) -> Result<Host, Option<Reason>> {
     if looks_like_a_number(text) {
         return Err(Some(Reason::AmbiguousIpv4));
     }
-    let already_told = text.chars().any(|c| c.is_whitespace() || c.is_control());
-    Err((!already_told).then_some(Reason::Unparseable))
+    let already_reported = text.chars().any(|c| c.is_whitespace() || c.is_control());
+    Err((!already_reported).then_some(Reason::Unparseable))
 }
 
 /// The address before a zone: that has a class of its own.

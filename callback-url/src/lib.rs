@@ -5,6 +5,7 @@
 
 mod api_url;
 mod judge;
+mod labels;
 mod reason;
 
 pub use api_url::{ApiUrl, ApiUrlError, Host, Scheme};
@@ -58,6 +59,11 @@ fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
+
+/// The examples of the README are run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {

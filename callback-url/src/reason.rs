@@ -1,7 +1,7 @@
 //! Why a callback URL is bad, and what is doubtful about a good one: closed sets, and the labels of
 //! `bad_agent_url_reasons_total` and `agent_url_warnings_total`.
 
-use text::labels;
+use crate::labels::labels;
 
 labels! {
     /// One thing that is wrong with a callback URL, in the order in which a URL is judged.
@@ -56,7 +56,7 @@ labels! {
         NotTls = "not_tls": "Ironic requires https here",
         /// A name where the certificate needs an address.
         HostnameWithTls = "hostname_with_tls": "the certificate is made for an address, not for a name",
-        /// The address is not ours.
+        /// The address is not this machine's.
         NotAssigned = "not_assigned": "the address is not assigned here",
         /// The address is not usable yet.
         Tentative = "tentative": "the address is still being checked for duplicates",
@@ -64,7 +64,7 @@ labels! {
         SanMismatch = "san_mismatch": "the certificate is for another address",
         /// 192.0.0.0/29, class E, and what is for documentation only.
         NotRoutable = "not_routable": "the address is from a range that no network routes",
-        /// Ironic holds a URL that is no longer ours.
+        /// Ironic holds a URL that is no longer this node's.
         PinnedStale = "pinned_stale": "Ironic holds another URL and takes no new one before a power cycle",
     }
 }

@@ -108,7 +108,7 @@ pub async fn take_connections<L: Listener, F>(
             }
             Err(error) => {
                 if !std::mem::replace(&mut logged, true) {
-                    tracing::warn!(%error, "connections to {whose} cannot be taken; trying again");
+                    tracing::warn!(%error, "could not accept a connection to {whose}; retrying");
                 }
                 sleep(PAUSE).await;
             }

@@ -182,7 +182,7 @@ impl State {
     fn log(&mut self, error: &WebConfigError) {
         let words = error.to_string();
         if self.logged.as_ref() != Some(&words) {
-            tracing::error!("the web server refuses everybody until this is put right: {words}");
+            tracing::error!("the web server refuses every request until this is corrected: {words}");
             self.logged = Some(words);
         }
     }

@@ -3,36 +3,37 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::NetlinkDeserializable;
-
+use crate::frames::Frame;
 use crate::listeners::Listener;
 use crate::message::Damage;
 use crate::monitor::Heard;
 use crate::question::{Answer, Extent};
 use crate::socket::Received;
 use crate::standing::Standing;
-use crate::{Address, ChangeKind, Errno, Link, Route, RtnlError, read};
+use crate::{Address, AddressChange, ChangeKind, Errno, Link, Route, RtnlError, read, sock_diag};
 
 /// What a captured answer to a question holds.
-fn answer<M: NetlinkDeserializable, T>(
+fn answer<T>(
     bytes: &[u8],
     extent: Extent,
-    pick: impl Fn(M) -> Option<T>,
+    pick: impl Fn(&Frame<'_>) -> Option<T>,
 ) -> Result<Vec<T>, RtnlError> {
-    let mut answer = Answer::to(1, extent);
-    answer.take(bytes, &pick).map(|_| answer.seen.found)
+    let mut found = Vec::new();
+    Answer::to(1, extent).take(bytes, &mut |frame| found.extend(pick(frame)))?;
+    Ok(found)
 }
 
 fn route(bytes: &[u8]) -> Result<Route, RtnlError> {
-    answer(bytes, Extent::One, |message| read::route(&message, &Damage::default()))?.pop().unwrap()
+    answer(bytes, Extent::One, |frame| read::route(frame, &Damage::default()))?.pop().unwrap()
 }
 
 fn addresses(bytes: &[u8]) -> Vec<Address> {
-    answer(bytes, Extent::Dump, |message| read::address(&message, &Damage::default())).unwrap()
+    let found = answer(bytes, Extent::Dump, |frame| read::address(frame, &Damage::default())).unwrap();
+    found.iter().map(|assignment| assignment.address).collect()
 }
 
 fn link(bytes: &[u8]) -> Result<Link, RtnlError> {
-    let found = answer(bytes, Extent::One, |message| read::link(&message, &Damage::default()));
+    let found = answer(bytes, Extent::One, |frame| read::link(frame, &Damage::default()));
     found.map(|mut links| links.pop().unwrap())
 }
 
@@ -146,14 +147,15 @@ fn what_cannot_be_read_is_counted() {
     }
     damaged[at] -= 1; // Three bytes of an IPv4 address; its place stays.
     let damage = Damage::default();
-    let found = answer(&damaged, Extent::Dump, |message| read::address(&message, &damage)).unwrap();
+    let found = answer(&damaged, Extent::Dump, |frame| read::address(frame, &damage)).unwrap();
+    let found: Vec<_> = found.iter().map(|assignment| assignment.address).collect();
     assert_eq!(found, addresses(bytes)[1..], "the peer's address does not stand for ours");
     assert_eq!(damage.take(), 1);
 }
 
-/// Which of these addresses the one listener in these bytes serves: three of ours, any of IPv4, any of IPv6.
+/// Which of these addresses the one listener in these bytes serves: three of this machine, any of IPv4, any of IPv6.
 fn served(bytes: &[u8]) -> [bool; 5] {
-    let found = answer(bytes, Extent::Dump, Listener::of).unwrap();
+    let found = answer(bytes, Extent::Dump, |frame| Listener::of(sock_diag::message(frame)?)).unwrap();
     assert_eq!(found.iter().map(|listener| listener.port).collect::<Vec<_>>(), [9999]);
     ["10.0.0.2", "10.0.0.3", "fd00::2", "0.0.0.0", "::"]
         .map(|address| found.iter().any(|one| one.serves(ip(address))))
@@ -177,7 +179,7 @@ fn a_standing_connection_and_how_long_it_was_quiet() {
     // SOCK_DIAG_BY_FAMILY with INET_DIAG_INFO as for: ss --tcp --info state established, 1.5 s after 10.0.0.2:40000 sent
     // "request" to 10.0.0.1:6385, which answered 0.1 s later with "answer"; that was not read.
     let bytes = include_bytes!("../captures/standing.bin");
-    let found = answer(bytes, Extent::Dump, Standing::of).unwrap();
+    let found = answer(bytes, Extent::Dump, |frame| Standing::of(sock_diag::message(frame)?)).unwrap();
     let client = found.iter().find(|one| one.peer == "10.0.0.1:6385".parse().unwrap()).unwrap();
     assert_eq!(client.local, "10.0.0.2:40000".parse().unwrap());
     assert_eq!(client.traffic.queued, "answer".len() as u64);
@@ -194,6 +196,12 @@ fn announcements() {
     ] {
         let heard = Heard::of(&Received::Datagram(bytes));
         assert_eq!(heard.messages().find(|(_, count)| *count > 0), Some((kind, 1)));
-        assert_eq!((heard.overruns, heard.undecodable), (0, 0));
+        assert_eq!((heard.overruns, heard.undecodable, heard.leaves_open()), (0, 0, false));
+        let announced = heard.addresses.iter().map(|change| match change {
+            AddressChange::There(one) => one.address.ip,
+            AddressChange::Gone(_) => panic!("{change:?}"),
+        });
+        let expected = if kind == ChangeKind::Address { vec![ip("10.0.0.2")] } else { Vec::new() };
+        assert_eq!(announced.collect::<Vec<_>>(), expected);
     }
 }

@@ -9,7 +9,9 @@ use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::RtnlError;
-use crate::question::{Extent, QuestionSocket};
+use crate::question::QuestionSocket;
+use crate::request::Request;
+use crate::sock_diag::message;
 
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +48,7 @@ pub fn connections(port: u16) -> Result<HashSet<Connection>, RtnlError> {
             socket_id,
         });
         // What an inconsistent dump left out is there the next time.
-        let seen = socket.see(request, Extent::Dump, |message| match message {
+        let seen = socket.dump(Request::of(&request), |frame| match message(frame)? {
             InetResponse(response) => Some(response.header.socket_id),
             _ => None,
         })?;

@@ -7,7 +7,9 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHe
 use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use crate::question::{Extent, QuestionSocket};
+use crate::question::QuestionSocket;
+use crate::request::Request;
+use crate::sock_diag::message;
 use crate::{Errno, RtnlError};
 
 /// Whose a socket is.
@@ -62,7 +64,7 @@ fn found(local: SocketAddr, peer: SocketAddr) -> Result<Option<InetResponseHeade
         socket_id,
     });
     let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
-    let answer = socket.ask(request, Extent::One, |message| match message {
+    let answer = socket.one(Request::of(&request), |frame| match message(frame)? {
         InetResponse(response) => Some(response.header),
         _ => None,
     });
@@ -70,7 +72,7 @@ fn found(local: SocketAddr, peer: SocketAddr) -> Result<Option<InetResponseHeade
         (header.socket_id.source_port, header.socket_id.destination_port) == (local.port(), peer.port())
     };
     match answer {
-        Ok(found) => Ok(found.into_iter().find(is_it)),
+        Ok(found) => Ok(Some(found).filter(is_it)),
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }

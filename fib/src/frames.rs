@@ -16,6 +16,13 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
 }
 
+impl<'a> Frame<'a> {
+    /// What follows its header.
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+}
+
 /// A frame whose length is impossible; what follows it cannot be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrokenFrame;

@@ -3,19 +3,22 @@
 
 use std::net::IpAddr;
 
-use netlink_packet_core::DefaultNla;
-use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::AddressHeader;
+use netlink_packet_route::link::LinkHeader;
+use netlink_packet_route::route::{RouteFlags, RouteHeader};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use text::labels;
 
-use crate::RtnlError;
 use crate::message::Damage;
-use crate::question::{Extent, QuestionSocket, Seen};
-use crate::read::{Address, Link, Route, address, link, route};
+use crate::question::{QuestionSocket, Seen};
+use crate::read::{Assignment, Link, Route, address, link, route};
+use crate::request::Request;
+use crate::{Errno, RtnlError};
 
+/// `RTM_GETLINK`, `RTM_GETADDR`, `RTM_GETROUTE` (include/uapi/linux/rtnetlink.h).
+pub(crate) const GET_LINK: u16 = 18;
+pub(crate) const GET_ADDRESS: u16 = 22;
+pub(crate) const GET_ROUTE: u16 = 26;
 /// `IPPROTO_TCP` (`include/uapi/linux/in.h`).
 const TCP: u8 = 6;
 
@@ -32,22 +35,57 @@ pub struct RouteQuestion {
     pub device: Option<u32>,
 }
 
-labels! {
-    /// What a question is about: the label `query` of `netlink_queries_total`.
-    pub enum Subject {
-        /// A route.
-        Route = "route",
-        /// Addresses.
-        Address = "address",
-        /// Devices.
-        Link = "link",
+/// What a question is about: the label `query` of `netlink_queries_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A route.
+    Route,
+    /// Addresses.
+    Address,
+    /// Devices.
+    Link,
+}
+
+impl Subject {
+    /// Every subject, in order.
+    pub const ALL: [Self; 3] = [Self::Route, Self::Address, Self::Link];
+
+    /// Every name, in the same order.
+    pub const NAMES: [&'static str; 3] = ["route", "address", "link"];
+
+    /// The name of the subject.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Address => "address",
+            Self::Link => "link",
+        }
     }
 }
 
 /// The longest name of a device (`IFNAMSIZ` without its zero, include/uapi/linux/if.h); a longer one is an alternative name.
 const NAME: usize = 15;
-/// `IFLA_ALT_IFNAME` (include/uapi/linux/if_link.h).
-const ALTERNATIVE_NAME: u16 = 53;
+/// The longest alternative name (`ALTIFNAMSIZ` without its zero, include/uapi/linux/if.h).
+const LONG_NAME: usize = 127;
+
+/// What questions about routes hold (`enum rtattr_type_t`, include/uapi/linux/rtnetlink.h).
+pub(crate) mod route_attribute {
+    pub const DESTINATION: u16 = 1;
+    pub const SOURCE: u16 = 2;
+    pub const OIF: u16 = 4;
+    pub const UID: u16 = 25;
+    pub const IP_PROTO: u16 = 27;
+    pub const DPORT: u16 = 29;
+}
+
+/// What questions about devices hold (include/uapi/linux/if_link.h).
+pub(crate) mod link_attribute {
+    pub const NAME: u16 = 3;
+    pub const EXTENSIONS: u16 = 29;
+    pub const ALTERNATIVE_NAME: u16 = 53;
+    /// `RTEXT_FILTER_SKIP_STATS` (include/uapi/linux/rtnetlink.h): what an answer costs is mostly its counters.
+    pub const SKIP_STATISTICS: u32 = 1 << 3;
+}
 
 /// How many questions were asked: answered ones and others, by subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,60 +139,23 @@ impl Kernel {
     /// # Errors
     /// `Refused` carries what a connect would fail with.
     pub fn route(&mut self, question: &RouteQuestion) -> Result<Route, RtnlError> {
-        let mut message = RouteMessage::default();
-        let full = if question.destination.is_ipv4() { 32 } else { 128 };
-        message.header.address_family = family(question.destination);
-        message.header.destination_prefix_length = full;
-        if question.destination.is_ipv4() {
-            // Without it IPv4 reports table main, whichever it was. IPv6 always tells, and refuses the flag.
-            message.header.flags = RouteFlags::LookupTable;
-        }
-        message.attributes = vec![
-            RouteAttribute::Destination(route_address(question.destination)),
-            RouteAttribute::Uid(0),
-            RouteAttribute::IpProto(TCP),
-            RouteAttribute::Dport(question.port),
-        ];
-        if let Some(source) = question.source {
-            message.header.source_prefix_length = full;
-            message.attributes.push(RouteAttribute::Source(route_address(source)));
-        }
-        message.attributes.extend(question.device.map(RouteAttribute::Oif));
         let damage = Damage::default();
-        let question = RouteNetlinkMessage::GetRoute(message);
-        let answer = self.socket.ask(question, Extent::One, |message| route(&message, &damage));
-        let answer =
-            answer.and_then(|mut routes| routes.pop().ok_or_else(no_answer)).and_then(|answer| answer);
+        let answer = self.socket.one(route_request(question), |frame| route(frame, &damage));
+        let answer = answer.and_then(|answer| answer);
         self.count(Subject::Route, answer.is_ok(), &damage);
         answer
     }
 
-    /// The addresses of one family, of one device or of all.
-    ///
-    /// # Errors
-    /// Where the dump fails, or changes overtake it at every try.
-    pub fn addresses(&mut self, ipv4: bool, device: Option<u32>) -> Result<Vec<Address>, RtnlError> {
-        let seen = self.addresses_seen(ipv4, device)?;
-        if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
-    }
-
-    /// The same for who can do with a part: with thousands of addresses that come and go no dump is consistent.
+    /// The addresses of one family, on all devices. With thousands of them that come and go no dump is consistent: what was
+    /// seen may be a part.
     ///
     /// # Errors
     /// Where the dump fails.
-    pub fn addresses_seen(&mut self, ipv4: bool, device: Option<u32>) -> Result<Seen<Address>, RtnlError> {
-        let mut message = AddressMessage::default();
-        message.header.family = if ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        message.header.index = device.unwrap_or(0);
+    pub fn addresses(&mut self, ipv4: bool) -> Result<Seen<Assignment>, RtnlError> {
         let damage = Damage::default();
-        let question = RouteNetlinkMessage::GetAddress(message);
-        let answer = self.socket.see(question, Extent::Dump, |message| address(&message, &damage));
+        let answer = self.socket.dump(address_request(ipv4), |frame| address(frame, &damage));
         self.count(Subject::Address, answer.as_ref().is_ok_and(|seen| seen.complete), &damage);
-        // Kernels without strict checking (before 5.0) ignore the filter.
-        answer.map(|mut seen| {
-            seen.found.retain(|address| device.is_none_or(|device| device == address.device));
-            seen
-        })
+        answer
     }
 
     /// The device with this index.
@@ -162,9 +163,7 @@ impl Kernel {
     /// # Errors
     /// `Refused(ENODEV)` where there is none.
     pub fn link(&mut self, index: u32) -> Result<Link, RtnlError> {
-        let mut message = LinkMessage::default();
-        message.header.index = index;
-        self.one_link(message)
+        self.one_link(link_request(index))
     }
 
     /// The device with this name, or with this alternative name (5.5 and newer).
@@ -172,13 +171,12 @@ impl Kernel {
     /// # Errors
     /// `Refused(ENODEV)` where there is none.
     pub fn link_named(&mut self, name: &str) -> Result<Link, RtnlError> {
-        let mut message = LinkMessage::default();
         // The kernel looks for both in either attribute; only their lengths differ (`rtnl_dev_get`, net/core/rtnetlink.c).
-        message.attributes.push(match name.len() {
-            0..=NAME => LinkAttribute::IfName(name.to_owned()),
-            _ => LinkAttribute::Other(DefaultNla::new(ALTERNATIVE_NAME, [name.as_bytes(), &[0]].concat())),
-        });
-        self.one_link(message)
+        if name.len() > LONG_NAME {
+            return Err(RtnlError::Refused(Errno::NODEV)); // No device can have it.
+        }
+        let kind = if name.len() > NAME { link_attribute::ALTERNATIVE_NAME } else { link_attribute::NAME };
+        self.one_link(link_request(0).with(kind, &[name.as_bytes(), &[0]].concat()))
     }
 
     /// Every device.
@@ -186,18 +184,15 @@ impl Kernel {
     /// # Errors
     /// Where the dump fails.
     pub fn links(&mut self) -> Result<Vec<Link>, RtnlError> {
-        let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
         let damage = Damage::default();
-        let answer = self.socket.ask(question, Extent::Dump, |message| link(&message, &damage));
+        let answer = self.socket.all(link_request(0), |frame| link(frame, &damage));
         self.count(Subject::Link, answer.is_ok(), &damage);
         answer
     }
 
-    fn one_link(&mut self, message: LinkMessage) -> Result<Link, RtnlError> {
+    fn one_link(&mut self, request: Request) -> Result<Link, RtnlError> {
         let damage = Damage::default();
-        let question = RouteNetlinkMessage::GetLink(message);
-        let answer = self.socket.ask(question, Extent::One, |message| link(&message, &damage));
-        let answer = answer.and_then(|mut links| links.pop().ok_or_else(no_answer));
+        let answer = self.socket.one(request, |frame| link(frame, &damage));
         self.count(Subject::Link, answer.is_ok(), &damage);
         answer
     }
@@ -208,17 +203,47 @@ impl Kernel {
     }
 }
 
-fn no_answer() -> RtnlError {
-    RtnlError::Undecodable("the answer is of another kind than the question".to_owned())
+pub(crate) fn route_request(question: &RouteQuestion) -> Request {
+    let RouteQuestion { destination, port, source, device } = question;
+    let full = if destination.is_ipv4() { 32 } else { 128 };
+    let header = RouteHeader {
+        address_family: family(destination.is_ipv4()),
+        destination_prefix_length: full,
+        source_prefix_length: if source.is_some() { full } else { 0 },
+        // Without it IPv4 reports table main, whichever it was. IPv6 always tells, and refuses the flag.
+        flags: if destination.is_ipv4() { RouteFlags::LookupTable } else { RouteFlags::empty() },
+        ..RouteHeader::default()
+    };
+    let mut request = with_ip(Request::new(GET_ROUTE, &header), route_attribute::DESTINATION, *destination)
+        .with(route_attribute::UID, &0_u32.to_ne_bytes())
+        .with(route_attribute::IP_PROTO, &[TCP])
+        .with(route_attribute::DPORT, &port.to_be_bytes());
+    if let Some(source) = source {
+        request = with_ip(request, route_attribute::SOURCE, *source);
+    }
+    match device {
+        Some(device) => request.with(route_attribute::OIF, &device.to_ne_bytes()),
+        None => request,
+    }
 }
 
-fn family(ip: IpAddr) -> AddressFamily {
-    if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+pub(crate) fn address_request(ipv4: bool) -> Request {
+    Request::new(GET_ADDRESS, &AddressHeader { family: family(ipv4), ..AddressHeader::default() })
 }
 
-fn route_address(ip: IpAddr) -> RouteAddress {
+/// Of all devices where `index` is 0 and no name follows.
+pub(crate) fn link_request(index: u32) -> Request {
+    let request = Request::new(GET_LINK, &LinkHeader { index, ..LinkHeader::default() });
+    request.with(link_attribute::EXTENSIONS, &link_attribute::SKIP_STATISTICS.to_ne_bytes())
+}
+
+fn family(ipv4: bool) -> AddressFamily {
+    if ipv4 { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+fn with_ip(request: Request, kind: u16, ip: IpAddr) -> Request {
     match ip {
-        IpAddr::V4(ip) => RouteAddress::Inet(ip),
-        IpAddr::V6(ip) => RouteAddress::Inet6(ip),
+        IpAddr::V4(ip) => request.with(kind, &ip.octets()),
+        IpAddr::V6(ip) => request.with(kind, &ip.octets()),
     }
 }

@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod captured;
+#[cfg(test)]
+mod compared;
 mod connections;
 mod cookie;
 #[doc(hidden)]
@@ -17,6 +19,8 @@ mod message;
 mod monitor;
 mod question;
 mod read;
+mod request;
+mod sock_diag;
 mod socket;
 mod standing;
 
@@ -27,7 +31,7 @@ pub use kernel::{Asked, Kernel, RouteQuestion, Subject};
 pub use listeners::listens;
 pub use monitor::{ChangeKind, Heard, Monitor};
 pub use question::Seen;
-pub use read::{Address, Link, Route};
+pub use read::{Address, AddressChange, Assignment, Link, Route};
 pub use socket::NetlinkSocket;
 pub use standing::{Standing, Traffic, end_connection, standing};
 
@@ -64,3 +68,8 @@ impl RtnlError {
         }
     }
 }
+
+/// The examples of the README are run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,9 @@ use netlink_packet_sock_diag::{SockDiagMessage, SockDiagMessage::InetResponse as
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use crate::RtnlError;
-use crate::question::{Extent, QuestionSocket};
+use crate::question::QuestionSocket;
+use crate::request::Request;
+use crate::sock_diag::message;
 
 /// A socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub fn listens(address: Option<IpAddr>, port: u16) -> Result<bool, RtnlError> {
             states: StateFlags::LISTEN,
             socket_id,
         });
-        let found = socket.ask(request, Extent::Dump, Listener::of)?;
+        let found = socket.all(Request::of(&request), |frame| Listener::of(message(frame)?))?;
         let serves = |listener: &Listener| {
             listener.port == port && address.is_none_or(|wanted| listener.serves(wanted))
         };

@@ -1,12 +1,14 @@
-//! Hears that something changed. Bodies are not read: every message only pokes, the kernel is the state.
+//! Hears that something changed. A message only pokes, the kernel is the state. Only what is announced about addresses is
+//! read: a list of thousands of them is followed so, and not asked for at every poke.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::protocols::NETLINK_ROUTE;
-use text::labels;
 
 use crate::frames::{BrokenFrame, frames};
+use crate::message::Damage;
+use crate::read::{AddressChange, DELETED_ADDRESS, NEW_ADDRESS, address_change};
 use crate::socket::{NetlinkSocket, Received};
 
 /// The groups that can change the answer (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`).
@@ -28,32 +30,51 @@ const RECEIVE_BUFFER: usize = 1024 * 1024;
 /// Datagrams read before others get a turn on the thread.
 const TURN: usize = 64;
 
-labels! {
-    /// What a multicast message was about: the label of `netlink_messages_total`.
-    pub enum ChangeKind {
-        /// A device.
-        Link = "link",
-        /// An address of either family.
-        Address = "address",
-        /// A route of either family.
-        Route = "route",
-        /// A rule of either family.
-        Rule = "rule",
-        /// A nexthop object.
-        Nexthop = "nexthop",
-        /// Anything else that the kernel sends to these groups.
-        Other = "other",
-        /// Not from the kernel.
-        Spoofed = "spoofed",
-    }
+/// What a multicast message was about: the label of `netlink_messages_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// A device.
+    Link,
+    /// An address of either family.
+    Address,
+    /// A route of either family.
+    Route,
+    /// A rule of either family.
+    Rule,
+    /// A nexthop object.
+    Nexthop,
+    /// Anything else that the kernel sends to these groups.
+    Other,
+    /// Not from the kernel.
+    Spoofed,
 }
 
 impl ChangeKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Link, Self::Address, Self::Route, Self::Rule, Self::Nexthop, Self::Other, Self::Spoofed];
+
+    /// Every name, in the same order.
+    pub const NAMES: [&'static str; 7] = ["link", "address", "route", "rule", "nexthop", "other", "spoofed"];
+
+    /// The name of the kind.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Address => "address",
+            Self::Route => "route",
+            Self::Rule => "rule",
+            Self::Nexthop => "nexthop",
+            Self::Other => "other",
+            Self::Spoofed => "spoofed",
+        }
+    }
+
     /// By message type (`RTM_*`, `include/uapi/linux/rtnetlink.h`).
     fn of(message_type: u16) -> Self {
         match message_type {
             16 | 17 => Self::Link,
-            20 | 21 => Self::Address,
+            NEW_ADDRESS | DELETED_ADDRESS => Self::Address,
             24 | 25 => Self::Route,
             32 | 33 => Self::Rule,
             104 | 105 => Self::Nexthop,
@@ -70,12 +91,20 @@ pub struct Heard {
     pub overruns: u64,
     /// Messages that could not be read.
     pub undecodable: u64,
+    /// What was announced about addresses, in the order of the changes.
+    pub addresses: Vec<AddressChange>,
 }
 
 impl Heard {
     /// How many messages there were of each kind.
     pub fn messages(&self) -> impl Iterator<Item = (ChangeKind, u64)> {
         ChangeKind::ALL.into_iter().zip(self.messages)
+    }
+
+    /// Whether it leaves open what the kernel has: something was lost, or a device changed, and with it perhaps what is on it.
+    pub fn leaves_open(&self) -> bool {
+        let of_devices = self.messages().any(|(kind, count)| kind == ChangeKind::Link && count > 0);
+        of_devices || self.overruns > 0 || self.undecodable > 0
     }
 
     fn message(&mut self, kind: ChangeKind) {
@@ -98,7 +127,15 @@ impl Heard {
             Received::Datagram(bytes) => {
                 for frame in frames(bytes) {
                     match frame {
-                        Ok(frame) => self.message(ChangeKind::of(frame.kind)),
+                        Ok(frame) => {
+                            self.message(ChangeKind::of(frame.kind));
+                            if matches!(frame.kind, NEW_ADDRESS | DELETED_ADDRESS) {
+                                let damage = Damage::default();
+                                let change = address_change(&frame, &damage);
+                                self.undecodable += u64::from(change.is_none() || damage.take() > 0);
+                                self.addresses.extend(change);
+                            }
+                        }
                         Err(BrokenFrame) => self.undecodable += 1,
                     }
                 }
@@ -191,5 +228,10 @@ mod tests {
         let counted: Vec<_> = heard.messages().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [(ChangeKind::Route, 1), (ChangeKind::Spoofed, 1)]);
         assert_eq!((heard.undecodable, heard.overruns), (3, 1));
+    }
+    #[test]
+    fn names_stand_in_the_order_of_the_kinds() {
+        assert_eq!(ChangeKind::ALL.map(ChangeKind::as_str), ChangeKind::NAMES);
+        assert_eq!(crate::Subject::ALL.map(crate::Subject::as_str), crate::Subject::NAMES);
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN,
 };
 
 use crate::frames::{BrokenFrame, Frame, frames};
+use crate::request::Request;
 use crate::socket::{NetlinkSocket, Received};
 use crate::{Errno, RtnlError};
 
@@ -44,7 +44,7 @@ impl Extent {
 pub struct Seen<T> {
     /// Each of them was there when the kernel wrote it.
     pub found: Vec<T>,
-    /// False where changes overtook the dump at every try: what is not found may be there all the same.
+    /// False where changes overtook the dump at every try: what is not found may be there anyway.
     pub complete: bool,
 }
 
@@ -66,61 +66,86 @@ impl QuestionSocket {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// Asks, and repeats a dump that changes have made inconsistent (NLM_F_DUMP_INTR). Returns what `pick` takes.
+    /// Asks for one thing. Returns what `pick` makes of the answer.
     ///
     /// # Errors
-    /// `Refused` carries the kernel's error number; `Interrupted` where no try gave a consistent dump.
-    pub fn ask<Q, M, T>(
+    /// `Refused` carries the kernel's error number; `Undecodable` where `pick` makes nothing of the answer.
+    pub fn one<T>(
         &mut self,
-        question: Q,
-        extent: Extent,
-        pick: impl Fn(M) -> Option<T>,
-    ) -> Result<Vec<T>, RtnlError>
-    where
-        Q: NetlinkSerializable,
-        M: NetlinkDeserializable,
-    {
-        let seen = self.see(question, extent, pick)?;
-        if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
+        request: Request,
+        mut pick: impl FnMut(&Frame<'_>) -> Option<T>,
+    ) -> Result<T, RtnlError> {
+        let mut found = None;
+        self.put(request, Extent::One, &mut |fresh| {
+            if let Step::Message(frame) = fresh {
+                found = pick(frame);
+            }
+        })?;
+        found.ok_or_else(|| {
+            RtnlError::Undecodable("the answer is of another kind than the question".to_owned())
+        })
     }
 
-    /// As [`QuestionSocket::ask`], but where no try gave a consistent dump, what the last one showed.
+    /// Asks for everything that matches, and again where changes have made the answer inconsistent (NLM_F_DUMP_INTR).
+    /// Returns what `pick` takes, which is what the last try showed.
     ///
     /// # Errors
     /// `Refused` carries the kernel's error number.
-    pub fn see<Q, M, T>(
+    pub fn dump<T>(
         &mut self,
-        question: Q,
+        request: Request,
+        mut pick: impl FnMut(&Frame<'_>) -> Option<T>,
+    ) -> Result<Seen<T>, RtnlError> {
+        let mut found = Vec::new();
+        let complete = self.put(request, Extent::Dump, &mut |step| match step {
+            Step::Again => found.clear(),
+            Step::Message(frame) => found.extend(pick(frame)),
+        })?;
+        Ok(Seen { found, complete })
+    }
+
+    /// As [`QuestionSocket::dump`], for who needs all of it.
+    ///
+    /// # Errors
+    /// Also `Interrupted`, where no try gave a consistent answer.
+    pub fn all<T>(
+        &mut self,
+        request: Request,
+        pick: impl FnMut(&Frame<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, RtnlError> {
+        let seen = self.dump(request, pick)?;
+        if seen.complete { Ok(seen.found) } else { Err(RtnlError::Interrupted) }
+    }
+
+    /// Gives an order.
+    ///
+    /// # Errors
+    /// `Refused` carries the kernel's error number.
+    pub fn order(&mut self, request: Request) -> Result<(), RtnlError> {
+        self.put(request, Extent::Nothing, &mut |_| {}).map(drop)
+    }
+
+    /// Whether the answer was consistent.
+    fn put(
+        &mut self,
+        mut request: Request,
         extent: Extent,
-        pick: impl Fn(M) -> Option<T>,
-    ) -> Result<Seen<T>, RtnlError>
-    where
-        Q: NetlinkSerializable,
-        M: NetlinkDeserializable,
-    {
-        let mut header = NetlinkHeader::default();
-        header.flags = extent.flags();
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
-        message.finalize();
+        take: &mut dyn FnMut(Step<'_, '_>),
+    ) -> Result<bool, RtnlError> {
         let mut last = Err(RtnlError::Interrupted);
         for _ in 0..DUMP_TRIES {
             self.sequence = self.sequence.wrapping_add(1);
-            message.header.sequence_number = self.sequence;
-            let mut bytes = vec![0; message.buffer_len()];
-            message.serialize(&mut bytes);
-            self.socket.send(&bytes)?;
-            last = self.answer(extent, &pick);
-            if !matches!(last, Err(RtnlError::Interrupted) | Ok(Seen { complete: false, .. })) {
+            self.socket.send(request.bytes(extent.flags(), self.sequence)?)?;
+            take(Step::Again);
+            last = self.answer(extent, take);
+            if !matches!(last, Err(RtnlError::Interrupted) | Ok(false)) {
                 break;
             }
         }
         last
     }
 
-    fn answer<M, T>(&mut self, extent: Extent, pick: &impl Fn(M) -> Option<T>) -> Result<Seen<T>, RtnlError>
-    where
-        M: NetlinkDeserializable,
-    {
+    fn answer(&mut self, extent: Extent, take: &mut dyn FnMut(Step<'_, '_>)) -> Result<bool, RtnlError> {
         let mut answer = Answer::to(self.sequence, extent);
         loop {
             let datagram = match self.socket.receive()? {
@@ -129,70 +154,84 @@ impl QuestionSocket {
                 Received::Truncated => return Err(RtnlError::Undecodable("truncated".to_owned())),
                 Received::Overrun => return Err(RtnlError::Interrupted),
             };
-            if answer.take(datagram, pick)? {
-                return Ok(answer.seen);
+            if answer.take(datagram, &mut |frame| take(Step::Message(frame)))? {
+                return Ok(answer.complete);
             }
         }
     }
 }
 
-/// The answer to one question, as its datagrams bring it. Pure.
-#[derive(Debug)]
-pub struct Answer<T> {
-    sequence: u32,
-    extent: Extent,
-    pub(crate) seen: Seen<T>,
+/// What comes of a question, one after the other.
+enum Step<'a, 'bytes> {
+    /// It was put, perhaps again: what came before does not count.
+    Again,
+    /// A message of the answer.
+    Message(&'a Frame<'bytes>),
 }
 
-impl<T> Answer<T> {
+/// The answer to one question, as its datagrams bring it. Pure.
+#[derive(Debug)]
+pub struct Answer {
+    sequence: u32,
+    extent: Extent,
+    /// Whether nothing has changed meanwhile.
+    complete: bool,
+}
+
+impl Answer {
     /// Nothing has come yet of the answer to the question with this sequence number.
     pub fn to(sequence: u32, extent: Extent) -> Self {
-        Self { sequence, extent, seen: Seen { found: Vec::new(), complete: true } }
+        Self { sequence, extent, complete: true }
     }
 
-    /// Takes what `pick` wants of a datagram's messages. True where the answer has ended with it.
+    /// Hands a datagram's messages over. True where the answer has ended with it.
     ///
     /// # Errors
     /// `Refused` carries the kernel's error number.
-    pub fn take<M>(&mut self, datagram: &[u8], pick: &impl Fn(M) -> Option<T>) -> Result<bool, RtnlError>
-    where
-        M: NetlinkDeserializable,
-    {
+    pub fn take(&mut self, datagram: &[u8], message: &mut dyn FnMut(&Frame<'_>)) -> Result<bool, RtnlError> {
         for frame in frames(datagram) {
             let frame = frame.map_err(|BrokenFrame| RtnlError::Undecodable("broken frame".to_owned()))?;
             if frame.sequence != self.sequence {
                 continue; // The rest of an answer that was given up.
             }
-            self.seen.complete &= frame.flags & NLM_F_DUMP_INTR == 0;
-            let decoded = NetlinkMessage::<M>::deserialize(frame.bytes);
-            match decoded.map(|message| message.payload) {
-                Ok(NetlinkPayload::InnerMessage(message)) => {
-                    self.seen.found.extend(pick(message));
+            self.complete &= frame.flags & NLM_F_DUMP_INTR == 0;
+            match frame.kind {
+                NLMSG_NOOP | NLMSG_OVERRUN => {}
+                NLMSG_ERROR => {
+                    let number = number(&frame)
+                        .ok_or_else(|| RtnlError::Undecodable("an error without a number".to_owned()))?;
+                    // The acknowledgement of an order is an error of number 0.
+                    return if number == 0 { Ok(true) } else { Err(refusal(&frame, number)) };
+                }
+                // A dump that fails on its way says so at its end (`netlink_dump_done`, net/netlink/af_netlink.c).
+                NLMSG_DONE => {
+                    let failed = number(&frame).filter(|number| *number < 0);
+                    return failed.map_or(Ok(true), |number| Err(refusal(&frame, number)));
+                }
+                _ => {
+                    message(&frame);
                     if self.extent == Extent::One {
-                        self.seen.complete = true;
+                        self.complete = true;
                         return Ok(true);
                     }
                 }
-                // The acknowledgement of an order is an error of number 0.
-                Ok(NetlinkPayload::Error(error)) if error.raw_code() == 0 => return Ok(true),
-                Ok(NetlinkPayload::Error(error)) => {
-                    let errno = Errno(error.raw_code().saturating_abs());
-                    return Err(match complaint(&frame) {
-                        // EINVAL is also what a blackhole route answers, but then without a complaint.
-                        Some(text) if errno == Errno::INVAL => RtnlError::Malformed(text),
-                        _ => RtnlError::Refused(errno),
-                    });
-                }
-                Ok(NetlinkPayload::Done(_)) => return Ok(true),
-                Ok(_) => {}
-                // One message of a dump that the decoder does not know must not hide the others.
-                Err(error) if self.extent == Extent::Dump => {
-                    tracing::debug!(%error, "a message of a dump cannot be read");
-                }
-                Err(error) => return Err(RtnlError::Undecodable(error.to_string())),
             }
         }
         Ok(false)
+    }
+}
+
+/// The error number of an answer.
+fn number(frame: &Frame<'_>) -> Option<i32> {
+    frame.payload().first_chunk().copied().map(i32::from_ne_bytes)
+}
+
+fn refusal(frame: &Frame<'_>, number: i32) -> RtnlError {
+    let errno = Errno(number.saturating_abs());
+    match complaint(frame) {
+        // EINVAL is also what a blackhole route answers, but then without a complaint.
+        Some(text) if errno == Errno::INVAL => RtnlError::Malformed(text),
+        _ => RtnlError::Refused(errno),
     }
 }
 
@@ -218,20 +257,32 @@ fn complaint(frame: &Frame<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netlink_packet_route::route::{RouteFlags, RouteMessage};
-    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+    use netlink_packet_route::AddressFamily;
+    use netlink_packet_route::route::{RouteFlags, RouteHeader};
 
     #[test]
-    fn a_malformed_question_is_told_from_a_blackhole() {
+    fn a_malformed_question_differs_from_a_blackhole() {
         let mut socket = QuestionSocket::open(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
-        let mut message = RouteMessage::default();
-        message.header.address_family = AddressFamily::Inet6;
-        message.header.flags = RouteFlags::LookupTable; // IPv6 refuses it.
-        let question = RouteNetlinkMessage::GetRoute(message);
-        let answer = socket.ask(question, Extent::One, Some::<RouteNetlinkMessage>);
+        let header = RouteHeader {
+            address_family: AddressFamily::Inet6,
+            flags: RouteFlags::LookupTable, // IPv6 refuses it.
+            ..RouteHeader::default()
+        };
+        let answer = socket.one(Request::new(crate::kernel::GET_ROUTE, &header), |_| Some(()));
         match answer {
             Err(RtnlError::Malformed(text)) => assert!(text.contains("flags"), "{text}"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_dump_that_fails_at_its_end_is_no_complete_one() {
+        let done = |number: i32| {
+            let mut bytes = [&20u32.to_ne_bytes()[..], &NLMSG_DONE.to_ne_bytes(), &[2, 0]].concat();
+            bytes.extend([&7u32.to_ne_bytes()[..], &[0; 4], &number.to_ne_bytes()].concat());
+            Answer::to(7, Extent::Dump).take(&bytes, &mut |_| {})
+        };
+        assert!(done(0).unwrap());
+        assert_eq!(done(-19).unwrap_err().errno(), Some(Errno::NODEV));
     }
 }

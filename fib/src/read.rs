@@ -2,15 +2,24 @@
 
 use std::net::IpAddr;
 
-use text::printable;
+use netlink_packet_route::address::{AddressFlags, AddressHeader, AddressScope};
+use netlink_packet_route::link::{LinkFlags, LinkHeader};
+use netlink_packet_route::route::{RouteHeader, RouteType};
 
-use crate::message::{Attribute, Damage, Message};
+use crate::frames::Frame;
+use crate::message::{Attribute, Damage, attributes};
 use crate::{Errno, RtnlError};
 
-/// `RTM_NEWLINK`, `RTM_NEWADDR`, `RTM_NEWROUTE` (include/uapi/linux/rtnetlink.h).
+/// `RTM_NEWLINK`, `RTM_NEWADDR`, `RTM_DELADDR`, `RTM_NEWROUTE` (include/uapi/linux/rtnetlink.h).
 const NEW_LINK: u16 = 16;
-const NEW_ADDRESS: u16 = 20;
+pub(crate) const NEW_ADDRESS: u16 = 20;
+pub(crate) const DELETED_ADDRESS: u16 = 21;
 const NEW_ROUTE: u16 = 24;
+
+/// Lengths of `struct ifinfomsg`, `struct ifaddrmsg`, `struct rtmsg` (include/uapi/linux/rtnetlink.h and if_addr.h).
+const LINK_HEADER: usize = 16;
+const ADDRESS_HEADER: usize = 8;
+const ROUTE_HEADER: usize = 12;
 
 /// The kernel's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +45,40 @@ pub struct Address {
     /// Duplicate address detection has not ended, and it may not be used meanwhile (RFC 4862; RFC 4429 allows an
     /// optimistic one).
     pub tentative: bool,
-    /// Somebody else has it.
+    /// Another host has it.
     pub dad_failed: bool,
     /// Its preferred lifetime is over.
     pub deprecated: bool,
     /// A privacy address (RFC 8981).
     pub temporary: bool,
+}
+
+/// An address and what tells it from others of the same digits: IPv4 has one with several masks, or with several peers, on
+/// one device (`__inet_insert_ifa`, net/ipv4/devinet.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment {
+    /// The address.
+    pub address: Address,
+    prefix: u8,
+    peer: Option<IpAddr>,
+}
+
+impl Assignment {
+    /// Whether both are the same one, perhaps with other flags. IPv6 has an address once on a device
+    /// (`ipv6_add_addr`, net/ipv6/addrconf.c).
+    pub fn is(&self, other: &Self) -> bool {
+        let same = (self.address.ip, self.address.device) == (other.address.ip, other.address.device);
+        same && (self.address.ip.is_ipv6() || (self.prefix, self.peer) == (other.prefix, other.peer))
+    }
+}
+
+/// An announcement about an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressChange {
+    /// It has come, or its flags are others than before.
+    There(Assignment),
+    /// It has gone.
+    Gone(Assignment),
 }
 
 /// A device.
@@ -79,29 +116,39 @@ impl Link {
     }
 }
 
-/// Bytes that are no UTF-8 as `\\xff`.
+/// The most characters of a name that are shown: an alias can be longer than a line.
+const SHOWN: usize = 120;
+
+/// Bytes that are no UTF-8 as `\\xff`, control and direction characters escaped, cut where it is long.
 fn shown(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
-    printable(&text)
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars().take(SHOWN) {
+        match character {
+            '\'' | '"' | '\\' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// A route, or the error of one that refuses; `None` for another message.
-pub fn route(message: &Message, damage: &Damage) -> Option<Result<Route, RtnlError>> {
+pub fn route(frame: &Frame<'_>, damage: &Damage) -> Option<Result<Route, RtnlError>> {
+    /// Attributes (include/uapi/linux/rtnetlink.h).
     const OIF: u16 = 4;
     const PREFSRC: u16 = 7;
     const TABLE: u16 = 15;
-    if message.kind != NEW_ROUTE {
-        return None;
-    }
-    // struct rtmsg (include/uapi/linux/rtnetlink.h): the type is its eighth byte.
-    let (head, attributes) = message.split::<12>(damage)?;
-    let [_, _, _, _, _, _, _, kind, ..] = *head;
+    let body = body(frame, NEW_ROUTE)?;
+    let header = damage.or_count(RouteHeader::parse(body).ok())?;
     let mut route = Route { source: None, device: None, table: None };
-    for attribute in attributes {
+    for attribute in attributes(body.get(ROUTE_HEADER..)?, damage) {
         match attribute.kind {
             OIF => route.device = attribute.number(),
             PREFSRC => route.source = attribute.ip(),
@@ -109,41 +156,41 @@ pub fn route(message: &Message, damage: &Damage) -> Option<Result<Route, RtnlErr
             _ => {}
         }
     }
-    Some(match kind {
-        // A TCP connect to them fails with ENETUNREACH (`tcp_v4_connect`, `tcp_v6_connect`): RTN_BROADCAST, RTN_MULTICAST.
-        3 | 5 => Err(RtnlError::Refused(Errno::NETUNREACH)),
-        // Older kernels answer IPv6 with the route that refuses, instead of its error: RTN_BLACKHOLE, RTN_UNREACHABLE,
-        // RTN_PROHIBIT.
-        6 => Err(RtnlError::Refused(Errno::INVAL)),
-        7 if route.device.is_none() => Err(RtnlError::Refused(Errno::NETUNREACH)),
-        7 => Err(RtnlError::Refused(Errno::HOSTUNREACH)),
-        8 => Err(RtnlError::Refused(Errno::ACCES)),
+    Some(match header.kind {
+        // A TCP connect to them fails with ENETUNREACH (`tcp_v4_connect`, `tcp_v6_connect`).
+        RouteType::Broadcast | RouteType::Multicast => Err(RtnlError::Refused(Errno::NETUNREACH)),
+        // Older kernels answer IPv6 with the route that refuses, instead of its error.
+        RouteType::BlackHole => Err(RtnlError::Refused(Errno::INVAL)),
+        RouteType::Unreachable if route.device.is_none() => Err(RtnlError::Refused(Errno::NETUNREACH)),
+        RouteType::Unreachable => Err(RtnlError::Refused(Errno::HOSTUNREACH)),
+        RouteType::Prohibit => Err(RtnlError::Refused(Errno::ACCES)),
         _ => Ok(route),
     })
 }
 
-/// An address; `None` for another message.
-pub fn address(message: &Message, damage: &Damage) -> Option<Address> {
+/// An address of an answer; `None` for another message.
+pub fn address(frame: &Frame<'_>, damage: &Damage) -> Option<Assignment> {
+    assignment(body(frame, NEW_ADDRESS)?, damage)
+}
+
+/// An announcement about an address; `None` for another message, and for one that cannot be read.
+pub fn address_change(frame: &Frame<'_>, damage: &Damage) -> Option<AddressChange> {
+    match frame.kind {
+        NEW_ADDRESS => assignment(frame.payload(), damage).map(AddressChange::There),
+        DELETED_ADDRESS => assignment(frame.payload(), damage).map(AddressChange::Gone),
+        _ => None,
+    }
+}
+
+fn assignment(body: &[u8], damage: &Damage) -> Option<Assignment> {
+    /// Attributes (include/uapi/linux/if_addr.h).
     const ADDRESS: u16 = 1;
     const LOCAL: u16 = 2;
     const FLAGS: u16 = 8;
-    /// The flags (include/uapi/linux/if_addr.h).
-    const TEMPORARY: u32 = 0x01;
-    const OPTIMISTIC: u32 = 0x04;
-    const DAD_FAILED: u32 = 0x08;
-    const DEPRECATED: u32 = 0x20;
-    const TENTATIVE: u32 = 0x40;
-    /// `RT_SCOPE_LINK`.
-    const LINK_SCOPE: u8 = 253;
-    if message.kind != NEW_ADDRESS {
-        return None;
-    }
-    // struct ifaddrmsg (include/uapi/linux/if_addr.h): family, prefix length, flags, scope, index.
-    let (head, attributes) = message.split::<8>(damage)?;
-    let [_, _, flags, scope, a, b, c, d] = *head;
-    let mut flags = u32::from(flags);
+    let header = damage.or_count(AddressHeader::parse(body).ok())?;
+    let mut flags = u32::from(header.flags.bits());
     let (mut address, mut local) = (None, None);
-    for attribute in attributes {
+    for attribute in attributes(body.get(ADDRESS_HEADER..)?, damage) {
         match attribute.kind {
             ADDRESS => address = attribute.ip(),
             // On point-to-point devices Address is the peer's and Local is ours.
@@ -154,21 +201,22 @@ pub fn address(message: &Message, damage: &Damage) -> Option<Address> {
     }
     // Where ours is there and cannot be read, the peer's must not stand for it.
     let ip = local.unwrap_or(address)?;
-    let has = |flag: u32| flags & flag != 0;
-    Some(Address {
+    let has = |flag: AddressFlags| AddressFlags::from_bits_retain(flags).contains(flag);
+    let address_here = Address {
         ip,
-        device: u32::from_ne_bytes([a, b, c, d]),
-        link_scope: scope == LINK_SCOPE,
-        tentative: has(TENTATIVE) && !has(OPTIMISTIC),
-        dad_failed: has(DAD_FAILED),
-        deprecated: has(DEPRECATED),
+        device: header.index,
+        link_scope: header.scope == AddressScope::Link,
+        tentative: has(AddressFlags::Tentative) && !has(AddressFlags::Optimistic),
+        dad_failed: has(AddressFlags::Dadfailed),
+        deprecated: has(AddressFlags::Deprecated),
         // The same bit means "secondary" for IPv4 and "temporary" for IPv6.
-        temporary: ip.is_ipv6() && has(TEMPORARY),
-    })
+        temporary: ip.is_ipv6() && has(AddressFlags::Secondary),
+    };
+    Some(Assignment { address: address_here, prefix: header.prefix_len, peer: address })
 }
 
 /// A device; `None` for another message.
-pub fn link(message: &Message, damage: &Damage) -> Option<Link> {
+pub fn link(frame: &Frame<'_>, damage: &Damage) -> Option<Link> {
     /// Attributes (include/uapi/linux/if_link.h).
     const ADDRESS: u16 = 1;
     const NAME: u16 = 3;
@@ -178,41 +226,51 @@ pub fn link(message: &Message, damage: &Damage) -> Option<Link> {
     const ALTERNATIVE_NAME: u16 = 53;
     const PERMANENT_ADDRESS: u16 = 54;
     const PARENT_NAME: u16 = 56;
-    /// Flags (include/uapi/linux/if.h).
-    const UP: u32 = 0x1;
-    const LOWER_UP: u32 = 0x1_0000;
-    if message.kind != NEW_LINK {
-        return None;
-    }
-    // struct ifinfomsg (include/uapi/linux/rtnetlink.h): family and type, index, flags, change.
-    let (head, attributes) = message.split::<16>(damage)?;
-    let [_, _, _, _, i, j, k, l, a, b, c, d, ..] = *head;
-    let flags = u32::from_ne_bytes([a, b, c, d]);
+    let body = body(frame, NEW_LINK)?;
+    let header = damage.or_count(LinkHeader::parse(body).ok())?;
     let mut link = Link {
-        index: u32::from_ne_bytes([i, j, k, l]),
+        index: header.index,
         name: Vec::new(),
         alternative_names: Vec::new(),
-        up: flags & UP != 0,
-        carrier: flags & LOWER_UP != 0,
+        up: header.flags.contains(LinkFlags::Up),
+        carrier: header.flags.contains(LinkFlags::LowerUp),
         mac: None,
         permanent_mac: None,
         kind: None,
         parent: None,
     };
-    let text = |attribute: Attribute<'_>| attribute.name().map(|name| shown(&name));
-    for attribute in attributes {
+    let text = |attribute: Attribute<'_>| attribute.name().map(shown);
+    for attribute in attributes(body.get(LINK_HEADER..)?, damage) {
         match attribute.kind {
-            NAME => link.name = attribute.name().unwrap_or_default(),
+            NAME => link.name = attribute.name().unwrap_or_default().to_vec(),
             ADDRESS => link.mac = attribute.mac(),
             PERMANENT_ADDRESS => link.permanent_mac = attribute.mac(),
             PARENT_NAME => link.parent = text(attribute),
             INFO => link.kind = attribute.nested().find(|one| one.kind == INFO_KIND).and_then(text),
             PROPERTIES => {
                 let names = attribute.nested().filter(|one| one.kind == ALTERNATIVE_NAME);
-                link.alternative_names = names.filter_map(Attribute::name).collect();
+                link.alternative_names = names.filter_map(|one| one.name().map(<[u8]>::to_vec)).collect();
             }
             _ => {}
         }
     }
     Some(link)
+}
+
+/// What a message of this type holds; `None` for one of another type.
+fn body<'a>(frame: &Frame<'a>, kind: u16) -> Option<&'a [u8]> {
+    (frame.kind == kind).then(|| frame.payload())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_without_what_a_terminal_would_act_on() {
+        assert_eq!(shown(b"eth0.77"), "eth0.77");
+        assert_eq!(shown(b"a\x1b[31m'\"\\\xff"), "a\\u{1b}[31m'\"\\\\xff");
+        assert_eq!(shown("\u{202e}x".as_bytes()), "\\u{202e}x");
+        assert_eq!(shown(&[b'y'; 200]), format!("{}...", "y".repeat(SHOWN)));
+    }
 }

@@ -17,7 +17,7 @@ pub enum Received<'a> {
     Datagram(&'a [u8]),
     /// A datagram from the kernel that did not fit.
     Truncated,
-    /// A datagram from somebody else: only the kernel has port id 0.
+    /// A datagram from another process: only the kernel has port id 0.
     Spoofed,
     /// The socket's buffer was full: messages were dropped (ENOBUFS).
     Overrun,
@@ -39,7 +39,7 @@ impl NetlinkSocket {
     pub fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
-        // Refused questions come back with the reason in words, and without the question's body (4.12 and newer).
+        // Refused questions come back with the reason as text, and without the question's body (4.12 and newer).
         let options = socket.set_ext_ack(true).and(socket.set_cap_ack(true));
         if let Err(error) = options.and(socket.set_netlink_get_strict_chk(true)) {
             tracing::debug!(%error, "an older kernel: netlink questions are not checked strictly");

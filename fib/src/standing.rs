@@ -10,7 +10,9 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, 
 use netlink_packet_sock_diag::{SockDiagDestroy, SockDiagMessage, SockDiagMessage::InetResponse as Answer};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use crate::question::{Extent, QuestionSocket};
+use crate::question::QuestionSocket;
+use crate::request::Request;
+use crate::sock_diag::message;
 use crate::{Errno, RtnlError};
 
 /// Places in `struct tcp_info` (include/uapi/linux/tcp.h), each a `u32` of milliseconds.
@@ -90,7 +92,8 @@ pub fn standing(peers: &[SocketAddr]) -> Result<Vec<Standing>, RtnlError> {
     let mut found = Vec::new();
     for (family, socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
         // What an inconsistent dump left out is there the next time.
-        found.extend(socket.see(request(family, socket_id), Extent::Dump, Standing::of)?.found);
+        let request = Request::of(&request(family, socket_id));
+        found.extend(socket.dump(request, |frame| Standing::of(message(frame)?))?.found);
     }
     found.retain(|one| peers.contains(&one.peer));
     Ok(found)
@@ -104,8 +107,8 @@ pub fn standing(peers: &[SocketAddr]) -> Result<Vec<Standing>, RtnlError> {
 pub fn end_connection(connection: &Standing) -> Result<bool, RtnlError> {
     let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
     let order = SockDiagDestroy::new(request(connection.family, connection.id.clone()));
-    match socket.ask(order, Extent::Nothing, |_: SockDiagMessage| None::<()>) {
-        Ok(_) => Ok(true),
+    match socket.order(Request::of(&order)) {
+        Ok(()) => Ok(true),
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
         Err(error) => Err(error),
     }

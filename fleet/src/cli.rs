@@ -11,6 +11,7 @@ use text::printable;
 use thiserror::Error;
 
 use crate::check::{self, CheckError, Form};
+use crate::exits;
 use crate::explain_log::{self, LogError};
 use crate::logging;
 use crate::params::{LogFormat, ParamsError, Use, flags, load, unknown_variables};
@@ -26,6 +27,8 @@ const UNAVAILABLE: u8 = 69;
 const FAILED: u8 = 70;
 /// What was to be looked at cannot be read.
 const BLIND: u8 = 2;
+/// Columns of the help: what a console has.
+const HELP_WIDTH: usize = 80;
 
 /// Why a command could not do its work.
 #[derive(Debug, Error)]
@@ -108,6 +111,13 @@ pub fn command() -> Command {
                         .help("The log: text, or JSON of journald; `-` is standard input"),
                 ),
         )
+        .mut_subcommands(|command| {
+            let text = exits::section(command.get_name());
+            command.after_help(text)
+        })
+        .after_help(exits::EVERY)
+        // Also where it goes to a pager, and in a wide terminal.
+        .max_term_width(HELP_WIDTH)
 }
 
 /// Runs the command line; gives the exit code.

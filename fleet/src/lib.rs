@@ -8,6 +8,7 @@ mod check;
 mod cidr;
 mod cli;
 mod cloud;
+mod exits;
 mod explain_log;
 mod failure;
 mod logging;
@@ -32,6 +33,7 @@ pub use cli::run;
 #[doc(hidden)]
 pub mod inside {
     pub use crate::cidr::Cidrs;
+    pub use crate::cli::command;
     pub use crate::cloud::{cloud, settings};
     pub use crate::explain_log::printed;
     pub use crate::failure::{Explained, explain};

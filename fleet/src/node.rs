@@ -35,7 +35,7 @@ pub struct Node {
     pub changed_at: Option<Moment>,
     /// Ironic knows that its power is on.
     pub powered_on: bool,
-    /// Ironic hides fields from us.
+    /// Ironic hides fields.
     pub redacted: bool,
 }
 

@@ -35,7 +35,7 @@ pub fn probe_format(data: &[u8]) {
     }
 }
 
-/// Events as they lie in the ring buffer: read, joined, counted, told.
+/// Events as they lie in the ring buffer: read, joined, counted, reported.
 pub fn probe_event(data: &[u8]) {
     // One for all inputs: a registry for each would cost more than what is to be tested.
     static METRICS: OnceLock<Metrics> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! What a ramdisk is told at its boot: command line, media, IPA's configuration.
+//! What a ramdisk gets at its boot: command line, media, IPA's configuration.
 
 use callback_url::ApiUrl;
 use ipa_sidecar::inside::{cmdline as cmdline_parser, identify, ipa_config as ipa_parser};
@@ -36,7 +36,7 @@ pub fn ipa_config(data: &[u8]) {
     assert_eq!(again.refused, config.refused);
 }
 
-/// The first bytes of a block device that somebody inserted.
+/// The first bytes of a block device that was inserted.
 pub fn superblock(data: &[u8]) {
     let found = identify(|offset, length| {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());

@@ -11,7 +11,7 @@ pub fn web_config(data: &[u8]) {
             assert!(config.users.values().all(|hash| hash.expose().starts_with("$2")));
         }
         Err(error) => {
-            // YAML 1.1 has five ends of a line; what is missing at the end is told behind it.
+            // YAML 1.1 has five ends of a line; what is missing at the end is reported after it.
             let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
             assert!((1..=lines + 1).contains(&error.line), "line {} of {lines}", error.line);
             assert!(!error.problem.chars().any(char::is_control), "{:?}", error.problem);

@@ -8,6 +8,7 @@ mod demo;
 mod fleet;
 mod ironic;
 mod owned;
+mod packages;
 mod pages;
 mod passed_by;
 mod ramdisk;
@@ -68,6 +69,11 @@ enum Command {
     },
     /// Fill a real Ironic with thousands of nodes, and measure `ipa-fleet` beside a listing of all details
     Fleet(fleet::Flags),
+    /// Install, upgrade and remove the packages (.deb, .rpm) in a fresh Debian root
+    Packages,
+    /// Measure one kind of work, for `bench` in a guest
+    #[command(hide = true)]
+    Work { work: bench::work::Work },
     /// Draw the page in a browser, in every state: target/pages and docs/img
     Pages,
 }
@@ -84,6 +90,8 @@ fn main() -> ExitCode {
         Command::Versions(flags) => versions::run(&flags),
         Command::PassedBy { minutes } => passed_by::run(minutes),
         Command::Fleet(flags) => fleet::run(&flags),
+        Command::Packages => packages::run(),
+        Command::Work { work } => bench::work::print(work),
         Command::Pages => pages::run(),
     })
 }

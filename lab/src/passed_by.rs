@@ -9,7 +9,7 @@ use xtask::prerequisites::{self, Purpose};
 
 const PACE: Duration = Duration::from_secs(2);
 /// How often a line says how it goes.
-const TOLD: Duration = Duration::from_secs(60);
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks at all of them for so long.
 ///
@@ -23,7 +23,7 @@ pub fn run(minutes: u64) -> anyhow::Result<()> {
         "{} sound nodes in network namespaces, each with the real daemon in mode configure",
         nodes.len()
     );
-    let (began, mut looks, mut told) = (Instant::now(), 0_u32, Duration::ZERO);
+    let (began, mut looks, mut reported) = (Instant::now(), 0_u32, Duration::ZERO);
     while began.elapsed() < Duration::from_secs(60 * minutes) {
         std::thread::sleep(PACE);
         let faults: Vec<_> = nodes.iter().filter_map(|node| node.is_sound().err()).collect();
@@ -31,9 +31,9 @@ pub fn run(minutes: u64) -> anyhow::Result<()> {
             bail!("after {} s and {looks} looks:\n{}", began.elapsed().as_secs(), faults.join("\n"));
         }
         looks += 1;
-        if began.elapsed() >= told + TOLD {
-            told += TOLD;
-            println!("{:3} s: all are ready, and none is passed by", told.as_secs());
+        if began.elapsed() >= reported + REPORT_EVERY {
+            reported += REPORT_EVERY;
+            println!("{:3} s: all are ready, and none is passed by", reported.as_secs());
         }
     }
     println!("\n{looks} looks at each in {} s: always ready, never passed by", began.elapsed().as_secs());

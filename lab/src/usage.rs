@@ -82,6 +82,14 @@ pub fn resident(pid: u32) -> anyhow::Result<u64> {
     field(&fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS")
 }
 
+/// The most that was ever resident, in KiB.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn most_resident(pid: u32) -> anyhow::Result<u64> {
+    field(&fs::read_to_string(format!("/proc/{pid}/status"))?, "VmHWM")
+}
+
 /// How many threads it has.
 ///
 /// # Errors

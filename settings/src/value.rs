@@ -89,7 +89,7 @@ pub fn host(text: &str) -> Result<Host, Wanted> {
     Host::parse(text).ok_or_else(|| "an IPv4 address, an IPv6 address or a DNS name".into())
 }
 
-/// `http` or `https`; IPA compares them exactly, our own layers need not.
+/// `http` or `https`; IPA compares them exactly, the program's own layers need not.
 pub fn protocol(text: &str) -> Result<Scheme, Wanted> {
     match text {
         "http" => Ok(Scheme::Http),

@@ -33,7 +33,7 @@ pub struct Browser {
     _profile: Directory,
     session: String,
     sent: u64,
-    /// What it told without being asked.
+    /// What it sent without a request.
     pub events: Vec<Value>,
 }
 

@@ -123,7 +123,7 @@ impl Daemon {
         Ok(text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()))
     }
 
-    /// Waits until `/state` is as wanted, and gives it.
+    /// Waits until `/state` is as wanted, with the probes loaded, and gives it.
     ///
     /// # Errors
     /// After `limit`: what was waited for, the last state, and the log.
@@ -136,7 +136,7 @@ impl Daemon {
         let mut last = Value::Null;
         self.wait(what, limit, || {
             last = self.state().unwrap_or(Value::Null);
-            wanted(&last).then(|| last.clone())
+            (!are_loading(&last) && wanted(&last)).then(|| last.clone())
         })
     }
 
@@ -223,4 +223,10 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         self.read_rest();
     }
+}
+
+/// The probes are not there yet.
+fn are_loading(state: &Value) -> bool {
+    let probes = state.pointer("/probes/list").and_then(Value::as_array);
+    probes.into_iter().flatten().any(|probe| probe.get("reason").is_some_and(|reason| reason == "not_yet"))
 }

@@ -68,7 +68,7 @@ impl SeedOptions {
 #[derive(Debug)]
 pub struct SeedIpa {
     options: SeedOptions,
-    /// What the server offers, once it has told.
+    /// What the server offers, once it has answered.
     server_minor: Option<u16>,
     /// Its UUID and token, once looked up.
     node: Option<(String, Option<String>)>,
@@ -177,7 +177,7 @@ impl SeedIpa {
         Ok((answer.status, answer.text()))
     }
 
-    /// Goes on as another process that was told an address: keeps node and token, as no real one could.
+    /// Goes on as another process with a given address: keeps node and token, as no real one could.
     pub fn set_advertise_host(&mut self, host: impl Into<String>) {
         self.address = Some(host.into());
     }
@@ -185,8 +185,8 @@ impl SeedIpa {
     /// The version to ask for: the server's, up to `newest`.
     fn version(&mut self, newest: u16) -> String {
         if self.server_minor.is_none() {
-            let told = self.ask(|http| http.get("/", &[]));
-            self.server_minor = told.ok().and_then(|answer| server_minor(&answer));
+            let answered = self.ask(|http| http.get("/", &[]));
+            self.server_minor = answered.ok().and_then(|answer| server_minor(&answer));
         }
         let minor = self.server_minor.unwrap_or(UNKNOWN_MINOR).min(newest);
         format!("1.{minor}")

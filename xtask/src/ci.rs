@@ -5,7 +5,7 @@ use xtask::workspace::PACKAGE;
 use xtask::{dashboards, process};
 
 use crate::stages::Stages;
-use crate::{budget, deny, fuzz, imports, lab, promises, test};
+use crate::{budget, deny, fuzz, imports, lab, promises, prose, test, version};
 
 /// Runs all of it, also after a failure, and ends with a table.
 pub fn run() -> anyhow::Result<()> {
@@ -36,10 +36,12 @@ pub fn run() -> anyhow::Result<()> {
         process::run(&mut command)?;
         Ok(String::new())
     });
+    stages.run("version", version::check);
     stages.run("deny", deny::run);
     stages.run("imports", imports::run);
     stages.run("dashboards", dashboards::run);
     stages.run("promises", promises::run);
+    stages.run("prose", prose::run);
     let installed = test::install(&mut stages);
     // Prometheus mostly waits there.
     let with_data = || lab::stage_marked("dashboards", "dashboards| ");

@@ -10,9 +10,12 @@ mod fuzz;
 mod imports;
 mod lab;
 mod promises;
+mod prose;
 mod references;
+mod release;
 mod stages;
 mod test;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,8 +51,10 @@ enum Command {
     ///
     /// What compiles the BPF programs is found (IPA_SIDECAR_BPF_TOOLCHAIN, a nightly with rust-src) or fetched (Debian).
     Build,
-    /// Build the static binary and the archive for ramdisk builders, dist/ipa-sidecar-VERSION-ARCH.tar.zst
+    /// Build the static binaries, the archives and the packages (.deb, .rpm) into dist
     Dist(dist::Flags),
+    /// Check version, changelog and tag, then put archives, packages, bills of materials and checksums into dist/release
+    Release(release::ReleaseFlags),
     /// Check formatting, lints, documentation, licences, imports, dashboards and promises, and run every test
     Ci,
     /// Write docs/metrics.md anew from the declarations of the metrics
@@ -66,6 +71,8 @@ enum Command {
     Faults,
     /// Check that docs/promises.md and docs/faults.md are true to the code
     Promises,
+    /// Check that README and docs are plain English and name only what exists, and print how long their sentences are
+    Prose,
     /// Print which module of each package imports which, and fail where they import each other in a circle
     Imports,
 }
@@ -76,12 +83,14 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Build => build::run(),
         Command::Dist(flags) => dist::run(&flags),
+        Command::Release(flags) => release::run(&flags),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Fuzz { seconds } => fuzz::run(seconds),
         Command::Budget => budget::run().map(drop),
         Command::Faults => faults::run(),
         Command::Promises => promises::run().map(|found| println!("{found}")),
+        Command::Prose => prose::run().map(|found| println!("{found}")),
         Command::Imports => imports::run().map(|found| println!("{found}")),
     })
 }

@@ -38,7 +38,7 @@ impl Changer {
             .unwrap()
     }
 
-    /// Gives the time before the kernel was told. The change is made when this returns.
+    /// Gives the time before the kernel got the change. The change is made when this returns.
     pub fn add(&self, address: Ipv4Addr) -> Instant {
         self.tell(RouteNetlinkMessage::NewAddress(self.message(address)), NLM_F_CREATE)
     }

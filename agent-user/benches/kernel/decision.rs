@@ -14,7 +14,9 @@ use super::ip_monitor::IpMonitor;
 use super::{Times, microseconds};
 
 /// A decision: when, and whether there is an address.
-type Decided = (Instant, bool);
+pub type Decided = (Instant, bool);
+/// Where decisions go, and what ends the watch.
+pub type Ends = (mpsc::Sender<Decided>, oneshot::Receiver<()>);
 
 /// The watch as the daemon runs it, on a thread of its own; an address is added and deleted in turns, each time after
 /// some quiet.
@@ -29,7 +31,7 @@ pub fn measure(rounds: usize) -> Times {
         // Its end ends the watch, also where this panics.
         let (_end, ended) = oneshot::channel();
         let netns = &netns;
-        scope.spawn(move || watch_inside(netns, sender, ended));
+        scope.spawn(move || watch_inside(netns, 1, Metrics::new().unwrap(), (sender, ended)));
         let wait = |wanted| loop {
             let (at, there) = decided.recv_timeout(Duration::from_secs(10)).unwrap();
             if there == wanted {
@@ -54,20 +56,20 @@ pub fn measure(rounds: usize) -> Times {
     times
 }
 
-fn watch_inside(netns: &Netns, decided: mpsc::Sender<Decided>, ended: oneshot::Receiver<()>) {
-    netns.enter(|| block_on(run(decided, ended)).unwrap()).unwrap();
+/// Of so many API URLs, each with an address of its own.
+pub fn watch_inside(netns: &Netns, urls: u8, metrics: Metrics, ends: Ends) {
+    netns.enter(|| block_on(run(urls, metrics, ends)).unwrap()).unwrap();
 }
 
-async fn run(decided: mpsc::Sender<Decided>, ended: oneshot::Receiver<()>) {
-    let target = ResolvedTarget {
-        url: ApiUrl::parse("http://10.0.0.1:6385").unwrap(),
-        addresses: Ok(vec!["10.0.0.1".parse().unwrap()]),
-    };
-    let (_targets, targets) = watch::channel(vec![target]);
+async fn run(urls: u8, metrics: Metrics, (decided, ended): Ends) {
+    let all = (1..=urls).map(|n| ResolvedTarget {
+        url: ApiUrl::parse(&format!("http://10.0.0.{n}:6385")).unwrap(),
+        addresses: Ok(vec![format!("10.0.0.{n}").parse().unwrap()]),
+    });
+    let (_targets, targets) = watch::channel(all.collect());
     let (_pinned, pinned) = watch::channel(Held::default());
     let wanted = Parameters::default().advertise;
-    let watch =
-        Watch::begin(wanted, targets, pinned, &Reach::new(Mode::Observe), Metrics::new().unwrap()).unwrap();
+    let watch = Watch::begin(wanted, targets, pinned, &Reach::new(Mode::Observe), metrics).unwrap();
     let mut published = watch.subscribe();
     // What agent mode does: it waits for the next decision on the same runtime.
     let note = async {

@@ -11,6 +11,7 @@
 
 mod address;
 mod decision;
+mod growth;
 mod heartbeat;
 mod ip_monitor;
 mod question;
@@ -28,9 +29,10 @@ fn main() {
         ["question", rounds] => (question::measure, rounds),
         ["decision", rounds] => (decision::measure, rounds),
         ["heartbeat", rounds] => (heartbeat::measure, rounds),
+        ["growth", rounds] => (growth::measure, rounds),
         _ => {
             eprintln!(
-                "nothing measured: say question, decision or heartbeat and how many rounds, as in: question 9"
+                "nothing measured: say question, decision, heartbeat or growth and how many rounds, as in: question 9"
             );
             return;
         }

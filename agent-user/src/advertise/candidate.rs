@@ -119,7 +119,7 @@ fn refuse(candidate: &Candidate, interface: Option<&str>) -> Option<(Refusal, St
         return Some((Refusal::NotAssigned, format!("no device here has {source}")));
     };
     if address.dad_failed {
-        return Some((Refusal::DadFailed, format!("somebody else on the link has {source}")));
+        return Some((Refusal::DadFailed, format!("another machine on the link has {source}")));
     }
     if address.tentative {
         return Some((Refusal::Tentative, format!("{source} is still being checked for duplicates")));
@@ -150,13 +150,13 @@ fn by_class(candidate: &Candidate) -> Option<(Refusal, String)> {
     let source = candidate.source;
     let (refusal, words) = match address_class(source)? {
         Reason::Loopback => (Refusal::Loopback, "is loopback: the conductor would reach itself"),
-        Reason::LinkLocal => (Refusal::LinkLocal, "is link-local: nobody beyond this link reaches it"),
+        Reason::LinkLocal => (Refusal::LinkLocal, "is link-local: no host beyond this link reaches it"),
         Reason::Unspecified => (Refusal::Unspecified, "is the unspecified address"),
         _ => (Refusal::Multicast, "is no address of one machine"),
     };
     let global = || candidate.beside.iter().filter(|address| address_class(address.ip).is_none());
     if let Some(address) = global().find(|address| address.dad_failed) {
-        return Some((Refusal::DadFailed, format!("somebody else on the link has {}", address.ip)));
+        return Some((Refusal::DadFailed, format!("another machine on the link has {}", address.ip)));
     }
     if let Some(address) = global().find(|address| address.tentative) {
         return Some((Refusal::Tentative, format!("{} is still being checked for duplicates", address.ip)));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use callback_url::{ApiUrl, Host, Scheme, address_class};
 use fib::{Address, Link, Route};
@@ -36,9 +37,9 @@ labels! {
         Route = "route",
         /// The operator said so.
         Operator = "operator",
-        /// Ironic holds it, and it is still ours.
+        /// Ironic holds it, and it is still assigned here.
         Pinned = "pinned",
-        /// IPA has started with it, and it is still ours.
+        /// IPA has started with it, and it is still assigned here.
         Committed = "committed",
         /// Ironic answered a connection that came from it.
         Answered = "answered",
@@ -66,7 +67,7 @@ pub struct Decision {
     pub valid: bool,
     /// Why there is no address, or why it is not valid.
     pub refusal: Option<Refusal>,
-    /// The same in words; also set where the address is only a last resort.
+    /// The same as a sentence; also set where the address is only a last resort.
     pub detail: Option<String>,
     /// Every API URL with every candidate.
     pub trace: Vec<TargetTrace>,
@@ -112,9 +113,9 @@ impl fmt::Display for Decision {
         }
         match self.origin {
             Some(Origin::Operator) => write!(f, ", as the operator says")?,
-            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still ours")?,
+            Some(Origin::Pinned) => write!(f, ", which Ironic holds and which is still assigned")?,
             Some(Origin::Committed) => {
-                write!(f, ", with which ironic-python-agent has started and which is still ours")?;
+                write!(f, ", with which ironic-python-agent has started and which is still assigned")?;
             }
             Some(Origin::Answered) => {
                 if let Some(url) = &self.api_url {
@@ -136,7 +137,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Decides: the operator's host, else the pinned address while it is still ours, else the committed one while it is,
+/// Decides: the operator's host, else the pinned address while it is still assigned here, else the committed one while it is,
 /// else the one that Ironic was reached from, else the source towards the first API URL that has one. An address that
 /// will not last counts only where no URL has a better one.
 pub fn decide(facts: &Facts, wanted: &AdvertiseParameters) -> Decision {
@@ -204,11 +205,11 @@ fn by_operator(wanted: &AdvertiseParameters) -> Option<Decision> {
 }
 
 /// What Ironic holds cannot be changed, so it stays while it is assigned here and its device is up; the lack of
-/// carrier only makes it not valid for the time. A URL that is not what we would write for that address (another port,
-/// a trailing slash, text behind the host) is none that we could repeat: keeping its address would help nobody.
+/// carrier only makes it not valid for the time. A URL that is not what the daemon would write for that address (another port,
+/// a trailing slash, text behind the host) is none that the daemon could repeat: keeping its address would help no node.
 fn by_pin(pinned: &Pinned, wanted: &AdvertiseParameters) -> Option<Decision> {
     let (ip, address, link) = (pinned.ip?, pinned.address.as_ref()?, pinned.link.as_ref()?);
-    // With auto TLS the URL of an IPA that was told http is https; and one that we expect to be https may be http.
+    // With auto TLS the URL of an IPA with http set is https; and one that should be https may be http.
     let http = wanted.protocol_is_expected.then_some(Scheme::Http);
     let url = [wanted.protocol, Scheme::Https]
         .into_iter()
@@ -255,7 +256,7 @@ fn by_answer(answered: &Answered, trace: &[TargetTrace], wanted: &AdvertiseParam
         chosen_by_kernel: true,
         by_interface: false,
         address: answered.address,
-        beside: Vec::new(),
+        beside: Arc::default(),
         route: Ok(Route { source: Some(answered.ip), device, table: None }),
         link: answered.link.clone(),
     };

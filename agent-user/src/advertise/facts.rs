@@ -1,6 +1,7 @@
 //! What the kernel, DNS and Ironic said: all that the decision depends on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use callback_url::ApiUrl;
 use fib::{Address, Errno, Link, Route};
@@ -19,7 +20,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The first question that the kernel did not answer, in words: what seems to be missing may be there. A refusal
+    /// The first question that the kernel did not answer, as a sentence: what seems to be missing may be there. A refusal
     /// is an answer.
     pub fn unanswered(&self) -> Option<&str> {
         let destinations = self.targets.iter().flat_map(|target| target.resolution.iter().flatten());
@@ -48,7 +49,7 @@ pub struct Target {
 pub struct Destination {
     /// The address.
     pub ip: IpAddr,
-    /// Our source addresses towards it, the kernel's own choice first, or why there is none.
+    /// The daemon's source addresses towards it, the kernel's own choice first, or why there is none.
     pub candidates: Result<Vec<Candidate>, RouteFailure>,
 }
 
@@ -78,8 +79,9 @@ pub struct Candidate {
     pub by_interface: bool,
     /// The address as it is assigned here, on whichever device.
     pub address: Option<Address>,
-    /// Addresses of the outgoing device in the same family: why the kernel may have chosen a poor one.
-    pub beside: Vec<Address>,
+    /// Addresses of the outgoing device in the same family: why the kernel may have chosen a poor one. Empty beside a good
+    /// one.
+    pub beside: Arc<[Address]>,
     /// The route from this very source, or the kernel's error.
     pub route: Result<Route, Errno>,
     /// The outgoing device.

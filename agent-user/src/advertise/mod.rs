@@ -52,7 +52,7 @@ pub struct CandidateTrace {
     pub accepted: bool,
     /// Why not, or in what way it is only a last resort (`deprecated`, `temporary`).
     pub reason: Option<&'static str>,
-    /// The same in words.
+    /// The same as a sentence.
     #[serde(skip)]
     pub detail: Option<String>,
     /// How the source was found.

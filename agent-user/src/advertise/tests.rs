@@ -54,7 +54,7 @@ fn candidate(source: &str) -> Candidate {
         chosen_by_kernel: true,
         by_interface: false,
         address: Some(address(source)),
-        beside: vec![address(source)],
+        beside: [address(source)].into(),
         route: Ok(Route { source: Some(ip(source)), device: Some(2), table: Some(254) }),
         link: Some(link("eth0")),
     }
@@ -131,7 +131,7 @@ fn the_plain_case_says_everything() {
     assert_eq!(decision.trace[0].resolved[0].table, Some(254));
 }
 
-/// Facts that end in no address, and the refusal that must be told.
+/// Facts that end in no address, and the refusal that must be reported.
 fn refused() -> Vec<(Refusal, Facts)> {
     let kernel = |errno| one_failing(RouteFailure::Kernel(errno));
     vec![
@@ -150,13 +150,13 @@ fn refused() -> Vec<(Refusal, Facts)> {
         (
             Refusal::Tentative,
             one_with("::1", |c| {
-                c.beside = vec![Address { tentative: true, ..address("fd00::2") }];
+                c.beside = [Address { tentative: true, ..address("fd00::2") }].into();
             }),
         ),
         (
             Refusal::DadFailed,
             one_with("fe80::7", |c| {
-                c.beside = vec![Address { tentative: true, dad_failed: true, ..address("fd00::2") }];
+                c.beside = [Address { tentative: true, dad_failed: true, ..address("fd00::2") }].into();
             }),
         ),
         (
@@ -195,7 +195,7 @@ fn refused() -> Vec<(Refusal, Facts)> {
 }
 
 #[test]
-fn every_refusal_is_reached_and_told_in_words() {
+fn every_refusal_is_reached_and_has_a_sentence() {
     let mut reached = HashSet::new();
     for (refusal, facts) in refused() {
         let decision = decide(&facts, &wanted());
@@ -337,7 +337,7 @@ fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
         assert_eq!(decision.origin, Some(Origin::Route), "{url}");
         assert_eq!(host(&decision).as_deref(), Some("10.0.0.2"), "{url}");
     }
-    // To Ironic these are the same text as what we write; what we go on sending is ours.
+    // To Ironic these are the same text as what the daemon writes; it keeps sending its own.
     for url in ["HTTP://10.0.0.5:9999", " http://10.0.0.5:9999", "http://10.0.0.5:9999?"] {
         let decision = decide(&beside_route(pinned(url, "10.0.0.5")), &wanted());
         assert_eq!(decision.origin, Some(Origin::Pinned), "{url}");
@@ -346,7 +346,7 @@ fn a_pinned_url_that_we_would_not_write_gives_way_to_the_route() {
 }
 
 #[test]
-fn with_auto_tls_the_pinned_url_of_an_ipa_that_was_told_http_is_https() {
+fn with_auto_tls_the_pinned_url_of_an_ipa_with_http_set_is_https() {
     let decision = decide(&beside_route(pinned("https://10.0.0.5:9999", "10.0.0.5")), &wanted());
     assert_eq!(decision.origin, Some(Origin::Pinned));
     assert_eq!(decision.callback_url.as_deref(), Some("https://10.0.0.5:9999"));
@@ -449,7 +449,7 @@ fn the_first_url_with_a_source_wins_and_the_next_one_helps_out() {
     assert_eq!(host(&decision).as_deref(), Some("10.0.0.3"));
     assert_eq!(decision.api_url.map(|url| url.to_string()).as_deref(), Some(second));
     assert_eq!(decision.trace.len(), 2, "the refused URL stays in the trace");
-    // Without any, the first URL's refusal is told.
+    // Without any, the first URL's refusal is reported.
     let decision = decide(
         &facts(vec![
             target(API, vec![failing("192.0.2.1", RouteFailure::Kernel(Errno::ACCES))]),
@@ -534,7 +534,7 @@ fn an_address_that_will_not_last_is_only_a_last_resort() {
 }
 
 #[test]
-fn an_unanswered_question_is_told_from_a_refusal() {
+fn an_unanswered_question_is_distinguished_from_a_refusal() {
     for (refusal, facts) in refused() {
         let candidates = facts.targets.iter().flat_map(|one| one.resolution.iter().flatten());
         let question =

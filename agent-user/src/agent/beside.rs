@@ -18,10 +18,10 @@ use super::{Agent, AgentPhase};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What to do where an IPA is here.
-const ADVICE: &str = "our lookup would take its token and hang it: use mode observe or configure, disable or mask its \
+const ADVICE: &str = "a lookup of ipa-sidecar would take its token, and it would hang: use mode observe or configure, disable or mask its \
                       unit, or hand the token out and give --agent.beside-ipa";
 
-/// Whether the operator wants us beside an IPA: its token has to be handed out, so that no own lookup can take it.
+/// Whether the operator wants the daemon beside an IPA: its token has to be handed out, so that no own lookup can take it.
 pub fn works_beside_ipa(parameters: &Parameters) -> bool {
     parameters.agent.beside_ipa && parameters.ironic.agent_token.is_some()
 }
@@ -65,14 +65,14 @@ impl Neighbour {
 /// When it is looked for an IPA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// Before anything is said to Ironic.
+    /// Before anything is sent to Ironic.
     First,
     /// Right before the lookup.
     BeforeLookup,
 }
 
 impl Agent {
-    /// Looks for an IPA. Where one is here we act as observe: it says so, waits a little, and gives true.
+    /// Looks for an IPA. Where one is here the daemon acts as observe: it reports that, waits a little, and gives true.
     pub(super) async fn leaves_it_to_ipa(&self, moment: Moment) -> bool {
         let Some(neighbour) = &self.neighbour else {
             return false;
@@ -84,7 +84,7 @@ impl Agent {
         let before = self.state.borrow().beside.clone();
         match (&before, &why) {
             (None, Some(why)) => tracing::warn!("acting as observe: {why}"),
-            (Some(_), None) => tracing::info!("no ironic-python-agent is here any more"),
+            (Some(_), None) => tracing::info!("ironic-python-agent has gone"),
             _ => {}
         }
         let is_here = why.is_some();

@@ -219,7 +219,7 @@ impl Agent {
         read.unwrap_or_else(|| Err("it was not read in time".to_owned())).map(Some)
     }
 
-    /// A heartbeat whose answer was lost may have been recorded all the same. Where what we know does not explain the
+    /// A heartbeat whose answer was lost may have been recorded anyway. Where what is known does not explain the
     /// refusal, a lookup tells what Ironic holds, and the decision may return to it; true where it is news.
     async fn finds_another_pin(&mut self, url: &str, session: &mut Session) -> bool {
         let held = self.pin.held();
@@ -231,18 +231,18 @@ impl Agent {
         };
         let news = recorded.as_ref().is_some_and(|recorded| !callback_url::same_to_ironic(recorded, url));
         if let (true, Some(recorded)) = (news, &recorded) {
-            tracing::warn!(?recorded, url, "Ironic holds another callback URL than we knew");
+            tracing::warn!(?recorded, url, "Ironic holds another callback URL than known so far");
             self.pin.judge(recorded);
         }
         self.pin.take(recorded.as_deref());
         news
     }
 
-    /// What Ironic holds. A lookup after our own is harmless.
+    /// What Ironic holds. A lookup after the daemon's own is harmless.
     async fn recorded_url(&mut self, session: &mut Session) -> Result<Option<String>, IronicError> {
         let query = self.query().await;
         let reply = self.ask_for_node(&query).await?;
-        // A power cycle in between made this the first lookup: the token is ours again.
+        // A power cycle in between made this the first lookup: the daemon has the token again.
         if self.given_token.is_none() && reply.agent_token.is_some() {
             session.token = reply.agent_token;
         }
@@ -256,7 +256,7 @@ impl Agent {
                 tracing::info!(url, "Ironic has recorded the callback URL");
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the recorded callback URL could not be read back"),
+            Err(error) => tracing::debug!(%error, "reading back the recorded callback URL failed"),
         }
     }
 }
@@ -267,7 +267,7 @@ fn read_certificate(path: &Path) -> Result<String, String> {
     let content = read_file(path).map_err(|error| about(error.to_string()))?;
     let text = String::from_utf8(content).map_err(|_| about("no PEM file".to_owned()))?;
     if text.contains("PRIVATE KEY-----") {
-        return Err(about("it holds a private key, which nobody else may have".to_owned()));
+        return Err(about("it holds a private key, which must not leave this machine".to_owned()));
     }
     if !text.contains("-----BEGIN CERTIFICATE-----") {
         return Err(about("it holds no certificate (PEM)".to_owned()));

@@ -1,4 +1,4 @@
-//! The lookup: which node are we, and what is our token?
+//! The lookup: which node this is, and what its token is
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::ironic::schedule::LookupSchedule;
 use crate::ironic::{IronicError, LookupQuery, LookupReply, LookupResult};
 use crate::nics;
 
-/// While somebody else has the token only a power cycle through Ironic helps; it is looked for at this pace.
+/// While another program has the token only a power cycle through Ironic helps; it is looked for at this pace.
 const WITHOUT_TOKEN: Duration = Duration::from_secs(30);
 
 impl Agent {
-    /// Tries until it succeeds. IPA would exit after its lookup timeout; we say so and begin anew.
+    /// Tries until it succeeds. IPA would exit after its lookup timeout; the daemon reports that and begins again.
     pub(super) async fn look_up(&mut self) -> Session {
         let (interval, timeout) = (self.lookup.interval, self.lookup.timeout);
         let mut schedule = LookupSchedule::new(interval, timeout);
@@ -49,7 +49,7 @@ impl Agent {
                     tracing::warn!(error = words, "lookup failed");
                     self.failed(format!("lookup: {words}"));
                     if schedule.is_overdue(started.elapsed()) {
-                        tracing::error!(?timeout, "no lookup has succeeded for so long; starting over");
+                        tracing::error!(?timeout, "no lookup has succeeded in this time; starting over");
                         schedule = LookupSchedule::new(interval, timeout);
                         started = Instant::now();
                     }

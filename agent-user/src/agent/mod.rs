@@ -1,4 +1,4 @@
-//! Agent mode: we speak for the node where there is no IPA, or where the operator gave out the token.
+//! Agent mode: the daemon speaks for the node where there is no IPA, or where the operator gave out the token.
 //!
 //! [`Agent::run`] waits until there is no IPA (`beside`), looks the node up (`lookup`), then heartbeats (`heartbeat`) until
 //! Ironic no longer takes the token, which a power cycle through its API causes; then it begins anew.
@@ -45,14 +45,14 @@ pub struct Agent {
     client: Client,
     lookup: LookupParameters,
     given_token: Option<Secret>,
-    /// Looks for an IPA; `None`: we may work beside one.
+    /// Looks for an IPA; `None`: the daemon may work beside one.
     neighbour: Option<Neighbour>,
     without_listener: bool,
     verify_ca: Option<PathBuf>,
     port: u16,
     decisions: watch::Receiver<Arc<Published>>,
     reach: Reach,
-    /// How the source of our own connections contradicts the decision.
+    /// How the source of its own connections contradicts the decision.
     contradiction: Option<String>,
     pin: Pin,
     exchanges: Exchanges,
@@ -101,7 +101,7 @@ impl Agent {
         })
     }
 
-    /// Looks up and heartbeats for ever.
+    /// Looks up and heartbeats without end.
     pub async fn run(mut self) {
         loop {
             let session = self.look_up().await;
@@ -132,7 +132,7 @@ impl Agent {
         }
     }
 
-    /// Ironic has answered our request on this connection. The log says where the decision cannot follow its source: the
+    /// Ironic has answered the daemon's request on this connection. The log says where the decision cannot follow its source: the
     /// conductor may not reach what is advertised.
     async fn witness(&mut self, connection: &Connection) {
         let before = self.decisions.borrow().decision.clone();

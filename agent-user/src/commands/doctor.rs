@@ -18,12 +18,14 @@ use crate::ironic::Client;
 use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
 use crate::probes::{Probes, Reason, privileges};
 use crate::sight::Sight;
+use crate::sight::tls::{self, Tls};
 use crate::web;
 
 use super::explain::{ExplainError, decide_once};
 
 /// What the lack of sight costs.
-const NOT_SEEN: &str = "lookups and heartbeats of IPA over it are not seen; what Ironic holds is read back";
+const NOT_SEEN: &str =
+    "IPA's lookups and heartbeats over it are invisible; a read-back shows what Ironic holds";
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -71,25 +73,28 @@ fn probes_and_sight(loaded: &Loaded) -> Vec<Check> {
     let mut attached = Probes::attach(parameters);
     let mut checks = match parameters.mode {
         Mode::Agent => Vec::new(),
-        mode => sight(&Sight::open(mode, parameters, &mut attached, loaded.image.in_container())),
+        mode => {
+            let in_container = loaded.image.in_container();
+            let waited_for = in_container.then_some(parameters.advertise.wait);
+            sight(&Sight::open(mode, parameters), &Tls::attach(&mut attached, waited_for).1)
+        }
     };
     checks.extend(probes(&attached, parameters.probe_connect == ProbeChoice::On, &before));
     checks
 }
 
-fn sight(sight: &Sight) -> Vec<Check> {
-    let (http, tls) = sight.report();
-    let http = match http {
-        Ok(()) => Ok("exchanges with Ironic are seen at the network".to_owned()),
+fn sight(sight: &Sight, tls: &tls::Report) -> Vec<Check> {
+    let http = match sight.report() {
+        Ok(()) => Ok("the daemon sees exchanges with Ironic at the network".to_owned()),
         Err(why) if why.reason == Reason::Https => Ok(format!("not needed: {}", why.detail)),
         Err(why) => Err(why.to_string()),
     };
     let files: Vec<_> = tls.libraries.iter().map(|path| path.display().to_string()).collect();
-    let seen = format!("what passes through {} is seen", files.join(" and "));
+    let seen = format!("the daemon sees what passes through {}", files.join(" and "));
     let (https, cost) = match (&tls.missing, &tls.answers_missing) {
         (Some(why), _) => (Err(why.to_string()), NOT_SEEN),
         (None, Some(why)) => {
-            (Err(format!("{seen}, but no answers: {why}")), "what Ironic holds is read back")
+            (Err(format!("{seen}, but no answers: {why}")), "a read-back shows what Ironic holds")
         }
         (None, None) => (Ok(seen), NOT_SEEN),
     };
@@ -106,7 +111,8 @@ fn probes(attached: &Probes, required: bool, before: &str) -> Vec<Check> {
         .iter()
         .map(|(probe, outcome)| {
             let outcome = outcome.as_ref();
-            let outcome = outcome.map(|()| "attaches".to_owned()).map_err(ToString::to_string);
+            let outcome =
+                outcome.map(|path| format!("attaches ({})", path.as_str())).map_err(ToString::to_string);
             check(probe.check_name(), required, outcome, probe.cost())
         })
         .collect();
@@ -196,8 +202,8 @@ fn ipv6() -> Check {
 fn address(decision: &Decision) -> Check {
     let outcome =
         if decision.address.is_some() { Ok(decision.to_string()) } else { Err(decision.to_string()) };
-    // Not required: a ramdisk whose address is still to come works all the same.
-    check("advertise address", false, outcome, "nothing to advertise yet; the daemon goes on watching")
+    // Not required: a ramdisk whose address is still to come works anyway.
+    check("advertise address", false, outcome, "nothing to advertise yet; the daemon keeps watching")
 }
 
 fn web_port(parameters: &Parameters) -> Check {
@@ -206,25 +212,25 @@ fn web_port(parameters: &Parameters) -> Check {
         Err(_) => "can be bound".to_owned(),
     });
     let outcome = outcome.map_err(|error| format!("{error} (by a running ipa-sidecar?)"));
-    check("web listener", false, outcome, "the pages are not served until it can")
+    check("web listener", false, outcome, "no pages until it can")
 }
 
 fn web_config(path: PathBuf) -> Check {
     let outcome = ConfigFile::open(path).map(|_| "usable".to_owned()).map_err(|error| error.to_string());
-    check("web configuration", false, outcome, "the pages are not served until it is")
+    check("web configuration", false, outcome, "no pages until it is")
 }
 
 fn dropin(directory: &Path) -> Check {
     let outcome = access(directory, Access::WRITE_OK | Access::EXEC_OK)
         .map(|()| format!("{} is writable", directory.display()))
-        .map_err(|error| format!("{} cannot be written to: {error}", directory.display()));
-    check("drop-in directory", true, outcome, "IPA goes on choosing its address by itself")
+        .map_err(|error| format!("{} is not writable: {error}", directory.display()));
+    check("drop-in directory", true, outcome, "IPA still chooses its address itself")
 }
 
 fn place(place: &Place) -> Check {
     let (outcome, cost) = match place.reads_it {
         Reads::Yes => (Ok(place.shown()), ""),
-        Reads::No => (Err(place.shown()), "IPA goes on choosing its address by itself"),
+        Reads::No => (Err(place.shown()), "IPA still chooses its address itself"),
         Reads::Unknown => (Err(place.shown()), "it shows once IPA runs"),
     };
     check("drop-in's reader", false, outcome, cost)
@@ -236,13 +242,13 @@ fn guard_redirect(parameters: &Parameters) -> Check {
     let listen = SocketAddr::new(parameters.guard.listen_address.ip(), 0);
     let outcome = guard::possible(&parameters.guard, &parameters.ironic.api_urls)
         .and_then(|()| guard::redirect::open(listen))
-        .map(|_| "connects to the API can be led through it".to_owned())
+        .map(|_| "the kernel can redirect connects to the API".to_owned())
         .map_err(|off| off.to_string());
     check(
         "guard",
         false,
         outcome,
-        "as mode configure: IPA gets the right address, its heartbeats are neither seen nor repaired",
+        "acts as mode configure: IPA gets the right address, and the guard repairs no heartbeat",
     )
 }
 
@@ -260,7 +266,7 @@ async fn ipa(parameters: &Parameters) -> Check {
     }
     let status = match IpaProbe::of(settings) {
         Ok(probe) => probe.ask().await,
-        Err(error) => return check(NAME, false, Err(error.to_string()), "it cannot be asked"),
+        Err(error) => return check(NAME, false, Err(error.to_string()), "its state is unknown"),
     };
     let port = settings.listen_port;
     let outcome = match status.up {
@@ -274,7 +280,7 @@ async fn ipa(parameters: &Parameters) -> Check {
 
 fn tls(parameters: &Parameters) -> Check {
     let outcome = Client::new(&parameters.ironic).map(|_| "its files can be used".to_owned());
-    check("TLS", true, outcome.map_err(|error| error.to_string()), "Ironic cannot be spoken to")
+    check("TLS", true, outcome.map_err(|error| error.to_string()), "no request to Ironic can be sent")
 }
 
 fn listener(parameters: &Parameters) -> Check {
@@ -288,13 +294,13 @@ fn listener(parameters: &Parameters) -> Check {
         "agent's listener",
         false,
         outcome,
-        "no heartbeat is sent until something does (see --agent.without-listener)",
+        "no heartbeat until something does (see --agent.without-listener)",
     )
 }
 
 fn systemd() -> Check {
     let outcome = match std::env::var_os("NOTIFY_SOCKET") {
-        Some(_) => Ok("told when the daemon is ready".to_owned()),
+        Some(_) => Ok("notified when the daemon is ready".to_owned()),
         None => Err("did not start this".to_owned()),
     };
     check("systemd", false, outcome, "nothing waits for the daemon; normal on a console")

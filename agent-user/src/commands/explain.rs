@@ -1,6 +1,7 @@
 //! `explain`: which address would be advertised, every candidate and every reason.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use callback_url::Local;
 use fib::{Kernel, RtnlError};
@@ -36,7 +37,7 @@ pub async fn look(parameters: &Parameters) -> Result<(Decision, Option<Local>), 
     let mut kernel = Kernel::open()?;
     let interface = parameters.advertise.interface.clone();
     let asked = ask(&mut kernel, &Question { targets, interface, ..Question::default() });
-    Ok((decide(&asked.facts, &parameters.advertise), asked.local))
+    Ok((decide(&asked.facts, &parameters.advertise), asked.local.map(Arc::unwrap_or_clone)))
 }
 
 /// Prints a decision and where the drop-in goes, for people; or the decision as JSON.

@@ -31,7 +31,7 @@ pub enum StatusError {
     #[error("no daemon: there is no socket {0:?}; {START}. A daemon that cannot make its socket logs that")]
     Missing(PathBuf),
     /// A socket without a daemon.
-    #[error("no daemon: nobody listens on {0:?}, a stale socket of one that was killed; {START}")]
+    #[error("no daemon: nothing listens on {0:?}, which a killed daemon left behind; {START}")]
     Stale(PathBuf),
     /// Another user.
     #[error("the daemon behind {0:?} answers only root and its own user: run this as root")]
@@ -147,7 +147,7 @@ mod tests {
         let path = Path::new("/run/ipa-sidecar/status.sock");
         for (kind, wanted) in [
             (io::ErrorKind::NotFound, "no daemon: there is no socket \"/run/ipa-sidecar/status.sock\""),
-            (io::ErrorKind::ConnectionRefused, "a stale socket"),
+            (io::ErrorKind::ConnectionRefused, "a killed daemon left behind"),
             (io::ErrorKind::PermissionDenied, "run this as root"),
             (io::ErrorKind::WouldBlock, "has not answered within 5s"),
             (io::ErrorKind::Other, "cannot be asked"),

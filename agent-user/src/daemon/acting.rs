@@ -27,7 +27,7 @@ impl Acting {
     /// Decides, and sets up TLS to Ironic where the mode speaks to it.
     ///
     /// # Errors
-    /// Where TLS cannot be set up with the files that our own layers name.
+    /// Where TLS cannot be set up with the files that the daemon's own layers name.
     pub fn of(loaded: &Loaded) -> Result<Self, DaemonError> {
         let parameters = &loaded.parameters;
         let as_wanted =
@@ -83,7 +83,7 @@ fn read_back_client(parameters: &Parameters) -> Option<Client> {
         return None;
     }
     let client = Client::new(&parameters.ironic);
-    client.inspect_err(|error| tracing::warn!(%error, "what Ironic holds will not be read back")).ok()
+    client.inspect_err(|error| tracing::warn!(%error, "read-back of what Ironic holds is off")).ok()
 }
 
 /// Whether a file for TLS was named by IPA's own configuration.

@@ -2,6 +2,7 @@
 
 mod acting;
 mod console;
+mod loader;
 mod reports;
 mod systemd;
 
@@ -31,10 +32,11 @@ use crate::kept::{self, Kept};
 use crate::kernel_thread;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::params::{Loaded, Mode, Parameters, ProbeChoice};
+use crate::onlooker::Looks;
+use crate::params::{self, Mode, Parameters};
 use crate::passed_by::{self, PassedBy};
 use crate::pin::Pin;
-use crate::probes::{Probes, ProbesState, privileges};
+use crate::probes::{self, ProbesState, privileges};
 use crate::read_back::{self, ReadBack, ReadBackState};
 use crate::registrar::Registrar;
 use crate::report::ReportState;
@@ -46,6 +48,7 @@ use crate::watch::{EtcWatch, Names, Reach, Touched, Watch, WatchError};
 use crate::web::{Shown, Web};
 
 use acting::Acting;
+use loader::{Loaded, Loader};
 
 /// Why the daemon could not start.
 #[derive(Debug, Error)]
@@ -65,7 +68,7 @@ pub enum DaemonError {
     /// Signals.
     #[error("signals cannot be waited for: {0}")]
     Signal(#[source] std::io::Error),
-    /// A part of the daemon panicked: a defect of ours.
+    /// A part of the daemon panicked: a defect.
     #[error("a part of the daemon ended early, which is a defect: {0}")]
     TaskDied(#[source] tokio::task::JoinError),
 }
@@ -81,23 +84,20 @@ pub enum Ended {
 /// Runs until a signal, or until the machine belongs to a tenant.
 ///
 /// # Errors
-/// While it starts; afterwards only a defect of ours.
-pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
+/// While it starts; afterwards only a defect.
+pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     dump_no_core();
     let company = only_one(loaded.parameters.mode)?;
     let mut signals = Signals::new()?;
     let mut etc = EtcWatch::begin(Path::new("/etc"));
-    let mut problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
-    let mut probes = Probes::attach(&loaded.parameters);
-    if loaded.parameters.probe_connect == ProbeChoice::On {
-        problems.extend(probes.report().lacking());
-    }
+    let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
     for problem in &problems {
         tracing::warn!("{problem}");
     }
     let Acting { mode, client, guard, guard_off, held_back } = Acting::of(&loaded)?;
+    let mut loader = Loader::begin(mode, &loaded.parameters, loaded.image.in_container());
     let known_elsewhere = loaded.entry("advertise.host").is_some_and(|host| host.source.is_ipas());
-    let Loaded { mut parameters, image, place, .. } = loaded;
+    let params::Loaded { mut parameters, image, place, .. } = loaded;
     place::tell(&place);
     if mode == Mode::Guard {
         guard::leave_itself_out(&mut parameters);
@@ -105,9 +105,10 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     if let Some(why) = &held_back {
         tracing::warn!(wanted = parameters.mode.as_str(), "acting as {}: {why}", mode.as_str());
     }
-    let sight = Sight::open(mode, &parameters, &mut probes, image.in_container());
+    let sight = Sight::open(mode, &parameters);
     let metrics = Metrics::new()?;
     metrics.set_mode(mode);
+    probes::show_loading(&metrics);
     let duty = Arc::new(Duty { wanted: parameters.mode, mode, held_back, problems });
     let exchanges = Exchanges::new(metrics.clone());
     let pin = Pin::new(exchanges.clone(), metrics.clone());
@@ -134,6 +135,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         report: own.report.subscribe(),
         web: own.web.subscribe(),
     };
+    let looks = Looks::default();
     let web = Web::begin(parameters.web_listen_address, parameters.web_config_file.clone());
     tracing::info!(mode = mode.as_str(), version = env!("CARGO_PKG_VERSION"), "started");
     let door = company.opens_the_door().then(|| status::open(&kept::directory())).flatten();
@@ -151,7 +153,6 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
 
     let resolv_conf = watch::Sender::new(0);
     let mut tasks = JoinSet::new();
-    probes.start(names.subscribe(), sources.decisions.clone(), &metrics, own.probes.clone(), &mut tasks);
     let registrar = Registrar {
         decisions: sources.decisions.clone(),
         operator_host: parameters.advertise.host.is_some(),
@@ -167,11 +168,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     own.guard.send_modify(|state| state.off = guard_off);
     let surroundings = (surroundings, reach.clone(), metrics.clone(), sight.questions());
     let guard = start_mode(mode, client, guard, &parameters, surroundings, &own, &mut tasks)?;
-    // Everything is open that wants a privilege: the probes, sight, the redirect, the listeners, the watch.
-    match privileges::drop_all(sight.privileged_thread()) {
+    // Everything is open that wants a privilege here: sight, the redirect, the listeners, the watch.
+    match privileges::drop_all() {
         Ok(()) => tracing::debug!("all capabilities are dropped"),
-        Err(error) => tracing::error!(%error, "running on with privileges"),
+        Err(error) => tracing::error!(%error, "could not drop privileges; continuing with them"),
     }
+    // The first thread for questions: without any the runtime would panic at one for which none can be started.
+    tokio::task::spawn_blocking(|| ()).await.map_err(DaemonError::TaskDied)?;
     if writes_dropin(mode) {
         // Ahead of the first decision: it must not move away from what a running IPA has started with. After the drop: it
         // starts a thread, which would keep the privileges.
@@ -181,7 +184,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
             () = signals.received() => return Ok(Ended::Signal),
         }
     }
-    let end_sight = sight.start(
+    let inlet = sight.start(
         names.subscribe(),
         own.running.subscribe(),
         registrar,
@@ -189,12 +192,18 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         own.sight.clone(),
         &mut tasks,
     );
+    let (targets, probed) = (names.subscribe(), (own.probes.clone(), metrics.clone()));
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
     let settings = parameters.ipa_settings.clone();
     let makes_network = settings.makes_network();
-    tasks.spawn(ipa_status::follow(settings, own.ipa.clone(), metrics.clone()));
+    let reasons = ipa_status::Reasons {
+        onlookers: looks.subscribe(),
+        decisions: sources.decisions.clone(),
+        exchanges: sources.exchanges.clone(),
+    };
+    tasks.spawn(ipa_status::follow(settings, reasons, own.ipa.clone(), metrics.clone()));
     tasks.spawn(place::follow(image, own.place.clone(), own.running.clone(), sources.ipa.clone()));
     if writes_dropin(mode) {
         tasks.spawn(commitment::follow(sources.ipa.clone(), sources.place.clone(), own.kept.clone(), pin));
@@ -212,17 +221,34 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     };
     tasks.spawn(passed_by::follow(setting, heard, own.passed_by.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
-    let shown = Shown { sources: sources.clone(), metrics };
+    let onlookers = looks.subscribe();
+    let shown = Shown { sources: sources.clone(), metrics, looks };
     if let Some(door) = door {
         tasks.spawn(status::serve(door, shown.clone()));
     }
     let last_words = reports.start(shown.clone(), own.report.clone(), resolv_conf.subscribe(), &mut tasks);
     tasks.spawn(web.serve(shown, own.web.clone()));
-    tasks.spawn(systemd::tell(mode, parameters.advertise.wait, makes_network, sources));
+    let decisions = sources.decisions.clone();
+    let wanted = systemd::Wanted {
+        mode,
+        wait: parameters.advertise.wait,
+        makes_network,
+        // IPA's first request must be seen, and it comes with READY.
+        probes: loader.is_waited_for(),
+    };
+    tasks.spawn(systemd::tell(wanted, sources));
 
     let mut watchdog = notify::Watchdog::of_systemd();
+    let mut inlet = Some(inlet);
+    let mut end_sight = None;
     let ended = loop {
         tokio::select! {
+            Some(Loaded { probes, tls, problems }) = loader.done(), if inlet.is_some() => {
+                let (state, metrics) = &probed;
+                end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
+                let seen = (targets.clone(), decisions.clone());
+                probes.start(problems, seen, onlookers.clone(), metrics, state.clone(), &mut tasks);
+            }
             () = signals.received() => break Ended::Signal,
             () = watchdog.due() => notify::alive(),
             touched = etc.touched() => match touched {
@@ -239,7 +265,9 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
         }
     };
     notify::stopping();
-    end_sight();
+    if let Some(end_sight) = end_sight {
+        end_sight();
+    }
     let stopped = async {
         if let Some(guard) = guard {
             guard.stop().await;
@@ -254,7 +282,7 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     // Dropping the tasks drops agent and guard, and with them the token, which wipes itself.
     tasks.shutdown().await;
     if ended == Ended::Rescued {
-        tracing::info!("/etc/.rescued is there: this machine is on its tenant's network now");
+        tracing::info!("found /etc/.rescued: this machine is on its tenant's network now");
         if writes_dropin(mode) {
             remove_dropin(&parameters);
         }
@@ -263,13 +291,13 @@ pub async fn run(loaded: Loaded) -> Result<Ended, DaemonError> {
     Ok(ended)
 }
 
-/// The token is in our memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
+/// The token is in the daemon's memory. 1 and not 0: with 0 the kernel still starts the program that `core_pattern` may name, with
 /// 1 it does not (fs/coredump.c); either is too little for a file.
 fn dump_no_core() {
     let most = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::warn!(%error, "core dumps cannot be switched off");
+        tracing::warn!(%error, "could not disable core dumps");
     }
 }
 
@@ -315,7 +343,7 @@ fn writes_dropin(mode: Mode) -> bool {
 
 fn remove_dropin(parameters: &Parameters) {
     if let Err(error) = dropin::remove(&parameters.ipa.config_dir) {
-        tracing::error!(%error, "a drop-in may still be there");
+        tracing::error!(%error, "could not remove the drop-in");
     }
 }
 
@@ -346,9 +374,9 @@ impl Own {
             running: watch::Sender::default(),
             ipa: watch::Sender::default(),
             guard: watch::Sender::default(),
-            sight: watch::Sender::default(),
+            sight: watch::Sender::new(SightState::loading()),
             agent: watch::Sender::default(),
-            probes: watch::Sender::default(),
+            probes: watch::Sender::new(ProbesState::loading()),
             passed_by: watch::Sender::default(),
             read_back: watch::Sender::default(),
             report: watch::Sender::default(),
@@ -367,7 +395,7 @@ fn start_mode(
     client: Option<Client>,
     guard: Option<(TcpListener, Redirect)>,
     parameters: &Parameters,
-    (surroundings, reach, metrics, sight): (Surroundings, Reach, Metrics, Option<mpsc::Sender<Drain>>),
+    (surroundings, reach, metrics, sight): (Surroundings, Reach, Metrics, mpsc::Sender<Drain>),
     own: &Own,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<Arc<Guard>>, DaemonError> {
@@ -398,7 +426,7 @@ fn start_mode(
             decisions: decisions.clone(),
             ipa: own.ipa.subscribe(),
             dropin: own.dropin.subscribe(),
-            sight,
+            sight: Some(sight),
             kept: own.kept.clone(),
             metrics: metrics.clone(),
         };
@@ -472,8 +500,8 @@ impl Signals {
 pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // The watch, the look at connections, the console, one file, and the other questions.
-        .max_blocking_threads(4 + kernel_thread::QUESTIONS)
+        // The look at connections, the console, one file, and the other questions.
+        .max_blocking_threads(3 + kernel_thread::QUESTIONS)
         // Once there it stays: the next question must not fail for want of a thread.
         .thread_keep_alive(Duration::MAX)
         .build()?;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::ipa::keeper::{DropinPhase, DropinState};
 use crate::notify;
@@ -16,10 +16,25 @@ use crate::watch::Published;
 /// How often systemd hears that READY takes longer, and how long that holds.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
-/// READY when the mode's duty is done or there is nothing to wait for, at the latest after `wait`. Where IPA makes the
-/// network itself (`enable_vlan_interfaces`) and there is none yet, nothing would come before its start.
-pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sources) {
-    let Sources { mut decisions, mut dropin, .. } = sources;
+/// What READY means.
+pub struct Wanted {
+    pub mode: Mode,
+    /// It comes after so long at the latest.
+    pub wait: Duration,
+    /// IPA makes the network itself (`enable_vlan_interfaces`): where there is none yet, nothing would come before its start.
+    pub makes_network: bool,
+    /// The probes are loaded before.
+    pub probes: bool,
+}
+
+/// READY when the mode's duty is done or there is nothing to wait for.
+pub async fn tell(Wanted { mode, wait, makes_network, probes: wants_probes }: Wanted, sources: Sources) {
+    let Sources { mut decisions, mut dropin, mut probes, .. } = sources;
+    let loaded = timeout(wait, async move {
+        if wants_probes {
+            let _ = probes.wait_for(|probes| !probes.loading).await;
+        }
+    });
     let mut status = decisions.clone();
     if mode == Mode::Configure || mode == Mode::Guard {
         let mut current = decisions.clone();
@@ -31,7 +46,7 @@ pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sour
                         makes_network && published.generation > 0 && has_no_address(&published);
                     if waits_for_us {
                         tracing::info!(
-                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for us"
+                            "IPA makes the network itself (enable_vlan_interfaces): it does not wait for an address"
                         );
                     }
                     waits_for_us || is_as_wanted(&published, &dropin.borrow_and_update())
@@ -58,7 +73,7 @@ pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sour
                     break;
                 }
                 () = &mut late => {
-                    tracing::error!(?wait, "no drop-in in time: IPA starts as if we were not there");
+                    tracing::error!(?wait, "no drop-in in time: IPA starts as if ipa-sidecar were not there");
                     break;
                 }
                 Ok(()) = decisions.changed() => {
@@ -70,6 +85,7 @@ pub async fn tell(mode: Mode, wait: Duration, makes_network: bool, sources: Sour
     } else {
         let _ = decisions.wait_for(|published| published.generation > 0 && !published.awaits_reach).await;
     }
+    let _ = loaded.await; // Late: they hold up no IPA.
     notify::ready(&status.borrow_and_update().decision.to_string());
     while status.changed().await.is_ok() {
         notify::status(&status.borrow_and_update().decision.to_string());

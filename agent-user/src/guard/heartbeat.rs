@@ -198,7 +198,7 @@ impl Guard {
         }
     }
 
-    /// A repaired URL is not that of IPA itself: without us its own would be refused.
+    /// A repaired URL is not that of IPA itself: without the daemon its own would be refused.
     pub(super) fn depends_on_us(&self, url: &str) {
         let url = foreign_text(url, None);
         let words = format!("heartbeats of this node are repaired to {url}: it depends on the guard");

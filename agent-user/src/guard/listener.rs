@@ -14,7 +14,7 @@ use super::relay::{carry, reset};
 
 /// How often it is shown that the listener works. The stamp lives four times as long.
 const PACE: Duration = Duration::from_millis(500);
-/// The longest time for a connect to our own listener.
+/// The longest time for a connect to the daemon's own listener.
 const PATIENCE: Duration = Duration::from_millis(400);
 /// With so many connections new ones go to Ironic directly; IPA keeps two.
 pub const SLOTS: usize = 16;
@@ -41,7 +41,7 @@ impl Guard {
         let mut connections = JoinSet::new();
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // A connect of our own to ourselves, until it is taken.
+        // The guard's own connect to itself, until it is taken.
         let mut test: Option<(TcpStream, SocketAddr)> = None;
         loop {
             tokio::select! {
@@ -88,7 +88,7 @@ impl Guard {
         }
     }
 
-    /// Connects to our own listener, as proof that it can be reached.
+    /// Connects to the daemon's own listener, as proof that it can be reached.
     async fn reach(&self, listener: SocketAddr) -> Option<(TcpStream, SocketAddr)> {
         let connected = timeout(PATIENCE, TcpStream::connect(listener)).await;
         let stream = match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
@@ -105,7 +105,7 @@ impl Guard {
 
     fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
         if connections.len() >= SLOTS + OVERFLOW {
-            tracing::warn!("the guard has too many connections: one is closed");
+            tracing::warn!("the guard has too many connections: closed one");
             return reset(stream);
         }
         self.state.send_modify(|state| state.connections += 1);

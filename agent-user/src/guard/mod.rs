@@ -36,17 +36,17 @@ use crate::watch::{Endpoints, Published, ResolvedTarget};
 use pause::Pause;
 use redirect::Redirect;
 
-/// So many addresses that were ours are remembered; nobody has more.
+/// So many lost addresses are remembered; no node has more.
 const ADDRESSES: usize = 1024;
 
-/// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where somebody redirected IPA by
+/// Takes the guard's own URL out of the API URLs. IPA's configuration files may name it, where an operator redirected IPA by
 /// hand: requests that are relayed there would come back without end.
 pub fn leave_itself_out(parameters: &mut Parameters) {
     let listen = parameters.guard.listen_address;
     parameters.ironic.api_urls.retain(|url| {
         let is_own = is_guard(url, listen);
         if is_own {
-            tracing::warn!(%url, "an API URL is the guard's own, and not Ironic's: left out");
+            tracing::warn!(%url, "an API URL is the guard's own, not Ironic's: ignored");
         }
         !is_own
     });
@@ -108,7 +108,7 @@ pub struct Surroundings {
 /// What was learned.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Addresses that were assigned here, or that our drop-in gave.
+    /// Addresses that were assigned here, or that the drop-in gave.
     were_ours: BTreeSet<IpAddr>,
     /// Ironic has refused a repaired URL, and has accepted none since.
     holds_another: bool,
@@ -191,7 +191,7 @@ impl Guard {
     /// Redirects connects to the API's addresses. Those of earlier answers stay: DNS may give some of them at a time.
     fn redirect_to(&self, targets: &[ResolvedTarget]) {
         let own = self.state.borrow().listening;
-        // A link-local address is one only with a device, which the programs are not told.
+        // A link-local address is one only with a device, which the programs do not know.
         let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
         let now = targets.iter().flat_map(ResolvedTarget::endpoints);
         let now = now.filter(|endpoint| Some(*endpoint) != own && !is_link_local(endpoint.ip()));

@@ -1,4 +1,4 @@
-//! A failure of our own: then new connects go to Ironic directly for a while, as without us.
+//! A failure of its own: then new connects go to Ironic directly for a while, as without the daemon.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Guard;
 use crate::recent::Moment;
 
-/// How long nothing is redirected after a failure of our own.
+/// How long nothing is redirected after a failure of its own.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Until when, where there was a failure.

@@ -41,15 +41,15 @@ pub struct HeartbeatFacts<'a> {
     pub port: u16,
     /// This machine's addresses; `None` where they are not known.
     pub local: Option<&'a Local>,
-    /// Addresses that were assigned here since the boot, or that our drop-in has given.
+    /// Addresses that were assigned here since the boot, or that the drop-in has given.
     pub were_ours: &'a BTreeSet<IpAddr>,
     /// Something listens at the decided address and the advertised port, or nothing listens on that port yet.
     pub listened: bool,
     /// Every API URL is http, and the redirect holds: the next heartbeats will pass here too.
     pub may_repair: bool,
-    /// The URL that Ironic holds, as far as we have seen.
+    /// The URL that Ironic holds, as far as the daemon has seen.
     pub held: Option<&'a str>,
-    /// Ironic has refused a repaired URL: it holds another one, which we have not seen.
+    /// Ironic has refused a repaired URL: it holds another one, which the daemon has not seen.
     pub holds_another: bool,
     /// The URL to which a heartbeat of this node was repaired, and which Ironic then accepted.
     pub repaired: Option<&'a str>,
@@ -72,7 +72,7 @@ pub fn is_certain_to_fail(url: &str, judgement: &Judgement, were_ours: &BTreeSet
         _ => false,
     };
     judgement.reasons.iter().any(|reason| match reason {
-        // A foreign address may be that of a NAT; one that was ours is known to be lost.
+        // A foreign address may be that of a NAT; one that was assigned here is known to be lost.
         Reason::NotAssigned => was_ours(),
         reason => CERTAIN.contains(reason),
     })
@@ -86,7 +86,7 @@ pub fn heartbeat(url: &str, facts: &HeartbeatFacts<'_>) -> (HeartbeatAction, Jud
         // What Ironic sees never changes: the very same URL again, or the heartbeat as it is.
         (Some(repaired), _) => still_ours(repaired, facts).then(|| repaired.to_owned()),
         (None, Some(_)) => None,
-        // It was accepted while we did not look. The same repair again would be refused without end.
+        // It was accepted while the daemon did not look. The same repair again would be refused without end.
         (None, None) if facts.holds_another => None,
         (None, None) => first(url, facts),
     };
@@ -121,7 +121,7 @@ fn first(url: &str, facts: &HeartbeatFacts<'_>) -> Option<String> {
     (!is_certain_to_fail(&repaired, &judgement, facts.were_ours)).then_some(repaired)
 }
 
-/// The URL with another host: its port as it stands, the advertised one where that cannot be told, and nothing else of it.
+/// The URL with another host: its port as it stands, the advertised one where that is unreadable, and nothing else of it.
 /// An https URL is left alone: its certificate is made for the address in it.
 fn with_host(url: &str, host: &Host, port: u16) -> Option<String> {
     let https = Scheme::Https.as_str();

@@ -85,7 +85,7 @@ fn a_repair_that_ironic_refused_is_not_tried_again() {
     let lost = "http://10.9.9.9:9999";
     assert!(repaired(lost, &node.facts()).is_some());
     assert_eq!(repaired(lost, &HeartbeatFacts { holds_another: true, ..node.facts() }), None);
-    // What it accepted from us before stays what it gets.
+    // What it accepted from the daemon before stays what it gets.
     let kept = HeartbeatFacts { holds_another: true, repaired: Some(GOOD), ..node.facts() };
     assert_eq!(repaired(lost, &kept).as_deref(), Some(GOOD));
 }

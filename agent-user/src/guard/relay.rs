@@ -1,5 +1,5 @@
 //! One connection on its way to the address that was dialled. Bytes go on as they come, in both directions, without a
-//! time-out of our own; only a heartbeat waits until it is whole.
+//! time-out of its own; only a heartbeat waits until it is whole.
 
 use std::collections::VecDeque;
 use std::io;
@@ -77,7 +77,7 @@ impl Guard {
     }
 }
 
-/// Whether a connect without us had failed so, too.
+/// Whether a connect without the daemon had failed so, too.
 fn is_the_networks(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,

@@ -35,7 +35,7 @@ pub async fn end_idle(redirect: &Redirect, kept: &Kept, api_urls: &[ApiUrl]) {
         let busy = match on_own_thread(move || end_those(&endpoints)).await {
             Some(Ok(busy)) => busy,
             Some(Err(error)) => {
-                tracing::warn!(%error, "standing connections to Ironic cannot be ended: IPA may pass the guard by on one");
+                tracing::warn!(%error, "could not end standing connections to Ironic: IPA may bypass the guard on one");
                 return;
             }
             None => return,
@@ -44,7 +44,7 @@ pub async fn end_idle(redirect: &Redirect, kept: &Kept, api_urls: &[ApiUrl]) {
             return;
         }
         if started.elapsed() >= LIMIT {
-            tracing::info!(busy, "connections to Ironic that are in use pass the guard by until they end");
+            tracing::info!(busy, "connections to Ironic that are in use bypass the guard until they end");
             return;
         }
         sleep(LOOK).await;
@@ -59,7 +59,7 @@ fn end_those(endpoints: &[SocketAddr]) -> Result<usize, RtnlError> {
             busy += 1;
         } else if end_connection(&connection)? {
             let (local, peer) = (connection.local, connection.peer);
-            tracing::info!(%local, %peer, "an idle connection that passed the guard by was ended");
+            tracing::info!(%local, %peer, "ended an idle connection that bypassed the guard");
         }
     }
     Ok(busy)
@@ -67,7 +67,7 @@ fn end_those(endpoints: &[SocketAddr]) -> Result<usize, RtnlError> {
 
 /// Whether nothing is under way: all is read and acknowledged, and what came last was an answer. Of one tick of the kernel
 /// both may be: a new connection's first request is sent in the tick in which it is made. A download that pauses for a
-/// second between two pieces cannot be told from an idle connection.
+/// second between two pieces looks like an idle connection.
 fn is_idle(traffic: &Traffic) -> bool {
     traffic.queued == 0 && traffic.received < traffic.sent && traffic.received >= QUIET
 }
@@ -90,7 +90,7 @@ async fn on_own_thread<T: Send + 'static>(question: impl FnOnce() -> T + Send + 
     let (answer, answered) = oneshot::channel();
     let asked = std::thread::Builder::new().spawn(move || drop(answer.send(question())));
     if let Err(error) = asked {
-        tracing::warn!(%error, "standing connections to Ironic cannot be looked at");
+        tracing::warn!(%error, "could not list standing connections to Ironic");
         return None;
     }
     answered.await.ok()

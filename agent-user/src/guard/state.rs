@@ -19,7 +19,7 @@ pub struct GuardState {
     /// Since when without a gap.
     #[serde(skip)]
     pub redirecting_since: Option<Moment>,
-    /// Why they are not, after a failure of our own.
+    /// Why they are not, after a failure of its own.
     pub paused: Option<String>,
     /// How many connections were taken.
     pub connections: u64,

@@ -65,7 +65,7 @@ impl Answers {
         self.asked.push_back(asked);
     }
 
-    /// Which answer belongs to which request is not told any more.
+    /// Which answer belongs to which request is no longer known.
     pub fn give_up(&mut self) {
         self.state = State::Raw;
     }
@@ -85,7 +85,7 @@ impl Answers {
         self.asked.is_empty() && matches!(&self.state, State::Head(head) if !head.is_empty())
     }
 
-    /// Whether nothing is told apart any more.
+    /// Whether nothing is separated any more.
     pub fn is_lost(&self) -> bool {
         matches!(self.state, State::Raw)
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart_however_they_come() {
+    fn answers_are_separated_however_they_come() {
         let beat = || asked(Kind::Heartbeat(Era::Current, "n".to_owned()));
         let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
             HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 No\r\nContent-Length: 4\r\n\r\nwhy?\

@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9112) as bytes show it: requests and answers of one connection, told apart while they pass. Pure.
+//! HTTP/1.1 (RFC 9112) as bytes show it: requests and answers of one connection, separated while they pass. Pure.
 //!
 //! [`Splitter`] follows the requests: the guard has a heartbeat kept back for it, sight only reads. [`Answers`] follows
 //! what comes back. [`classify`] knows what a request asks by its path, [`HeartbeatBody`] reads what a heartbeat says.

@@ -1,7 +1,7 @@
 //! The requests of one connection, found in its bytes while they pass. Pieces in, pieces out.
 //!
 //! For the guard only a heartbeat whose length is known is kept back until it is whole, so that it can be repaired. All
-//! else goes on as it comes; where requests cannot be told apart, all that follows does. For sight nothing goes on.
+//! else goes on as it comes; where requests cannot be separated, all that follows does. For sight nothing goes on.
 
 use std::ops::Range;
 
@@ -120,7 +120,7 @@ enum State {
     Body(Skip),
     /// In the body of a heartbeat.
     Collect { heartbeat: Heartbeat, skip: Skip },
-    /// Nothing is told apart any more.
+    /// Nothing is separated any more.
     Raw,
 }
 
@@ -180,7 +180,7 @@ impl Splitter {
         }
     }
 
-    /// Nothing is told apart any more. Only right after a request has begun to go on: then nothing is kept back.
+    /// Nothing is separated any more. Only right after a request has begun to go on: then nothing is kept back.
     pub fn give_up(&mut self) {
         self.state = State::Raw;
     }
@@ -190,7 +190,7 @@ impl Splitter {
         matches!(&self.state, State::Head { head, .. } if head.is_empty())
     }
 
-    /// Whether nothing is told apart any more.
+    /// Whether nothing is separated any more.
     pub fn is_lost(&self) -> bool {
         matches!(self.state, State::Raw)
     }

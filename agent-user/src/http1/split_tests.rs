@@ -86,7 +86,7 @@ fn only_a_heartbeat_is_kept_back() {
 }
 
 #[test]
-fn what_cannot_be_told_apart_passes_raw() {
+fn what_cannot_be_separated_passes_raw() {
     let bad = beat(BAD);
     for before in [
         "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_owned(),

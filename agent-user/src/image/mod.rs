@@ -53,7 +53,7 @@ pub struct Image {
     reading: Option<Reading>,
     /// The unit's, where the process that runs goes before it.
     of_unit: Option<Reading>,
-    /// What told the reading.
+    /// Where the reading comes from.
     known_by: KnownBy,
     /// IPA's environment, as its unit gives it.
     pub environment: IpaEnvironment,

@@ -112,7 +112,7 @@ mod tests {
             ("/etc/ironic-python-agent.d", None), // The container's own, though it lies in our file system as well.
             ("/etc/ipa/a.conf", Some("/etc/a.conf")),
             ("/volume/b/x", Some("/srv/x")),
-            ("/volume/c", None),         // No mount of ours leads there.
+            ("/volume/c", None),         // No mount of this test leads there.
             ("/mnt/coreos/srv/x", None), // Another mount lies over it here.
         ] {
             assert_eq!(on_host(CONTAINER, inside).as_deref(), expected, "{inside}");

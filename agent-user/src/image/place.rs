@@ -1,4 +1,4 @@
-//! Where our drop-in goes, and whether the IPA of this image reads it there.
+//! Where the drop-in goes, and whether the IPA of this image reads it there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::reading::{Reading, Source};
 /// The directory where nothing tells another: that of ironic-python-agent-builder's images.
 pub const DEFAULT_DIRECTORY: &str = "/etc/ironic-python-agent.d";
 
-/// The one file that we write. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
+/// The one file that the daemon writes. It sorts last: IPA reads the files of the directory in alphabetical order and the last one
 /// wins (oslo.config). It is never read as if it were the operator's.
 pub const DROPIN_NAME: &str = "zz-ipa-sidecar.conf";
 
 labels! {
-    /// What told it.
+    /// Where it comes from.
     #[derive(Default)]
     pub enum KnownBy {
         /// `--ipa.config-dir`.
@@ -92,7 +92,7 @@ impl Place {
         self
     }
 
-    /// Why an IPA that reads this does not take what we write.
+    /// Why an IPA that reads this does not take what the daemon writes.
     fn lack(&self, image: &Image, reading: &Reading) -> Option<String> {
         if let Some(host) = &reading.advertise_host {
             return Some(format!(

@@ -1,4 +1,4 @@
-//! How an IPA that runs was started, as far as that decides what becomes of our drop-in and of its requests.
+//! How an IPA that runs was started, as far as that decides what becomes of the drop-in and of its requests.
 
 use std::path::{Path, PathBuf};
 

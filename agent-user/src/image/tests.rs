@@ -36,8 +36,8 @@ fn root(name: &str, unit: &str, text: &str) -> Directory {
     root
 }
 
-/// The directory below the root, what told it, whether it is read, and why not.
-fn told(root: &Directory, given: Option<&str>) -> (String, KnownBy, Reads, String) {
+/// The directory below the root, where it comes from, whether it is read, and why not.
+fn placed(root: &Directory, given: Option<&str>) -> (String, KnownBy, Reads, String) {
     let place = Image::of(root.path(), None).place(given.map(Path::new));
     let prefix = root.path().to_str().unwrap();
     let directory = place.directory.to_str().unwrap().replacen(prefix, "", 1);
@@ -48,12 +48,12 @@ fn told(root: &Directory, given: Option<&str>) -> (String, KnownBy, Reads, Strin
 fn the_directory_is_that_of_the_images_unit() {
     let builder = root("place-builder", "ironic-python-agent.service", BUILDER);
     let expected = ("/etc/ironic-python-agent.d".to_owned(), KnownBy::Unit, Reads::Yes, String::new());
-    assert_eq!(told(&builder, None), expected);
+    assert_eq!(placed(&builder, None), expected);
     let rdo = root("place-rdo", "openstack-ironic-python-agent.service", RDO);
     let expected = ("/etc/ironic-python-agent.conf.d".to_owned(), KnownBy::Unit, Reads::Yes, String::new());
-    assert_eq!(told(&rdo, None), expected);
+    assert_eq!(placed(&rdo, None), expected);
     let nothing = Directory::new("place-nothing");
-    let (directory, known_by, reads, why) = told(&nothing, None);
+    let (directory, known_by, reads, why) = placed(&nothing, None);
     assert_eq!(
         (directory.as_str(), known_by, reads),
         ("/etc/ironic-python-agent.d", KnownBy::Default, Reads::Unknown)
@@ -75,14 +75,14 @@ fn a_drop_in_of_the_unit_changes_the_command() {
         "10.conf",
         "[Service]\nExecStart=\nExecStart=/usr/bin/ironic-python-agent --config-dir /a\n",
     );
-    assert_eq!(told(&rdo, None).0, "/a");
+    assert_eq!(placed(&rdo, None).0, "/a");
     drop_in("usr/lib", "20.conf", "[Service]\nExecStart=\nExecStart=/usr/bin/ironic-python-agent $OPTIONS\n");
     drop_in("usr/lib", "30.conf", "[Service]\nEnvironmentFile=-/etc/default/ipa\n");
-    assert_eq!(told(&rdo, None).0, "/etc/ironic-python-agent.conf.d");
+    assert_eq!(placed(&rdo, None).0, "/etc/ironic-python-agent.conf.d");
     rdo.write("etc/default/ipa", "OPTIONS='--config-dir /b --config-dir /c'\n");
-    assert_eq!(told(&rdo, None).0, "/c", "the last one wins");
+    assert_eq!(placed(&rdo, None).0, "/c", "the last one wins");
     drop_in("etc", "20.conf", "");
-    assert_eq!(told(&rdo, None).0, "/a", "one of the same name is replaced");
+    assert_eq!(placed(&rdo, None).0, "/a", "one of the same name is replaced");
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn the_operators_directory_goes_before_and_is_judged() {
     std::fs::create_dir_all(&conf_d).unwrap();
     std::os::unix::fs::symlink("ironic-python-agent.conf.d", rdo.file("etc/link")).unwrap();
     let given = rdo.file("etc/link").to_str().unwrap().to_owned();
-    let (_, known_by, reads, _) = told(&rdo, Some(&given));
+    let (_, known_by, reads, _) = placed(&rdo, Some(&given));
     assert_eq!((known_by, reads), (KnownBy::Operator, Reads::Yes), "a link to what it reads");
-    let (_, _, reads, why) = told(&rdo, Some("/etc/ironic-python-agent.d"));
+    let (_, _, reads, why) = placed(&rdo, Some("/etc/ironic-python-agent.d"));
     assert_eq!(reads, Reads::No);
     assert_eq!(
         why,
@@ -103,9 +103,9 @@ fn the_operators_directory_goes_before_and_is_judged() {
 }
 
 #[test]
-fn the_container_of_coreos_reads_nothing_of_the_hosts_directories_until_it_is_told_to() {
+fn the_container_of_coreos_reads_the_hosts_directories_only_where_an_argument_names_them() {
     let plain = root("place-coreos", "ironic-agent.service", &COREOS.replace("%ARGUMENTS%", ""));
-    let (directory, known_by, reads, why) = told(&plain, None);
+    let (directory, known_by, reads, why) = placed(&plain, None);
     assert_eq!(
         (directory.as_str(), known_by, reads),
         ("/etc/ironic-python-agent.d", KnownBy::Default, Reads::No)
@@ -117,7 +117,7 @@ fn the_container_of_coreos_reads_nothing_of_the_hosts_directories_until_it_is_to
     let arguments = " --config-dir /mnt/coreos/etc/ironic-python-agent.d";
     let with = root("place-coreos-with", "ironic-agent.service", &COREOS.replace("%ARGUMENTS%", arguments));
     let expected = ("/etc/ironic-python-agent.d".to_owned(), KnownBy::Unit, Reads::Yes, String::new());
-    assert_eq!(told(&with, None), expected);
+    assert_eq!(placed(&with, None), expected);
     let image = Image::of(with.path(), None);
     assert_eq!(image.environment.http_proxy.as_deref(), Some("http://proxy.example:3128"));
     assert_eq!(image.environment.https_proxy, None);

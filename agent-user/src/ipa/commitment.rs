@@ -29,7 +29,7 @@ pub fn started_with(kept: &Contents, ipa: &IpaState) -> Option<StartedWith> {
 }
 
 /// The same from what Ironic holds: an IPA that answers has sent that URL itself, unless the guard repaired it. It counts
-/// where it is what our drop-in gives, whenever that was written. Pure.
+/// where it is what the drop-in gives, whenever that was written. Pure.
 pub fn by_read_back(
     url: &str,
     dropin: Option<&Host>,
@@ -84,7 +84,7 @@ fn log(known: &StartedWith) {
     tracing::info!(pid = known.ipa.pid, address = known.address.bare(), "IPA runs with this address");
 }
 
-/// What is known of an IPA that was there before us, ahead of the first decision. A drop-in that is no longer on disk as we
+/// What is known of an IPA that was there before the daemon, ahead of the first decision. A drop-in that is no longer on disk as we
 /// wrote it counts for nothing.
 pub async fn begin(settings: &IpaSettings, place: &Place, kept: &Kept, pin: &Pin) -> IpaState {
     let directory = &place.directory;

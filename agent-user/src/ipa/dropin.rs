@@ -1,4 +1,4 @@
-//! The one file that we write: IPA's configuration drop-in. It is there whole or not at all, whenever we die.
+//! The one file that the daemon writes: IPA's configuration drop-in. It is there whole or not at all, whenever the daemon dies.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,16 +13,16 @@ use crate::image::place::DROPIN_NAME;
 
 use super::token;
 
-/// How every drop-in of ours begins, of every version.
+/// How every drop-in of ipa-sidecar begins, of every version.
 const SIGNATURE: &str = "# Written by ipa-sidecar";
 
-/// More than any drop-in of ours has.
+/// More than any drop-in of ipa-sidecar has.
 const CONTENT_MAX: usize = 4096;
 
 /// How the line with the address begins.
 const OPTION: &str = "advertise_host = ";
 
-/// The directories that images give to IPA: ironic-python-agent-builder's, RDO's, the container images'. A drop-in of ours
+/// The directories that images give to IPA: ironic-python-agent-builder's, RDO's, the container images'. An own drop-in
 /// may lie in each of them, of an earlier run with another `--ipa.config-dir`.
 const KNOWN_DIRECTORIES: [&str; 3] =
     ["/etc/ironic-python-agent.d", "/etc/ironic-python-agent.conf.d", "/etc/ironic-python-agent"];
@@ -45,7 +45,7 @@ fn hint(error: &io::Error) -> &'static str {
             "; IPA's configuration directory must exist and be among those that IPA reads (see --ipa.config-dir)"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
-            "; the directory must be writable: name it in ReadWritePaths= of our unit, or give IPA another --config-dir"
+            "; the directory must be writable: name it in ReadWritePaths= of ipa-sidecar.service, or give IPA another --config-dir"
         }
         io::ErrorKind::StorageFull => "; make room and it is written at the next try",
         _ => "",
@@ -77,7 +77,7 @@ pub fn content_without_address() -> String {
     format!("{SIGNATURE}: there is no address to advertise.\n[DEFAULT]\n")
 }
 
-/// What is on disk, where it is ours. The bytes are wiped: a token may be in them.
+/// What is on disk, where the daemon wrote it. The bytes are wiped: a token may be in them.
 pub fn read(directory: &Path) -> Option<Zeroizing<Vec<u8>>> {
     let path = directory.join(DROPIN_NAME);
     // At its final size from the beginning: what grows leaves copies behind.
@@ -104,7 +104,7 @@ pub fn write(directory: &Path, content: &str) -> Result<Written, DropinError> {
         sync_directory(directory)
     });
     if result.is_err() {
-        // What a full disk took of it helps nobody; it may not exist at all.
+        // What a full disk took of it helps no node; it may not exist at all.
         let _ = fs::remove_file(&temporary);
     }
     result.map(|()| Written::Changed)
@@ -137,7 +137,7 @@ pub fn remove(directory: &Path) -> Result<Written, DropinError> {
     Ok(written)
 }
 
-/// Removes drop-ins of ours that nobody keeps: of an earlier mode, or of another directory. `kept` is the directory of the
+/// Removes own drop-ins that no mode keeps: of an earlier mode, or of another directory. `kept` is the directory of the
 /// one that this run keeps; `others` are those that IPA reads or the operator has named.
 pub fn remove_left_behind<'a>(others: impl IntoIterator<Item = &'a Path>, kept: Option<&Path>) {
     let known = KNOWN_DIRECTORIES.map(Path::new);
@@ -151,8 +151,8 @@ pub fn remove_left_behind<'a>(others: impl IntoIterator<Item = &'a Path>, kept: 
         let path = directory.join(DROPIN_NAME);
         if is_ours(&path) {
             match remove(&directory) {
-                Ok(_) => tracing::info!(?path, "a drop-in of an earlier run is removed"),
-                Err(error) => tracing::error!(%error, "a drop-in of an earlier run is still there"),
+                Ok(_) => tracing::info!(?path, "removed the drop-in of an earlier run"),
+                Err(error) => tracing::error!(%error, "could not remove the drop-in of an earlier run"),
             }
         }
         done.push(directory);
@@ -163,7 +163,7 @@ fn resolved(directory: &Path) -> PathBuf {
     fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
-/// Whether its first line is ours. A link is not: we never wrote one.
+/// Whether its first line is the daemon's. A link is not: the daemon never wrote one.
 fn is_ours(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_file())
         && exporter::read_file(path).is_ok_and(|content| content.starts_with(SIGNATURE.as_bytes()))
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_of_ours_that_nobody_keeps_are_removed() {
+    fn only_own_files_that_no_mode_keeps_are_removed() {
         let (one, other) = (Directory::new("left"), Directory::new("kept"));
         let ours = content(&Host::parse("192.0.2.1").unwrap());
         for directory in [&one, &other] {
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(other.names(), [DROPIN_NAME]);
         write(&one.0, "[DEFAULT]\nadvertise_host = 192.0.2.1\n").unwrap();
         remove_left_behind([&*one.0], None);
-        assert_eq!(one.names(), [DROPIN_NAME], "somebody else wrote it");
+        assert_eq!(one.names(), [DROPIN_NAME], "another program wrote it");
         std::os::unix::fs::symlink(other.0.join(DROPIN_NAME), one.0.join("link")).unwrap();
         fs::rename(one.0.join("link"), one.0.join(DROPIN_NAME)).unwrap();
         remove_left_behind([&*one.0], None);

@@ -13,13 +13,14 @@ use tokio::time::sleep;
 use crate::advertise::Decision;
 use crate::kept::{DropinWrite, Kept, since_boot};
 use crate::metrics::Metrics;
+use crate::tick::Tick;
 use crate::watch::Published;
 
 use super::{dropin, token};
 
 /// A drop-in that could not be written is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
-/// Whether it is still there is looked at so often: somebody may clear the directory away.
+/// Whether it is still there is looked at so often: another program may empty the directory.
 const LOOK: Duration = Duration::from_secs(30);
 
 labels! {
@@ -68,7 +69,7 @@ impl DropinState {
 }
 
 /// Writes it whenever the address changes, or Ironic hands a token out. Without both, or where the address is undecided, there
-/// is none, as if we were absent.
+/// is none, as if the daemon were absent.
 pub async fn keep(
     directory: PathBuf,
     (mut decisions, mut token): (watch::Receiver<Arc<Published>>, watch::Receiver<Option<Secret>>),
@@ -76,6 +77,7 @@ pub async fn keep(
     metrics: Metrics,
     kept: Kept,
 ) {
+    let mut look = Tick::every(LOOK);
     loop {
         let published = Arc::clone(&decisions.borrow_and_update());
         let mut failed = false;
@@ -91,13 +93,14 @@ pub async fn keep(
                 changed
             });
             if let (true, Some(error)) = (changed, error) {
-                tracing::error!(error, "IPA's drop-in is not as it should be; trying again every {RETRY:?}");
+                tracing::error!(error, "could not write IPA's drop-in; retrying every {RETRY:?}");
             }
         }
         tokio::select! {
             changed = decisions.changed() => if changed.is_err() { return },
             Ok(()) = token.changed() => {}
-            () = sleep(if failed { RETRY } else { LOOK }) => {}
+            () = sleep(RETRY), if failed => {}
+            () = look.next() => {}
         }
     }
 }
@@ -179,9 +182,9 @@ mod tests {
         assert_eq!(dropin(), Some(first.clone()));
         assert_eq!(Kept::open(directory.path()).read().dropin, Some(first.clone()), "also after a restart");
         remember(&kept, Some(&one), Changed);
-        assert!(dropin().unwrap().written >= first.written, "somebody had removed it");
+        assert!(dropin().unwrap().written >= first.written, "another program had removed it");
         remember(&kept, Some(&other), Unchanged);
-        assert_eq!(dropin(), None, "somebody else wrote this one");
+        assert_eq!(dropin(), None, "another program wrote this one");
         remember(&kept, Some(&other), Changed);
         remember(&kept, None, Changed);
         assert_eq!(dropin(), None);

@@ -1,4 +1,4 @@
-//! Whether IPA reads our drop-in: what its unit gave at the start is judged anew by the process.
+//! Whether IPA reads the drop-in: what its unit gave at the start is judged anew by the process.
 
 use tokio::sync::watch;
 

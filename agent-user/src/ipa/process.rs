@@ -66,7 +66,7 @@ fn running_in(proc: &Path) -> Option<IpaId> {
     pids.filter_map(|pid| ipa(proc, pid)).min_by_key(|found| (found.start_ticks, found.pid))
 }
 
-/// The process with this id, where it is an IPA in our network namespace.
+/// The process with this id, where it is an IPA in this network namespace.
 fn ipa(proc: &Path, pid: u32) -> Option<IpaId> {
     let directory = proc.join(pid.to_string());
     let command = command(&directory)?;
@@ -111,7 +111,7 @@ fn base_name(word: &[u8]) -> &[u8] {
 }
 
 /// Whether the process is in another network namespace. The files below `net` have a number of their own in each one
-/// (fs/proc/proc_net.c), and unlike `ns/net` every user may look at them. Unknown counts as ours.
+/// (fs/proc/proc_net.c), and unlike `ns/net` every user may look at them. Unknown counts as this one.
 fn is_elsewhere(proc: &Path, process: &Path) -> bool {
     let number = |directory: PathBuf| fs::metadata(directory.join("net/dev")).ok().map(|file| file.ino());
     match (number(proc.join("self")), number(process.to_owned())) {

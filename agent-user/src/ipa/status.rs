@@ -1,6 +1,7 @@
 //! Whether ironic-python-agent is alive on this machine: its process, and its `/v1/status`, which needs no token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,20 +12,26 @@ use exporter::ClientTls;
 use fib::listens;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
+use crate::exchange::Seen;
 use crate::kept::IpaId;
 use crate::kernel_thread;
 use crate::metrics::Metrics;
+use crate::onlooker::Onlookers;
 use crate::params::IpaSettings;
+use crate::tick::Tick;
+use crate::watch::Published;
 
 use super::process;
 
 /// On loopback an answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often it is asked while the daemon runs.
-const POLL: Duration = Duration::from_secs(10);
+/// It is asked so often at least while the daemon runs.
+const POLL: Duration = Duration::from_secs(60);
+/// It is asked so often at most, while something happens or somebody looks.
+const GAP: Duration = Duration::from_secs(10);
 
 /// IPA, as far as its status URL and its process show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -81,19 +88,30 @@ impl IpaProbe {
     /// Its process, and whether it answers. A process that ends or begins meanwhile is none: nobody knows which one
     /// answered. `known` is the process as seen last; it stays where the processes cannot be looked through.
     pub async fn look(&self, known: Option<IpaId>) -> IpaState {
-        let before = running(known).await;
-        let answer = self.ask().await;
-        let after = running(before).await;
+        let port = self.port;
+        // One thread for both questions: waking another one is most of what a look costs.
+        let found = kernel_thread::ask(move || (process::running(known), listens(None, port)));
+        let (before, listening) = found.await.unwrap_or((known, Ok(true)));
+        if matches!(listening, Ok(false)) {
+            return IpaState { process: before, ..IpaState::default() };
+        }
+        let answer = self.answer().await;
+        let after = kernel_thread::ask(move || process::running(before)).await.unwrap_or(before);
         IpaState { process: before.filter(|_| before == after), ..answer }
     }
 
-    /// Asks by https or http, IPv4 and IPv6; where nothing listens, nobody is asked. The scheme that answered last goes
-    /// first, at the start https: an IPA that serves TLS logs a traceback for every plain request.
+    /// Whether it answers; where nothing listens, nobody is asked.
     pub async fn ask(&self) -> IpaState {
         let port = self.port;
         if matches!(kernel_thread::ask(move || listens(None, port)).await, Some(Ok(false))) {
             return IpaState::default();
         }
+        self.answer().await
+    }
+
+    /// Asks by https or http, IPv4 and IPv6. The scheme that answered last goes first, at the start https: an IPA that serves
+    /// TLS logs a traceback for every plain request.
+    async fn answer(&self) -> IpaState {
         let order = match self.is_plain.load(Ordering::Relaxed) {
             false => [Scheme::Https, Scheme::Http],
             true => [Scheme::Http, Scheme::Https],
@@ -123,23 +141,49 @@ fn url(scheme: Scheme, address: IpAddr, port: u16) -> ApiUrl {
     ApiUrl { scheme, host: Host::Ip(address), port, prefix: String::new() }
 }
 
-/// IPA's process, looked for on a thread of its own: there may be ten thousand others.
-async fn running(known: Option<IpaId>) -> Option<IpaId> {
-    kernel_thread::ask(move || process::running(known)).await.unwrap_or(known)
+/// What makes another look at IPA worthwhile.
+#[derive(Debug)]
+pub struct Reasons {
+    /// A page, a scrape or a report is made.
+    pub onlookers: Onlookers,
+    /// Another address: whether IPA started with the one before matters now.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// IPA was heard.
+    pub exchanges: watch::Receiver<Seen>,
+}
+
+impl Reasons {
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            () = self.onlookers.next() => {}
+            Ok(()) = self.decisions.changed() => {}
+            Ok(()) = self.exchanges.changed() => {}
+        }
+    }
 }
 
 /// Asks again and again, for the pages, `ipa_up` and the judgement of what IPA started with.
-pub async fn follow(settings: IpaSettings, state: watch::Sender<IpaState>, metrics: Metrics) {
-    let Ok(probe) =
-        IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "IPA cannot be asked"))
+pub async fn follow(
+    settings: IpaSettings,
+    mut reasons: Reasons,
+    state: watch::Sender<IpaState>,
+    metrics: Metrics,
+) {
+    let Ok(probe) = IpaProbe::of(&settings).inspect_err(|error| tracing::warn!(%error, "cannot query IPA"))
     else {
         return;
     };
+    let mut poll = Tick::every(POLL);
     loop {
+        let begun = Instant::now();
         let known = state.borrow().process;
         let ipa = probe.look(known).await;
         metrics.show_ipa(ipa.up);
         state.send_replace(ipa);
-        sleep(POLL).await;
+        tokio::select! {
+            () = poll.next() => {}
+            () = reasons.next() => sleep_until(begun + GAP).await,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A token that Ironic has handed out to us and that IPA needs: it stands in IPA's drop-in, and IPA takes it at its next
+//! A token that Ironic has handed out to the daemon and that IPA needs: it stands in IPA's drop-in, and IPA takes it at its next
 //! start (`agent_token`, ironic_python_agent/config.py). Without it that IPA would get `******` and be silent for good.
 
 use std::ops::RangeInclusive;

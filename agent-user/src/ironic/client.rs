@@ -47,7 +47,7 @@ pub struct Endpoint {
 pub struct Answer<T> {
     /// What Ironic said.
     pub value: T,
-    /// How we reached it.
+    /// How the daemon reached it.
     pub connection: Connection,
 }
 
@@ -93,7 +93,7 @@ impl Client {
         let request_id = parameters.global_request_id.as_deref().and_then(|id| {
             let value = HeaderValue::from_str(id).ok();
             if value.is_none() {
-                tracing::warn!(?id, "the global request id cannot stand in a header and is not sent");
+                tracing::warn!(?id, "the global request id is not valid in a header and is not sent");
             }
             value
         });
@@ -199,7 +199,7 @@ impl Client {
         Ok(Answer { value: (), connection })
     }
 
-    /// Opens a connection to the first API URL that lets us, for a caller that speaks HTTP on it itself. Each address has
+    /// Opens a connection to the first API URL that accepts one, for a caller that speaks HTTP on it itself. Each address has
     /// an equal share of the time `within`: one that is silent leaves some to the next, and is not tried first again.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::results::{HeartbeatResult, LookupResult};
 
-/// What an HTTP status other than success means, told apart by status and, for 400, by Ironic's text
+/// What an HTTP status other than success means, by status and, for 400, by Ironic's text
 /// (ironic/api/controllers/v1/ramdisk.py, ironic/conductor/manager.py `heartbeat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -32,7 +32,7 @@ pub enum Refusal {
     LookupIncomplete,
     /// 404.
     NotFound,
-    /// 406: the server does not speak the API version that we asked for.
+    /// 406: the server does not speak the API version that the daemon asked for.
     VersionNotAccepted,
     /// 409: the node is locked.
     Locked,
@@ -204,7 +204,7 @@ impl IronicError {
         matches!(self, Self::Http(error) if error.tries_next())
     }
 
-    /// Whether Ironic may have acted on the request although we have no answer: a lookup that ends so may have
+    /// Whether Ironic may have acted on the request although no answer came: a lookup that ends so may have
     /// taken the token.
     pub fn may_have_been_served(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! The heartbeat: we are alive, and this is where the conductor reaches the agent.
+//! The heartbeat: the node is alive, and this is where the conductor reaches the agent.
 
 use api_client::{ApiVersion, is_uuid, version};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The lookup: which node are we, how often does Ironic want to hear from us, and the token.
+//! The lookup: which node this is, how often Ironic wants a heartbeat, and the token.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub struct LookupReply {
     pub heartbeat_timeout: Duration,
     /// The token, where this was the first lookup since power on.
     pub agent_token: Option<Secret>,
-    /// There is a token, but somebody else has it: an earlier lookup, or the operator gave it out.
+    /// There is a token, but it went elsewhere: to an earlier lookup, or the operator gave it out.
     pub token_masked: bool,
     /// Heartbeats without a token are refused.
     pub agent_token_required: bool,

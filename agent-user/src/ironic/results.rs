@@ -7,7 +7,7 @@ labels! {
     pub enum LookupResult {
         /// Found, with a token or on an API without tokens.
         Ok = "ok",
-        /// Found, but the token was given to somebody before (or handed out by the operator).
+        /// Found, but the token was given out before (or handed out by the operator).
         MaskedToken = "masked_token",
         /// 404: node unknown, or in a state that allows no lookup.
         NotFound = "not_found",

@@ -12,7 +12,7 @@ const RETRY_SECONDS: (f64, f64) = (5.0, 10.0);
 pub const FORCED_GAP: Duration = Duration::from_secs(5);
 /// IPA's `max_interval` of `lookup_node` (ironic_api_client.py).
 const LOOKUP_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Our own floor: an interval parameter of 0 must not make a busy loop.
+/// The daemon's own floor: an interval parameter of 0 must not make a busy loop.
 const LOOKUP_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// IPA's `lookup_lock_pause` after a first, second and any further 409, in seconds.
 const CONFLICT_SECONDS: [u64; 3] = [5, 10, 30];

@@ -28,10 +28,10 @@ pub(super) fn apply(merged: &mut Merged, image: &Image, place: &Place) {
             "IPA makes its certificate itself (enable_auto_tls), unless Ironic is older than API 1.68";
         say(merged, "advertise.protocol", Scheme::Https.as_str().to_owned(), detail.to_owned());
     }
-    if let (None, Some((path, told_by))) = (&merged.parameters.ironic.cafile, image.certificates())
+    if let (None, Some((path, known_by))) = (&merged.parameters.ironic.cafile, image.certificates())
         && holds_certificates(&path)
     {
-        let detail = format!("{told_by} of this machine's IPA");
+        let detail = format!("{known_by} of this machine's IPA");
         say(merged, "ironic.cafile", path.to_string_lossy().into_owned(), detail);
         merged.parameters.ironic.cafile = Some(path);
     }

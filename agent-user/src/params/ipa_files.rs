@@ -19,13 +19,13 @@ use super::problem::{Problem, ProblemKind, Source as Layer};
 use super::spec::{TABLE, is_ipa_option};
 use super::value::without_password;
 
-/// The parameter that problems of whole files are told under.
+/// The parameter under which problems of whole files are reported.
 const NAME: &str = "ipa.config-dir";
 
 /// The most files of one directory.
 pub(super) const FILES_MAX: usize = 256;
 
-/// The options that our drop-in sets, and the parameters they belong to.
+/// The options that the drop-in sets, and the parameters they belong to.
 const OUR_OPTIONS: [(&str, &str); 2] = [("advertise_host", "advertise.host"), ("api_url", "ironic.api-url")];
 
 /// Which directory of IPA's a file of a medium is copied to.
@@ -67,7 +67,7 @@ pub(super) struct Files<'a> {
     pub(super) etc: &'a Path,
     /// What IPA reads, in its order.
     pub(super) sources: &'a [Source],
-    /// The directory of our drop-in.
+    /// The directory of the drop-in.
     pub(super) ours: &'a Path,
     /// Whether this IPA knows `advertise-host` as a name for `advertise_host`.
     pub(super) knows_hyphens: bool,
@@ -208,7 +208,7 @@ impl Collected<'_> {
         names
     }
 
-    /// Says which of our options a file that is read after ours has as well.
+    /// Says which of the daemon's options a file that is read after the drop-in has as well.
     fn beaten_by(&mut self, place: &str, names: &[String]) {
         let ours = OUR_OPTIONS.iter().filter(|(option, _)| names.iter().any(|name| name == option));
         self.problems.extend(ours.map(|(option, parameter)| Problem {
@@ -217,12 +217,12 @@ impl Collected<'_> {
             value: printable(self.options.get(*option).map_or("", |given| &given.text)),
             source: Layer::IpaConfig,
             detail: format!("{place}: {option}"),
-            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} and not ours"),
+            wanted: format!("IPA reads this file after {DROPIN_NAME}, so it takes its {option} from here"),
         }));
     }
 }
 
-/// An option that we know, and that this IPA does not know by its name with hyphens.
+/// An option that the daemon knows, and that this IPA does not know by its name with hyphens.
 fn ignored(name: &str, text: &str, detail: String) -> Option<Problem> {
     let row = TABLE.iter().find(|row| row.ipa_option == Some(name))?;
     Some(Problem {
@@ -242,7 +242,7 @@ fn overwrites_ours(place: &str) -> Problem {
         value: DROPIN_NAME.to_owned(),
         source: Layer::IpaConfig,
         detail: place.to_owned(),
-        wanted: "IPA copies this file over ours when it starts, and then does not see what we wrote"
+        wanted: "IPA copies this file over the drop-in when it starts, and then does not read what ipa-sidecar wrote"
             .to_owned(),
     }
 }

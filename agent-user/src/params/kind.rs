@@ -58,7 +58,7 @@ pub(super) enum Kind {
     Token(Field<Option<Secret>>),
 }
 
-/// A value, or an item of a list, that is no use.
+/// A value, or an item of a list, that is unusable.
 pub(super) struct Rejected {
     /// As it stood there, not yet fit to be shown.
     pub(super) text: String,
@@ -148,7 +148,7 @@ const URLS: usize = 32;
 /// So many items of a list that are no use are named.
 const REJECTED: usize = 8;
 
-/// Reads a comma list; each item that is no use is rejected by itself.
+/// Reads a comma list; each item that is unusable is rejected by itself.
 fn read_urls(text: &str, field: &mut Vec<ApiUrl>) -> Reading {
     let mut urls: Vec<ApiUrl> = Vec::new();
     let mut rejected = Vec::new();

@@ -21,7 +21,7 @@ pub(super) struct Given {
     pub(super) detail: String,
 }
 
-/// One layer. The keys are parameter names in our own layers, option names in IPA's configuration, kernel parameters
+/// One layer. The keys are parameter names in the daemon's own layers, option names in IPA's configuration, kernel parameters
 /// in virtual media and the kernel command line.
 pub(super) struct Layer {
     pub(super) source: Source,
@@ -52,7 +52,7 @@ pub(super) struct Merged {
 }
 
 /// Takes for each parameter the first usable value, layers in the order given (highest precedence first). An empty one of
-/// our own layers stands for the default.
+/// the daemon's own layers stands for the default.
 pub(super) fn merge(layers: &[Layer]) -> Result<Merged, ParamsError> {
     let mut parameters = Parameters::default();
     let mut problems = Vec::new();

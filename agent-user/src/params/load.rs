@@ -42,7 +42,7 @@ pub struct Loaded {
     pub lacks_medium: bool,
     /// What the image says of its IPA.
     pub image: Image,
-    /// Where our drop-in goes.
+    /// Where the drop-in goes.
     pub place: Place,
 }
 
@@ -52,7 +52,7 @@ impl Loaded {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// Whether a value was given that is no use, or a source could not be read.
+    /// Whether a value was given that is unusable, or a source could not be read.
     pub fn has_unusable(&self) -> bool {
         self.problems.iter().any(|problem| problem.kind != ProblemKind::Conflict)
     }
@@ -62,7 +62,7 @@ impl Loaded {
 /// [`super::flags()`].
 ///
 /// # Errors
-/// A bad value in a flag, a variable or our configuration file, or a file named there that cannot be read.
+/// A bad value in a flag, a variable or the daemon's configuration file, or a file named there that cannot be read.
 pub fn load(matches: &ArgMatches, image: &Image) -> Result<Loaded, ParamsError> {
     load_from(matches, &Places::system(image.clone()))
 }
@@ -80,7 +80,7 @@ pub fn load_from(matches: &ArgMatches, places: &Places) -> Result<Loaded, Params
         layers.push(own_file_layer(path, &named)?);
     }
 
-    // Our own layers are complete: now they say where the others are.
+    // The daemon's own layers are complete: now they say where the others are.
     let own = merge(&layers)?;
     let mut problems: Vec<_> = unknown_variables(places).collect();
     let words = read_cmdline(&own, &mut problems)?;
@@ -123,14 +123,14 @@ fn given_directory(own: &Merged) -> Option<&Path> {
     entry.filter(|entry| entry.source.is_own()).map(|_| own.parameters.ipa.config_dir.as_path())
 }
 
-/// What is read of IPA's files: what the image says that it reads, and the directory of our drop-in.
+/// What is read of IPA's files: what the image says that it reads, and the directory of the drop-in.
 fn sources(places: &Places, place: &Place) -> Vec<Read> {
-    let Some(told) = places.image.sources() else {
+    let Some(known) = places.image.sources() else {
         return ipa_files::usual(&places.etc, &place.directory);
     };
     let ours = Read::Directory(place.directory.clone());
-    let further = (place.known_by == KnownBy::Operator && !told.contains(&ours)).then_some(ours);
-    told.iter().cloned().chain(further).collect()
+    let further = (place.known_by == KnownBy::Operator && !known.contains(&ours)).then_some(ours);
+    known.iter().cloned().chain(further).collect()
 }
 
 /// As [`load`]; a virtual medium that should bring the API URL is waited for: a USB device takes its time. IPA fails
@@ -180,7 +180,7 @@ fn environment_layer(places: &Places) -> Result<Layer, ParamsError> {
 /// Of the script for an initramfs, and of what builds and tests this program: they may be left in the environment.
 const OTHERS: [&str; 6] = ["BINARY", "EBPF_OBJECT", "BPF_TOOLCHAIN", "CACHE", "WRITE_DOCS", "PAGE_PICTURES"];
 
-/// No error: others set such variables too, as Kubernetes does for a service of our name, and a newer release may have
+/// No error: others set such variables too, as Kubernetes does for a service of this name, and a newer release may have
 /// more of them. Their values are not shown: one may be a secret.
 fn unknown_variables(places: &Places) -> impl Iterator<Item = Problem> {
     places.environment.keys().filter(|name| is_unknown(name)).map(|name| Problem {
@@ -265,7 +265,7 @@ fn kernel_layer(source: Source, place: &str, words: BTreeMap<String, String>) ->
     Layer { source, values: values.collect() }
 }
 
-/// oslo.config replaces `$name` by another option's value; we don't, and say so. `$$` is a plain `$`.
+/// oslo.config replaces `$name` by another option's value; the daemon does not, and reports that. `$$` is a plain `$`.
 fn without_references(
     options: BTreeMap<String, Given>,
     problems: &mut Vec<Problem>,
@@ -292,7 +292,7 @@ fn without_references(
     plain
 }
 
-/// Reads the token where a file of ours holds it; it goes before a token that IPA was given.
+/// Reads the token where --ironic.agent-token-file holds it; it overrides a token that IPA was given.
 fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     const NAME: &str = "ironic.agent-token-file";
     let Some(path) = merged.parameters.sources.agent_token_file.clone() else {
@@ -317,7 +317,7 @@ fn read_token_file(merged: &mut Merged) -> Result<(), ParamsError> {
     Ok(())
 }
 
-/// A certificate is no use without its key, nor the key without the certificate.
+/// A certificate is unusable without its key, and so is the key without the certificate.
 fn pair_certificate(merged: &mut Merged) -> Result<(), ParamsError> {
     let ironic = &merged.parameters.ironic;
     let (lonely, missing) = match (&ironic.certfile, &ironic.keyfile) {

@@ -1,7 +1,7 @@
 //! The parameters: where they come from, what they mean.
 //!
-//! Flags go before the environment, our configuration file, IPA's configuration files, virtual media, the kernel
-//! command line and the defaults ([`spec::TABLE`] has every name). A bad value in a layer of our own is an error; one
+//! Flags go before the environment, the daemon's configuration file, IPA's configuration files, virtual media, the kernel
+//! command line and the defaults ([`spec::TABLE`] has every name). A bad value in a layer of its own is an error; one
 //! in a layer of others is a `Problem`, and the next layer counts.
 
 mod by_image;

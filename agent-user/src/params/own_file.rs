@@ -1,4 +1,4 @@
-//! Our own configuration file: what it may hold.
+//! The daemon's own configuration file: what it may hold.
 
 use std::collections::BTreeMap;
 use std::path::Path;

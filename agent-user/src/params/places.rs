@@ -11,7 +11,7 @@ use super::spec::ENVIRONMENT_PREFIX;
 /// Where a system keeps what is read; tests have their own.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// The variables of ours.
+    /// The daemon's variables.
     pub environment: BTreeMap<String, OsString>,
     /// `/etc`: IPA's configuration that has no parameter of its own.
     pub etc: PathBuf,

@@ -1,4 +1,4 @@
-//! What is said about a value: where it came from, why it is no use, what would be right.
+//! The report on a value: where it came from, why it is unusable, what would be right.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use thiserror::Error;
 labels! {
     /// A layer that parameters come from, highest precedence first.
     pub enum Source {
-        /// A flag of ours.
+        /// A flag of the daemon.
         Flag = "flag",
         /// An `IPA_SIDECAR_` variable.
         Environment = "environment",
-        /// Our own configuration file.
+        /// The daemon's own configuration file.
         File = "file",
         /// IPA's configuration files, also those on a virtual medium that IPA copies when it starts.
         IpaConfig = "ipa-config",
@@ -42,18 +42,18 @@ impl Source {
 labels! {
     /// What a problem means for the values.
     pub enum ProblemKind {
-        /// The value is no use and was passed over.
+        /// The value is unusable and was ignored.
         Unusable = "unusable",
         /// A file or medium could not be read, wholly or in part.
         Unreadable = "unreadable",
-        /// The value is used by IPA in the place of what we write for it.
+        /// The value is used by IPA in the place of what the daemon writes for it.
         Conflict = "conflict",
         /// It has a parameter's prefix, and there is no such parameter.
         Unknown = "unknown",
     }
 }
 
-/// Something wrong in a layer that others wrote. The daemon runs all the same.
+/// Something wrong in a layer that others wrote. The daemon runs anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What it means.
@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something wrong in a layer of our own: flags, environment or configuration file. The caller ends with status 64.
+/// Something wrong in a layer of its own: flags, environment or configuration file. The caller ends with status 64.
 #[derive(Debug, Error)]
 pub enum ParamsError {
     /// The value or its place.

@@ -1,4 +1,4 @@
-//! Parameters of earlier releases: whoever still gives one is told what has taken its place.
+//! Parameters of earlier releases: the error for one names its replacement.
 
 use super::spec::ENVIRONMENT_PREFIX;
 

@@ -11,12 +11,12 @@ use super::kind::Kind;
 use super::types::{FamilyChoice, LogFormat, Mode, Parameters, ProbeChoice, RedirectChoice};
 use super::value;
 
-/// What every variable of ours begins with.
+/// What every variable of the daemon begins with.
 pub const ENVIRONMENT_PREFIX: &str = "IPA_SIDECAR_";
 
 /// One parameter.
 pub struct Parameter {
-    /// The flag without its dashes, and the key in our configuration file.
+    /// The flag without its dashes, and the key in the daemon's configuration file.
     pub name: &'static str,
     /// The group in the help.
     pub heading: &'static str,
@@ -40,13 +40,13 @@ pub struct Parameter {
 /// Who may give a parameter, besides the foreign layers that its names say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Givers {
-    /// Flag, environment and our file.
+    /// Flag, environment and the daemon's file.
     Own,
     /// The same, but the flag belongs to `run` alone.
     OwnRunOnly,
     /// Flag and environment: the file cannot name itself.
     FlagAndEnvironment,
-    /// Only IPA's layers: we read it, or must not have it on a command line.
+    /// Only IPA's layers: the daemon reads it, or must not have it on a command line.
     Foreign,
 }
 
@@ -108,7 +108,7 @@ const SOURCES: &str = "Where parameters come from";
 const AGENT_PORT: &str = "9999";
 
 const AT_LEAST_1_MS: Duration = Duration::from_millis(1);
-/// Below this our lookups would be a storm.
+/// Below this the daemon's lookups would be a storm.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Every parameter, in the order of the help and of `params`.
@@ -116,7 +116,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "mode",
         heading: MODE,
-        help: "How much the daemon touches: observe, configure, guard or agent",
+        help: "How much the daemon does: observe, configure, guard or agent",
         value_name: "MODE",
         default: Some("observe"),
         givers: Givers::OwnRunOnly,
@@ -203,7 +203,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ironic.agent-token",
         heading: IRONIC,
-        help: "Agent token as IPA is given it, or as read from --ironic.agent-token-file",
+        help: "Agent token as IPA gets it, or as read from --ironic.agent-token-file",
         ipa_option: Some("agent_token"),
         kernel_names: &["ipa-agent-token"],
         secret: true,
@@ -296,7 +296,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "lookup.timeout",
         heading: LOOKUP,
-        help: "After this long without success our lookup has failed; it is said, and tried on",
+        help: "After this long without success the lookup is reported as failed; the daemon keeps trying",
         value_name: "DURATION",
         ipa_option: Some("lookup_timeout"),
         kernel_names: &["ipa-lookup-timeout"],
@@ -307,7 +307,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "lookup.interval",
         heading: LOOKUP,
-        help: "The first pause between two of our lookups",
+        help: "The first pause between two of the daemon's lookups",
         value_name: "DURATION",
         ipa_option: Some("lookup_interval"),
         kernel_names: &["ipa-lookup-interval"],
@@ -318,7 +318,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ipa.config-dir",
         heading: IPA,
-        help: "Directory of IPA's configuration drop-ins, in the place of the one that IPA's unit or process shows",
+        help: "Directory of IPA's configuration drop-ins, instead of the one that IPA's unit or process shows",
         value_name: "DIRECTORY",
         default: Some(DEFAULT_DIRECTORY),
         kind: Kind::Path(|p| &mut p.ipa.config_dir),
@@ -391,7 +391,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ipa.listen-tls",
         heading: IPA,
-        help: "IPA is given its certificate; read to know its scheme",
+        help: "IPA gets its certificate from a file; read to know its scheme",
         ipa_option: Some("listen_tls"),
         default: Some("false"),
         givers: Givers::Foreign,
@@ -401,7 +401,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ipa.enable-vlan-interfaces",
         heading: IPA,
-        help: "VLAN devices that IPA makes; its start does not wait for an address where there is none",
+        help: "VLAN devices that IPA makes; then IPA's start does not wait for an address",
         ipa_option: Some("enable_vlan_interfaces"),
         kernel_names: &["ipa-enable-vlan-interfaces"],
         givers: Givers::Foreign,
@@ -420,7 +420,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "guard.redirect",
         heading: GUARD,
-        help: "Lead IPA's connects to the API through the guard with eBPF: auto (where the kernel allows it) or off",
+        help: "Redirect IPA's connects to the API to the guard with eBPF: auto (where the kernel allows it) or off",
         value_name: "WHEN",
         default: Some("auto"),
         kind: Kind::Choice(&RedirectChoice::NAMES, |p, place| {
@@ -466,7 +466,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "web.listen-address",
         heading: WEB,
-        help: "Where metrics, page and state are served; unset: port 10099 on every address",
+        help: "Where to serve metrics, page and state; unset: port 10099 on every address",
         value_name: "ADDRESS:PORT",
         kind: Kind::ListenAddress(|p| &mut p.web_listen_address),
         ..PLAIN
@@ -482,7 +482,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "report.url",
         heading: REPORT,
-        help: "Where this node's state goes with each heartbeat, answer and call-back, and at the end: an ipa-fleet",
+        help: "Where to send this node's state with each heartbeat, answer and call-back, and at the end: an ipa-fleet",
         value_name: "URL",
         kernel_names: &["ipa-sidecar-report-url"],
         kind: Kind::ReportUrl(|p| &mut p.report.url),
@@ -499,7 +499,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "report.token-file",
         heading: REPORT,
-        help: "File with the secret that the receiver wants, in its first line",
+        help: "File with the receiver's secret in its first line",
         value_name: "FILE",
         kind: Kind::OptionalPath(|p| &mut p.report.token_file),
         ..PLAIN
@@ -516,7 +516,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "log.format",
         heading: LOG,
-        help: "Look of log lines: text or json",
+        help: "Format of log lines: text or json",
         value_name: "FORMAT",
         default: Some("text"),
         kind: Kind::Choice(&LogFormat::NAMES, |p, place| {
@@ -527,7 +527,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "config.file",
         heading: SOURCES,
-        help: "Our own configuration file (TOML); its keys are the names of the flags",
+        help: "Configuration file (TOML); its keys are the names of the flags",
         value_name: "FILE",
         givers: Givers::FlagAndEnvironment,
         kind: Kind::OptionalPath(|p| &mut p.sources.config_file),

@@ -28,7 +28,7 @@ labels! {
         Observe = "observe",
         /// Writes IPA's configuration drop-in.
         Configure = "configure",
-        /// Drop-in, and IPA's connections to Ironic pass through us.
+        /// Drop-in, and IPA's connections to Ironic pass through the daemon.
         Guard = "guard",
         /// Speaks to Ironic itself, in the place of IPA.
         Agent = "agent",
@@ -64,7 +64,7 @@ pub struct IronicParameters {
     pub api_urls: Vec<ApiUrl>,
     /// CA certificates (PEM) instead of the system's.
     pub cafile: Option<PathBuf>,
-    /// Our client certificate (PEM).
+    /// The daemon's client certificate (PEM).
     pub certfile: Option<PathBuf>,
     /// Its key (PEM).
     pub keyfile: Option<PathBuf>,
@@ -101,7 +101,7 @@ pub struct AdvertiseParameters {
     pub wait: Duration,
 }
 
-/// Timing of our own lookups.
+/// Timing of its own lookups.
 #[derive(Debug, Clone)]
 pub struct LookupParameters {
     /// After this long without success a lookup has failed; the agent then says so and goes on trying.
@@ -161,7 +161,7 @@ pub struct ReportParameters {
     pub token_file: Option<PathBuf>,
 }
 
-/// Options of IPA that we read but do not act on: they tell what IPA itself will do.
+/// Options of IPA that the daemon reads but does not act on: they show what IPA itself will do.
 #[derive(Debug, Clone)]
 pub struct IpaSettings {
     /// `listen_host`: where IPA listens.
@@ -187,10 +187,10 @@ impl IpaSettings {
     }
 }
 
-/// Which sources were read, and the files that our own layers name.
+/// Which sources were read, and the files that the daemon's own layers name.
 #[derive(Debug, Clone)]
 pub struct SourceParameters {
-    /// Our own configuration file.
+    /// The daemon's own configuration file.
     pub config_file: Option<PathBuf>,
     /// The kernel command line.
     pub cmdline_path: PathBuf,
@@ -203,7 +203,7 @@ pub struct SourceParameters {
 /// Every parameter, merged from all layers.
 #[derive(Debug, Clone)]
 pub struct Parameters {
-    /// How much we touch.
+    /// How much the daemon touches.
     pub mode: Mode,
     /// Listener of metrics, page and state; `None`: the default, dual-stack where the machine has IPv6.
     pub web_listen_address: Option<SocketAddr>,
@@ -213,7 +213,7 @@ pub struct Parameters {
     pub ironic: IronicParameters,
     /// What is advertised.
     pub advertise: AdvertiseParameters,
-    /// Our own lookups.
+    /// The daemon's own lookups.
     pub lookup: LookupParameters,
     /// IPA's configuration.
     pub ipa: IpaParameters,
@@ -229,7 +229,7 @@ pub struct Parameters {
     pub log_level: String,
     /// Look of log lines.
     pub log_format: LogFormat,
-    /// What IPA itself is told and we do not act on.
+    /// What is set for IPA itself, and the daemon only compares.
     pub ipa_settings: IpaSettings,
     /// Where the parameters were read.
     pub sources: SourceParameters,

@@ -33,7 +33,7 @@ pub struct Setting {
 /// Where the facts are published.
 #[derive(Debug)]
 pub struct Heard {
-    /// Heard of every 10 s, which sets the pace here.
+    /// Heard of every minute at least, which sets the pace here.
     pub ipa: watch::Receiver<IpaState>,
     pub running: watch::Receiver<Running>,
     pub exchanges: watch::Receiver<Seen>,
@@ -64,10 +64,10 @@ pub async fn follow(
         heard.exchanges.borrow_and_update();
         heard.running.borrow_and_update();
         let facts = memory.facts(&setting, &ipa, &heard);
-        // One that has ended has passed us by all its life, and perhaps died of that. The next one is judged anew.
+        // One that has ended has bypassed the daemon all its life, and perhaps died of that. The next one is judged anew.
         let is_looked_at = heard.running.borrow().as_ref().map(|(id, _)| *id) == ipa.process;
         if is_looked_at && (ipa.up || ipa.process.is_some() || state.borrow().is_none()) {
-            publish(judge(&facts).map(|why| facts.told(why)), &state, &metrics);
+            publish(judge(&facts).map(|why| facts.describe(why)), &state, &metrics);
         }
         tokio::select! {
             changed = heard.ipa.changed() => if changed.is_err() { return },
@@ -85,7 +85,7 @@ fn publish(now: Option<PassedBy>, state: &watch::Sender<Option<PassedBy>>, metri
         Some(PassedBy { why, sentence }) if before != Some(*why) => {
             tracing::error!(why = why.as_str(), "{sentence}");
         }
-        None if before.is_some() => tracing::info!("ironic-python-agent no longer passes us by"),
+        None if before.is_some() => tracing::info!("ironic-python-agent no longer bypasses ipa-sidecar"),
         _ => {}
     }
     metrics.show_passed_by(&Why::NAMES, why.map(Why::as_str));

@@ -57,7 +57,7 @@ pub struct Sight {
     pub url: Option<String>,
 }
 
-/// Why IPA passes us by; `None`: it does not, or nobody knows.
+/// Why IPA bypasses ipa-sidecar; `None`: it does not, or nobody knows.
 pub fn judge(facts: &Facts) -> Option<Why> {
     if !facts.runs || facts.mode == Mode::Agent {
         return None;
@@ -66,7 +66,7 @@ pub fn judge(facts: &Facts) -> Option<Why> {
 }
 
 impl Facts {
-    /// Why our host does not reach IPA, or IPA the guard. What Ironic got goes before what is to be expected.
+    /// Why the daemon's host does not reach IPA, or IPA the guard. What Ironic got goes before what is to be expected.
     fn cause(&self) -> Option<Why> {
         let guards = self.mode == Mode::Guard;
         let sends_ours = self.sends_ours();
@@ -113,11 +113,11 @@ impl Facts {
     }
 
     /// What people read.
-    pub fn told(&self, why: Why) -> PassedBy {
+    pub fn describe(&self, why: Why) -> PassedBy {
         let words = why.words();
         let sentence = match (why, &self.overridden, &self.sight) {
             (Why::Overridden, Some(Override { by, host }), _) => format!(
-                "{words}: {by} gives \"{}\"; take that out of what starts it, or give ipa-sidecar the same host with \
+                "{words}: {by} gives \"{}\"; remove that from what starts it, or give ipa-sidecar the same host with \
                  --advertise.host",
                 printable(host)
             ),

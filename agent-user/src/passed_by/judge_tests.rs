@@ -251,8 +251,8 @@ fn each_sentence_names_the_cause_and_what_to_do() {
         (Why::Overridden, &["OS_DEFAULT__ADVERTISE_HOST", "\\u{1b}[2J", "--advertise.host"]),
         (Why::Proxy, &["http_proxy", "no_proxy"]),
     ] {
-        let told = facts.told(why);
-        assert!(told.sentence.starts_with(why.words()), "{told:?}");
-        assert!(wanted.iter().all(|text| told.sentence.contains(text)), "{told:?}");
+        let shown = facts.describe(why);
+        assert!(shown.sentence.starts_with(why.words()), "{shown:?}");
+        assert!(wanted.iter().all(|text| shown.sentence.contains(text)), "{shown:?}");
     }
 }

@@ -30,7 +30,7 @@ pub enum BtfError {
     Truncated(usize),
 }
 
-/// `BTF_KIND_*`, those that are told apart here.
+/// `BTF_KIND_*`, those that are distinguished here.
 mod kind {
     pub const STRUCT: u32 = 4;
     pub const UNION: u32 = 5;
@@ -39,6 +39,28 @@ mod kind {
     pub const CONST: u32 = 10;
     pub const RESTRICT: u32 = 11;
     pub const TYPE_TAG: u32 = 18;
+    pub const PTR: u32 = 2;
+    pub const FUNC: u32 = 12;
+    pub const FUNC_PROTO: u32 = 13;
+}
+
+/// What a program can be attached to, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// A function.
+    Function(&'a str),
+    /// The type of a tracepoint's arguments, `btf_trace_NAME`.
+    Tracepoint(&'a str),
+}
+
+/// Such a target of this kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The type's number.
+    id: usize,
+    /// `struct btf_type.info`.
+    info: u32,
+    name: String,
 }
 
 /// Parsed type information.
@@ -113,6 +135,44 @@ impl<'a> Btf<'a> {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
+    /// How many arguments a tracepoint hands to a program; `None` where this kernel has none of that name.
+    pub fn arguments(&self, tracepoint: &str) -> Option<usize> {
+        let (_, place) = self.targets(&[Target::Tracepoint(tracepoint)]).into_iter().next()??;
+        let pointer = head(self.types, self.resolved(head(self.types, place)?.refers_to)?)?;
+        let function = head(self.types, self.resolved(pointer.refers_to)?)?;
+        // The first one of the function is the tracepoint's own.
+        (pointer.kind == kind::PTR && function.kind == kind::FUNC_PROTO)
+            .then(|| function.members.saturating_sub(1))
+    }
+
+    /// What this kernel has of these, for an [`excerpt`].
+    pub fn find(&self, wanted: &[Target<'_>]) -> Vec<Found> {
+        let found = wanted.iter().zip(self.targets(wanted)).filter_map(|(target, found)| {
+            let (id, place) = found?;
+            Some(Found { id, info: word(self.types, place + 4)?, name: target.type_name() })
+        });
+        found.collect()
+    }
+
+    /// The number and the place of each of these, the first of its name.
+    fn targets(&self, wanted: &[Target<'_>]) -> Vec<Option<(usize, usize)>> {
+        let names: Vec<_> = wanted.iter().map(Target::type_name).collect();
+        let mut found = vec![None; wanted.len()];
+        for (index, place) in self.places.iter().enumerate() {
+            let place = *place as usize;
+            let Some(head) = head(self.types, place) else { continue };
+            if !matches!(head.kind, kind::FUNC | kind::TYPEDEF) {
+                continue;
+            }
+            for ((target, name), found) in wanted.iter().zip(&names).zip(&mut found) {
+                if found.is_none() && head.kind == target.kind() && self.is_named(head.name, name) {
+                    *found = Some((index + 1, place));
+                }
+            }
+        }
+        found
+    }
+
     fn structure(&self, name: &str) -> Option<usize> {
         let mut places = self.structures.iter().map(|place| *place as usize);
         places.find(|place| head(self.types, *place).is_some_and(|head| self.is_named(head.name, name)))
@@ -161,6 +221,53 @@ impl<'a> Btf<'a> {
     fn is_named(&self, offset: u32, name: &str) -> bool {
         let rest = self.strings.get(offset as usize..).unwrap_or_default();
         rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&0))
+    }
+}
+
+/// Type information that has nothing but these, each with the number that it has in the whole: a twentieth of that.
+#[cfg(any(test, feature = "ebpf"))]
+pub fn excerpt(found: &[Found]) -> Vec<u8> {
+    /// The length of `struct btf_header`.
+    const HEADER_LENGTH: usize = 24;
+    /// `BTF_KIND_FWD`, the shortest kind that says nothing, stands for all others.
+    const FWD: u32 = 7;
+    let types = found.iter().map(|one| one.id).max().unwrap_or(0) * TYPE_LENGTH;
+    let strings = 1 + found.iter().map(|one| one.name.len() + 1).sum::<usize>();
+    let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes();
+    // At once: memory that grows is there twice.
+    let mut bytes = Vec::with_capacity(HEADER_LENGTH + types + strings);
+    bytes.extend(MAGIC.to_ne_bytes());
+    bytes.extend([1, 0]);
+    bytes.extend([HEADER_LENGTH, 0, types, types, strings].into_iter().flat_map(word));
+    let other = [0, FWD << 24, 0].map(u32::to_ne_bytes).concat();
+    while bytes.len() < HEADER_LENGTH + types {
+        bytes.extend_from_slice(&other);
+    }
+    bytes.push(0);
+    for Found { id, info, name } in found {
+        let head = [word(bytes.len() - HEADER_LENGTH - types), info.to_ne_bytes()].concat();
+        let place = HEADER_LENGTH + id.saturating_sub(1) * TYPE_LENGTH;
+        if let Some(place) = bytes.get_mut(place..place + head.len()) {
+            place.copy_from_slice(&head);
+        }
+        bytes.extend(name.bytes().chain([0]));
+    }
+    bytes
+}
+
+impl Target<'_> {
+    fn kind(&self) -> u32 {
+        match self {
+            Self::Function(_) => kind::FUNC,
+            Self::Tracepoint(_) => kind::TYPEDEF,
+        }
+    }
+
+    fn type_name(&self) -> String {
+        match self {
+            Self::Function(name) => (*name).to_owned(),
+            Self::Tracepoint(name) => format!("btf_trace_{name}"),
+        }
     }
 }
 
@@ -280,6 +387,43 @@ mod tests {
         }
     }
 
+    /// typedef void (*btf_trace_reset)(void *, struct sock *, int); a function; and a typedef of the function's name.
+    fn targets() -> Vec<u8> {
+        let mut writer = Writer::default();
+        let int = writer.name("int");
+        writer.words(&[int, 1 << 24, 4, 0x20]); // 1
+        writer.words(&[0, kind::FUNC_PROTO << 24 | 3, 0, 0, 1, 0, 1, 0, 1]); // 2
+        writer.words(&[0, kind::PTR << 24, 2]); // 3
+        let (alias, trace, function) =
+            (writer.name("connect"), writer.name("btf_trace_reset"), writer.name("connect"));
+        writer.words(&[alias, kind::TYPEDEF << 24, 1]); // 4
+        writer.words(&[trace, kind::TYPEDEF << 24, 3]); // 5
+        writer.words(&[function, kind::FUNC << 24 | 1, 2]); // 6
+        writer.words(&[0, kind::PTR << 24, 1]); // 7
+        writer.bytes()
+    }
+
+    #[test]
+    fn an_excerpt_keeps_the_numbers() {
+        let bytes = targets();
+        let wanted =
+            [Target::Function("connect"), Target::Tracepoint("reset"), Target::Tracepoint("connect")];
+        let btf = Btf::parse(&bytes).unwrap();
+        assert_eq!(
+            btf.targets(&wanted).iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>(),
+            [Some(6), Some(5), None]
+        );
+        assert_eq!((btf.arguments("reset"), btf.arguments("connect")), (Some(2), None));
+        let excerpt = excerpt(&btf.find(&wanted));
+        let kept = Btf::parse(&excerpt).unwrap();
+        assert_eq!(kept.places.len(), 6, "nothing behind the last");
+        let ids = |btf: &Btf<'_>| {
+            btf.targets(&wanted).into_iter().map(|one| one.map(|(id, _)| id)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&kept), ids(&btf));
+        assert_eq!(super::excerpt(&btf.find(&[])).len(), 25);
+    }
+
     #[test]
     fn broken_ones_are_refused() {
         let bytes = sample();
@@ -320,6 +464,17 @@ mod tests {
         fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(btf) = Btf::parse(&bytes) {
                 let _ = btf.member_offset("sock", &["sk_err"]);
+                let _ = (btf.arguments("reset"), excerpt(&btf.find(&[Target::Function("connect")])));
+            }
+        }
+
+        #[test]
+        fn a_flipped_byte_of_targets_does_not_panic(at in 0usize..400, value: u8) {
+            let mut bytes = targets();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            if let Ok(btf) = Btf::parse(&bytes) {
+                let _ = (btf.arguments("reset"), excerpt(&btf.find(&[Target::Function("connect")])));
             }
         }
 

@@ -1,6 +1,5 @@
 //! Reading the events: woken by the first one, then on a timer as long as there are any.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,8 @@ use crate::system;
 
 /// How long events may lie. Waking up for each of them would double the cost of a failed connect.
 const PACE: Duration = Duration::from_millis(50);
-/// Events that fill the ring buffer, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`); less what may have been taken
-/// back.
-const FULL: usize = RING_BUFFER_LENGTH as usize / (EVENT_LENGTH + 8) - 64;
+/// Events that fill the ring buffer, each with a header of 8 bytes (`BPF_RINGBUF_HDR_SZ`).
+const FULL: usize = RING_BUFFER_LENGTH as usize / (EVENT_LENGTH + 8);
 /// How often it is looked whether the kernel skipped a program.
 const LOOK: Duration = Duration::from_secs(1);
 /// At most so many are read at once: a storm must not keep the one thread from its other work.
@@ -67,9 +65,7 @@ impl Drain {
             }
         }
         self.recorder.flush();
-        if count >= FULL {
-            ask_for_counters(); // It was full: what came then was lost, and only counted.
-        }
+        self.recorder.lost(self.attached.lost());
         if let Some(log) = &mut self.attached.log {
             log.flush();
         }
@@ -84,17 +80,7 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         self.drain();
-        ask_for_counters();
-        self.drain();
         self.recorder.finish();
-    }
-}
-
-/// The BPF programs answer to a new listener with their counters. Without privilege many kernels refuse to have a map
-/// read by bpf(2), while the ring buffer is our own memory.
-fn ask_for_counters() {
-    if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) {
-        tracing::debug!(%error, "the probes' counters cannot be asked for");
     }
 }
 

@@ -9,7 +9,7 @@ use agent_ebpf::{Event, kind, sureness};
 const KEPT: usize = 256;
 /// An error is reported in the same instant in which its connect ends; this is for what a drain may tear apart.
 const WAIT: Duration = Duration::from_millis(200);
-/// A second connect on a descriptor fetches the error of the first one at most this much later.
+/// A second connect on a socket fetches the error of the first one at most this much later.
 const ECHO: Duration = Duration::from_secs(60);
 
 /// Joins the sources.
@@ -59,7 +59,7 @@ impl Join {
                     }
                 }
             }
-            kind::CONNECT_REFUSED_HERE => match take(&mut self.echoes, |failure| is_echo(failure, &event)) {
+            kind::CALL_FAILED => match take(&mut self.echoes, |failure| is_echo(failure, &event)) {
                 Some(_) => Vec::new(),
                 None => vec![event],
             },
@@ -98,11 +98,12 @@ fn same_connection(one: &Event, other: &Event) -> bool {
         == (other.local_port, other.peer_port, other.local_address, other.peer_address)
 }
 
-/// A second connect(2) on the same descriptor returns the first one's error, and no SYN is sent.
+/// A second connect(2) on the same socket returns the first one's error, and no SYN is sent: its last one is older than the
+/// failure. A new socket at the same place in memory has sent its own since, or none.
 fn is_echo(failure: &Event, call: &Event) -> bool {
-    (failure.process, failure.descriptor, failure.errno, failure.peer_port, failure.peer_address)
-        == (call.process, call.descriptor, call.errno, call.peer_port, call.peer_address)
-        && call.started >= failure.ended
+    call.socket != 0
+        && failure.socket == call.socket
+        && call.started < failure.ended
         && call.ended.saturating_sub(failure.ended) <= nanoseconds(ECHO)
 }
 
@@ -138,7 +139,7 @@ mod tests {
         Event {
             kind: kind::CONNECT_FAILED,
             local_port: port,
-            descriptor: 3,
+            socket: 3,
             errno,
             sureness,
             ended,
@@ -150,13 +151,8 @@ mod tests {
         Event { kind: kind::ERROR_REPORTED, ..failed(port, errno, sureness::SOCKET, ended) }
     }
 
-    fn call(descriptor: i32, errno: u32, started: u64) -> Event {
-        Event {
-            kind: kind::CONNECT_REFUSED_HERE,
-            descriptor,
-            started,
-            ..failed(0, errno, sureness::CALL, started + MS)
-        }
+    fn call(socket: u64, started: u64, ended: u64) -> Event {
+        Event { kind: kind::CALL_FAILED, socket, started, ..failed(0, 113, sureness::SOCKET, ended) }
     }
 
     #[test]
@@ -205,10 +201,11 @@ mod tests {
     fn a_second_connect_that_fetches_the_error_is_no_second_failure() {
         let mut join = Join::new(false);
         assert_eq!(join.push(failed(1, 113, sureness::SOCKET, 10 * MS)).len(), 1);
-        assert_eq!(join.push(call(4, 113, 20 * MS)).len(), 1, "another descriptor");
-        assert_eq!(join.push(call(3, 101, 20 * MS)).len(), 1, "another error");
-        assert_eq!(join.push(call(3, 113, 20 * MS)), []);
-        assert_eq!(join.push(call(3, 113, 30 * MS)).len(), 1, "the next one is a failure of its own");
+        assert_eq!(join.push(call(4, 5 * MS, 20 * MS)).len(), 1, "another socket");
+        assert_eq!(join.push(call(3, 15 * MS, 20 * MS)).len(), 1, "its SYN came later: a new socket");
+        assert_eq!(join.push(call(3, 20 * MS, 20 * MS)).len(), 1, "it sent none: a new socket");
+        assert_eq!(join.push(call(3, 5 * MS, 20 * MS)), []);
+        assert_eq!(join.push(call(3, 5 * MS, 30 * MS)).len(), 1, "the next one is a failure of its own");
     }
 
     proptest! {

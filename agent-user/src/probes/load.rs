@@ -4,26 +4,25 @@ use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::thread::Builder;
 
 use aya::maps::{Map, MapData, MapError, MapType, RingBuf};
-use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint};
+use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::attach::{self, Records};
 use super::bridge::ToTracing;
-use super::btf::Btf;
+use super::known::{self, Known};
 use super::offsets::Offsets;
-use super::report::{Probe, Reason, Report, Unavailable};
-use super::tracefs;
+use super::report::{Reason, Report, Unavailable};
+use crate::private_mount::mount_privately;
 use crate::system::{self, SharedWords};
 
 /// The programs, as `agent-ebpf` has them; the object is put here by the build script.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent-ebpf"));
-/// The kernel's types.
-const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The object: its maps are there, and its programs know this kernel.
 pub struct Object {
     pub ebpf: Ebpf,
@@ -35,19 +34,19 @@ impl Object {
     /// For programs that want to know structures only, and that on their own.
     ///
     /// # Errors
-    /// Where BPF is not to be had.
+    /// Where there is no BPF.
     pub fn open() -> Result<Self, Unavailable> {
         lift_memory_limit();
         may_use_bpf()?;
-        let mut offsets = Offsets::new(Path::new(""));
-        let members = read_btf(Path::new(BTF), &mut offsets);
+        let mut offsets = Offsets::new();
+        let members = Known::read(&mut offsets).map(drop);
         Self::with(&offsets, members, 0)
     }
 
-    /// Reads the kernel's types (aya does) and makes the maps, which takes longer than all the rest: once is enough.
+    /// Makes the maps.
     fn with(offsets: &Offsets, members: Result<(), Unavailable>, port: u16) -> Result<Self, Unavailable> {
         let namespace = members.map(|()| own_namespace());
-        let opened = EbpfLoader::new()
+        let opened = loader()
             .override_global("OFFSETS", offsets.values(), true)
             .override_global("NETWORK_NAMESPACE", namespace.as_ref().unwrap_or(&0), true)
             .override_global("PORT", &port, true)
@@ -69,23 +68,30 @@ pub struct Attached {
     /// Where sight has its programs too.
     pub object: Object,
     pub events: RingBuf<MapData>,
+    /// The count of what was lost.
+    lost: SharedWords,
     /// What the programs log.
     pub log: Option<EbpfLogger<ToTracing>>,
 }
 
 impl Attached {
+    /// How many events were lost until now.
+    pub fn lost(&self) -> u64 {
+        self.lost.words().first().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
     /// How often the kernel skipped a program because it came in an interrupt of another BPF program on the same
-    /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Told for tracepoints since Linux 6.6.
+    /// processor (`bpf_prog_active`, kernel/trace/bpf_trace.c). Reported for tracepoints since Linux 6.6.
     pub fn skipped(&self) -> u64 {
         let programs = self.object.ebpf.programs().map(|(_, program)| program);
         // What sight lacks it notices itself.
         let own = programs.filter(|program| !matches!(program, Program::UProbe(_)));
         let descriptors = own.filter_map(|program| program.fd().ok());
-        let told = descriptors.filter_map(|descriptor| {
+        let reported = descriptors.filter_map(|descriptor| {
             let path = format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd());
             recursion_misses(&std::fs::read_to_string(path).ok()?)
         });
-        told.sum()
+        reported.sum()
     }
 }
 
@@ -102,14 +108,59 @@ impl std::fmt::Debug for Attached {
     }
 }
 
-/// Loads and attaches what can be. `port` is the advertised one.
+/// What is attached, and how it went with each probe.
+#[derive(Debug)]
+pub struct Loaded {
+    pub attached: Attached,
+    pub report: Report,
+}
+
+/// Loads and attaches what can be. `port` is the advertised one. To be called on a thread that ends soon: it may get a mount
+/// namespace of its own.
 ///
-/// The work is done on a thread of its own, which may get a mount namespace of its own for tracefs.
-pub fn load(port: u16) -> (Option<Attached>, Report) {
-    match on_a_thread("the probes", || load_here(port)) {
-        Ok((attached, report)) => (Some(attached), report),
-        Err(unavailable) => (None, Report::none(&unavailable)),
-    }
+/// # Errors
+/// Why nothing is.
+pub fn load(port: u16) -> Result<Loaded, Unavailable> {
+    lift_memory_limit();
+    may_use_bpf()?;
+    let mut offsets = Offsets::new();
+    let known = Known::read(&mut offsets);
+    let why = match &known {
+        Ok(known) => {
+            let mut object = Object::with(&offsets, Ok(()), port)?;
+            match attach::typed(&mut object.ebpf, known) {
+                Ok(report) => return finish(object, report),
+                Err(why) => why,
+            }
+        }
+        Err(no_btf) => no_btf.clone(),
+    };
+    tracing::debug!("the typed tracepoints cannot be used, the slower ones are tried: {why}");
+    let records = Records::read(&mut offsets);
+    let mut object = Object::with(&offsets, known.map(drop), port)?;
+    let report = attach::by_record(&mut object.ebpf, &records, &why);
+    finish(object, report)
+}
+
+fn finish(mut object: Object, report: Report) -> Result<Loaded, Unavailable> {
+    let ebpf = &mut object.ebpf;
+    let log = EbpfLogger::init_with_logger(ebpf, ToTracing).ok();
+    let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
+    let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
+    let lost = map_array(ebpf, "LOST", 1)?;
+    Ok(Loaded { attached: Attached { object, events, lost, log }, report })
+}
+
+/// A loader that does not parse the kernel's types, which takes aya 14 ms and 18 MiB and which our programs, without
+/// relocations, have no use for. aya looks for them whenever it makes a loader, so that is done on a thread that does not see
+/// them; where it may not have a mount namespace of its own, they are parsed.
+pub fn loader<'a>() -> EbpfLoader<'a> {
+    let hidden = || {
+        let _ = mount_privately("tmpfs", known::DIRECTORY);
+        EbpfLoader::new()
+    };
+    let made = std::thread::scope(|scope| Builder::new().spawn_scoped(scope, hidden).ok()?.join().ok());
+    made.unwrap_or_else(EbpfLoader::new)
 }
 
 /// Loads or attaches on a thread of its own, which has ended by then, and gives back what memory that took.
@@ -139,62 +190,6 @@ pub fn panicked(what: &str) -> Unavailable {
     Unavailable::new(Reason::Error, format!("loading {what} panicked, which is a defect"))
 }
 
-/// One program and the tracepoint that it goes to.
-type Attachment = (&'static str, &'static str, &'static str);
-
-const SET_STATE_RAW: &str = "set_state_raw";
-const SET_STATE: Attachment = ("set_state", "sock", "inet_sock_set_state");
-const ERROR_REPORT: Attachment = ("error_report", "sock", "inet_sk_error_report");
-const CONNECT_ENTER: Attachment = ("connect_enter", "syscalls", "sys_enter_connect");
-const CONNECT_EXIT: Attachment = ("connect_exit", "syscalls", "sys_exit_connect");
-const SEND_RESET: Attachment = ("send_reset", "tcp", "tcp_send_reset");
-
-fn load_here(port: u16) -> Result<(Attached, Report), Unavailable> {
-    lift_memory_limit();
-    may_use_bpf()?;
-    let tracefs = tracefs::find();
-    let place = tracefs.as_deref().unwrap_or(Path::new(""));
-    let mut offsets = Offsets::new(place);
-    let mut read = |what: fn(&mut Offsets) -> Result<(), Unavailable>| match &tracefs {
-        Ok(_) => what(&mut offsets),
-        Err(unavailable) => Err(unavailable.clone()),
-    };
-    let state = read(Offsets::read_state);
-    let calls = read(Offsets::read_calls);
-    let reset = read(Offsets::read_reset);
-    let errors = read(Offsets::read_report);
-    let members = read_btf(Path::new(BTF), &mut offsets);
-
-    let mut object = Object::with(&offsets, members.clone(), port)?;
-    let ebpf = &mut object.ebpf;
-    let mut report = Report::default();
-    let raw = members.clone().and_then(|()| attach_raw(ebpf));
-    if let Err(why) = &raw {
-        tracing::debug!("the raw tracepoint is not to be had, the slower one is tried: {why}");
-    }
-    let connect = raw.or_else(|_| state.and_then(|()| attach(ebpf, &[SET_STATE])));
-    report.probes.push((Probe::Connect, connect.clone()));
-    let call = calls.and(members.clone());
-    let call = call.and_then(|()| attach(ebpf, &[CONNECT_ENTER, CONNECT_EXIT]));
-    report.probes.push((Probe::ConnectCall, call));
-    if let Err(no_btf) = &members {
-        let outcome = errors.and_then(|()| attach(ebpf, &[ERROR_REPORT]));
-        report.probes.push((Probe::ErrorReport, outcome));
-        report.notes.push(format!(
-            "{no_btf}: connects in other network namespaces that have the same addresses are counted too"
-        ));
-    }
-    report.probes.push((Probe::Callback, connect));
-    let refused = reset.and(members);
-    let refused = refused.and_then(|()| attach(ebpf, &[SEND_RESET]));
-    report.probes.push((Probe::CallbackRefused, refused));
-
-    let log = EbpfLogger::init_with_logger(ebpf, ToTracing).ok();
-    let events = ebpf.take_map("EVENTS").ok_or(MapError::InvalidName { name: "EVENTS".to_owned() });
-    let events = events.and_then(RingBuf::try_from).map_err(|error| classified(&error))?;
-    Ok((Attached { object, events, log }, report))
-}
-
 /// The inode number of our network namespace; 0 where that is not known.
 fn own_namespace() -> u32 {
     std::fs::metadata("/proc/self/ns/net").map_or(0, |file| u32::try_from(file.ino()).unwrap_or(0))
@@ -219,33 +214,10 @@ pub fn may_use_bpf() -> Result<(), Unavailable> {
     }
 }
 
-fn read_btf(path: &Path, offsets: &mut Offsets) -> Result<(), Unavailable> {
-    let no_btf = |why: String| Unavailable::new(Reason::NoBtf, format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| no_btf(error.to_string()))?;
-    let btf = Btf::parse(&bytes).map_err(|error| no_btf(error.to_string()))?;
-    offsets.read_members(&btf)
-}
-
-/// Attaches the raw tracepoint of socket states.
-fn attach_raw(ebpf: &mut Ebpf) -> Result<(), Unavailable> {
-    let program: &mut RawTracePoint = program(ebpf, SET_STATE_RAW)?;
-    program.load().map_err(|error| refused(SET_STATE_RAW, &error))?;
-    program.attach(SET_STATE.2).map(drop).map_err(|error| classified(&error))
-}
-
-/// Attaches all of them or none.
-fn attach(ebpf: &mut Ebpf, attachments: &[Attachment]) -> Result<(), Unavailable> {
-    for (name, _, _) in attachments {
-        let program: &mut TracePoint = program(ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
-    }
-    for (name, category, tracepoint) in attachments {
-        let program: &mut TracePoint = program(ebpf, name)?;
-        program.attach(category, tracepoint).map_err(|error| classified(&error))?;
-    }
-    Ok(())
-}
-
+/// A program of the object.
+///
+/// # Errors
+/// Where there is none of that name and kind, which is a defect.
 pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Unavailable>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,

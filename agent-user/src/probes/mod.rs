@@ -1,9 +1,11 @@
 //! What the kernel saw: connects that failed, and whether the conductor ever reached the advertised port.
 //!
 //! An event's way: the programs of `agent-ebpf` (loaded by `load`) write it into a ring buffer, `drain` reads it, [`join`]
-//! makes one failure out of what two sources tell, [`record`] counts and tells it. Where BPF is not to be had the daemon
-//! runs all the same, and [`report`] says what is missing.
+//! makes one failure out of what two sources tell, [`record`] counts and logs it. Without BPF the daemon
+//! runs anyway, and [`report`] says what is missing.
 
+#[cfg(feature = "ebpf")]
+mod attach;
 #[cfg(feature = "ebpf")]
 mod bridge;
 pub mod btf;
@@ -12,6 +14,8 @@ pub mod callbacks;
 pub mod drain;
 pub mod format;
 pub mod join;
+#[cfg(feature = "ebpf")]
+mod known;
 #[cfg(feature = "ebpf")]
 pub mod load;
 #[cfg(feature = "ebpf")]
@@ -25,7 +29,7 @@ mod state;
 #[cfg(feature = "ebpf")]
 mod tracefs;
 
-pub use report::{Probe, Reason, Report, Unavailable};
+pub use report::{Path, Probe, Reason, Report, Unavailable};
 pub use state::{ProbesState, Target};
 
 use std::sync::Arc;
@@ -34,6 +38,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
+use crate::onlooker::Onlookers;
 use crate::params::{Parameters, ProbeChoice};
 use crate::watch::{Published, ResolvedTarget};
 
@@ -49,7 +54,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Loads and attaches what can be. Blocks for some hundredths of a second; call it while there is no other thread.
+    /// Loads and attaches what can be, with the privileges of this thread. Blocks for some hundredths of a second.
     pub fn attach(parameters: &Parameters) -> Self {
         let port = parameters.advertise.port;
         if parameters.probe_connect == ProbeChoice::Off {
@@ -58,8 +63,10 @@ impl Probes {
         }
         #[cfg(feature = "ebpf")]
         {
-            let (attached, report) = load::load(port);
-            Self { attached, report, port }
+            match load::on_a_thread("the probes", || load::load(port)) {
+                Ok(load::Loaded { attached, report }) => Self { attached: Some(attached), report, port },
+                Err(unavailable) => Self::without(&unavailable, port),
+            }
         }
         #[cfg(not(feature = "ebpf"))]
         {
@@ -68,7 +75,8 @@ impl Probes {
         }
     }
 
-    fn without(unavailable: &Unavailable, port: u16) -> Self {
+    /// Nothing is attached, for this reason.
+    pub fn without(unavailable: &Unavailable, port: u16) -> Self {
         Self {
             #[cfg(feature = "ebpf")]
             attached: None,
@@ -94,11 +102,12 @@ impl Probes {
         }
     }
 
-    /// Logs how it went, and starts what follows the events. What is seen appears in `state`.
+    /// Logs how it went, and starts what follows the events. What is seen appears in `state`, as do the `problems`.
     pub fn start(
         self,
-        targets: watch::Receiver<Vec<ResolvedTarget>>,
-        decisions: watch::Receiver<Arc<Published>>,
+        problems: Vec<String>,
+        (targets, decisions): (watch::Receiver<Vec<ResolvedTarget>>, watch::Receiver<Arc<Published>>),
+        onlookers: Onlookers,
         metrics: &Metrics,
         state: watch::Sender<ProbesState>,
         tasks: &mut JoinSet<()>,
@@ -108,11 +117,13 @@ impl Probes {
         let callbacks = Callbacks::new(decisions, metrics.clone(), state.clone());
         let ebpf = self.report.attached(Probe::Callback);
         state.send_modify(|state| {
+            state.loading = false;
+            state.problems = problems;
             state.report = self.report.clone();
             state.callback.source = if ebpf { "ebpf" } else { "sock_diag" };
         });
         if !ebpf {
-            tasks.spawn(poll::follow(self.port, callbacks.clone()));
+            tasks.spawn(poll::follow(self.port, callbacks.clone(), onlookers));
         }
         #[cfg(feature = "ebpf")]
         if let Some(mut attached) = self.attached {
@@ -127,8 +138,9 @@ impl Probes {
 
     fn count(&self, metrics: &Metrics) {
         for (probe, outcome) in &self.report.probes {
-            let missing = outcome.as_ref().err().map(|missing| missing.reason.as_str());
-            metrics.show_probe(probe.as_str(), missing);
+            let outcome =
+                outcome.as_ref().map(|path| path.as_str()).map_err(|missing| missing.reason.as_str());
+            metrics.show_probe(probe.as_str(), outcome, Some(Reason::NotYet.as_str()));
         }
         if self.report.attached(Probe::Connect) {
             metrics.begin_connect_failures(Target::Ironic.as_str());
@@ -136,10 +148,17 @@ impl Probes {
     }
 }
 
+/// Shows that they are being loaded.
+pub fn show_loading(metrics: &Metrics) {
+    for (probe, _) in &ProbesState::loading().report.probes {
+        metrics.show_probe(probe.as_str(), Err(Reason::NotYet.as_str()), None);
+    }
+}
+
 fn tell(report: &Report) {
     for (probe, outcome) in &report.probes {
         match outcome {
-            Ok(()) => tracing::debug!(probe = probe.as_str(), "attached"),
+            Ok(path) => tracing::debug!(probe = probe.as_str(), path = path.as_str(), "attached"),
             Err(why) => tracing::debug!(probe = probe.as_str(), "not attached: {why}"),
         }
     }

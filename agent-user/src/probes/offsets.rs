@@ -1,6 +1,6 @@
 //! Every offset that the BPF programs need, found out from this kernel.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use agent_ebpf::{ABSENT, Offset};
 
@@ -17,7 +17,6 @@ const STATE: &[Wanted] = &[
     (Offset::StateOld, "oldstate"),
     (Offset::StateNew, "newstate"),
     (Offset::StateProtocol, "protocol"),
-    (Offset::StateFamily, "family"),
     (Offset::StateLocalPort, "sport"),
     (Offset::StatePeerPort, "dport"),
     (Offset::StateLocalAddress, "saddr_v6"),
@@ -26,45 +25,50 @@ const STATE: &[Wanted] = &[
 const REPORT: &[Wanted] = &[
     (Offset::ReportError, "error"),
     (Offset::ReportProtocol, "protocol"),
-    (Offset::ReportFamily, "family"),
     (Offset::ReportLocalPort, "sport"),
     (Offset::ReportPeerPort, "dport"),
     (Offset::ReportLocalAddress, "saddr_v6"),
     (Offset::ReportPeerAddress, "daddr_v6"),
 ];
-const RESET: &[Wanted] =
-    &[(Offset::ResetPacket, "skbaddr"), (Offset::ResetLocal, "saddr"), (Offset::ResetPeer, "daddr")];
-const ENTER: &[Wanted] = &[(Offset::EnterDescriptor, "fd"), (Offset::EnterAddress, "uservaddr")];
-const EXIT: &[Wanted] = &[(Offset::ExitResult, "ret")];
-
 /// Members of kernel structures: of which, and the path to them.
 const MEMBERS: &[(Offset, &str, &[&str])] = &[
     (Offset::SocketError, "sock", &["sk_err"]),
     (Offset::SocketHint, "sock", &["sk_err_soft"]),
     (Offset::SocketNamespace, "sock", &["__sk_common", "skc_net"]),
     (Offset::NamespaceInode, "net", &["ns", "inum"]),
-    (Offset::TaskFiles, "task_struct", &["files"]),
-    (Offset::FilesTable, "files_struct", &["fdt"]),
-    (Offset::TableFiles, "fdtable", &["fd"]),
-    (Offset::FileData, "file", &["private_data"]),
-    (Offset::SocketType, "socket", &["type"]),
-    (Offset::SocketInner, "socket", &["sk"]),
-    (Offset::PacketData, "sk_buff", &["data"]),
-    (Offset::PacketDevice, "sk_buff", &["dev"]),
-    (Offset::DeviceNamespace, "net_device", &["nd_net"]),
     (Offset::TaskNamespaces, "task_struct", &["nsproxy"]),
     (Offset::NetworkNamespace, "nsproxy", &["net_ns"]),
 ];
 
-/// What the raw tracepoint reads where the tracepoint's record would tell it.
+/// What is read of a socket where a tracepoint's record would tell it.
 const SOCKET: &[(Offset, &str, &[&str])] = &[
-    (Offset::SocketProtocol, "sock", &["sk_protocol"]),
+    (Offset::SocketSent, "tcp_sock", &["tcp_wstamp_ns"]),
+    (Offset::SocketNumber, "sock", &["__sk_common", "skc_num"]),
     (Offset::SocketFamily, "sock", &["__sk_common", "skc_family"]),
     (Offset::SocketLocalPort, "inet_sock", &["inet_sport"]),
     (Offset::SocketPeerPort, "sock", &["__sk_common", "skc_dport"]),
     (Offset::SocketLocalAddress, "inet_sock", &["inet_saddr"]),
     (Offset::SocketPeerAddress, "sock", &["__sk_common", "skc_daddr"]),
 ];
+/// What is read of connects whose call has returned.
+const PENDING: &[(Offset, &str, &[&str])] = &[
+    (Offset::SocketInner, "socket", &["sk"]),
+    (Offset::SocketState, "sock", &["__sk_common", "skc_state"]),
+    (Offset::SocketStorage, "sock", &["sk_bpf_storage"]),
+    (Offset::SocketFirstSent, "tcp_sock", &["retrans_stamp"]),
+    (Offset::SocketReceived, "tcp_sock", &["rcv_nxt"]),
+];
+/// What is read of a packet that is answered with RST.
+const PACKET: &[(Offset, &str, &[&str])] = &[
+    (Offset::PacketHead, "sk_buff", &["head"]),
+    (Offset::PacketNetwork, "sk_buff", &["network_header"]),
+    (Offset::PacketProtocol, "sk_buff", &["protocol"]),
+    (Offset::PacketData, "sk_buff", &["data"]),
+    (Offset::PacketDevice, "sk_buff", &["dev"]),
+    (Offset::DeviceNamespace, "net_device", &["nd_net"]),
+];
+/// The arguments of tcp_send_reset since it tells about ports without a listener: the socket, the packet, the reason.
+const RESET_ARGUMENTS: usize = 3;
 /// The same where the kernel has IPv6.
 const SOCKET6: &[(Offset, &str, &[&str])] = &[
     (Offset::SocketLocalAddress6, "sock", &["__sk_common", "skc_v6_rcv_saddr"]),
@@ -74,14 +78,13 @@ const SOCKET6: &[(Offset, &str, &[&str])] = &[
 /// The array of the object, and why a program may not be able to work.
 #[derive(Debug)]
 pub struct Offsets {
-    events: PathBuf,
     values: [u32; Offset::COUNT],
 }
 
 impl Offsets {
-    /// Nothing is known yet; tracefs is mounted here.
-    pub fn new(tracefs: &Path) -> Self {
-        Self { events: tracefs.join("events"), values: [ABSENT; Offset::COUNT] }
+    /// Nothing is known yet.
+    pub fn new() -> Self {
+        Self { values: [ABSENT; Offset::COUNT] }
     }
 
     /// For the programs.
@@ -97,7 +100,38 @@ impl Offsets {
         for (which, structure, path) in SOCKET6 {
             self.set(*which, btf.member_offset(structure, path).unwrap_or(ABSENT));
         }
-        for (which, structure, path) in MEMBERS.iter().chain(SOCKET) {
+        self.take(btf, MEMBERS.iter().chain(SOCKET))
+    }
+
+    /// What the programs behind trampolines need besides.
+    ///
+    /// # Errors
+    /// As [`Offsets::read_members`].
+    pub fn read_pending(&mut self, btf: &Btf<'_>) -> Result<(), Unavailable> {
+        self.take(btf, PENDING)
+    }
+
+    /// What the program on tcp_send_reset needs besides.
+    ///
+    /// # Errors
+    /// As [`Offsets::read_members`]; also before Linux 6.10, where that is silent about what has no socket.
+    pub fn read_packets(&mut self, btf: &Btf<'_>) -> Result<(), Unavailable> {
+        match btf.arguments("tcp_send_reset") {
+            Some(RESET_ARGUMENTS..) => self.take(btf, PACKET),
+            Some(_) => Err(Unavailable::new(
+                Reason::NoTracepoint,
+                "before Linux 6.10 tcp_send_reset tells nothing about a port without a listener",
+            )),
+            None => Err(Unavailable::new(Reason::NoTracepoint, "BTF tells no tracepoint tcp_send_reset")),
+        }
+    }
+
+    fn take<'a>(
+        &mut self,
+        btf: &Btf<'_>,
+        members: impl IntoIterator<Item = &'a (Offset, &'a str, &'a [&'a str])>,
+    ) -> Result<(), Unavailable> {
+        for (which, structure, path) in members {
             let offset = btf.member_offset(structure, path).ok_or_else(|| {
                 let path = path.join(".");
                 Unavailable::new(Reason::NoBtf, format!("BTF tells no {path} of struct {structure}"))
@@ -107,12 +141,12 @@ impl Offsets {
         Ok(())
     }
 
-    /// sock:inet_sock_set_state.
+    /// sock:inet_sock_set_state, of the tracefs that is mounted there.
     ///
     /// # Errors
     /// Where the tracepoint or one of its fields is missing.
-    pub fn read_state(&mut self) -> Result<(), Unavailable> {
-        let format = self.read("sock/inet_sock_set_state", STATE)?;
+    pub fn read_state(&mut self, tracefs: &Path) -> Result<(), Unavailable> {
+        let format = self.read(tracefs, "sock/inet_sock_set_state", STATE)?;
         let length = field(&format, "protocol").map_or(0, |protocol| protocol.size);
         self.set(Offset::StateProtocolLength, length);
         Ok(())
@@ -122,37 +156,12 @@ impl Offsets {
     ///
     /// # Errors
     /// As [`Offsets::read_state`].
-    pub fn read_report(&mut self) -> Result<(), Unavailable> {
-        self.read("sock/inet_sk_error_report", REPORT).map(drop)
+    pub fn read_report(&mut self, tracefs: &Path) -> Result<(), Unavailable> {
+        self.read(tracefs, "sock/inet_sk_error_report", REPORT).map(drop)
     }
 
-    /// syscalls:sys_enter_connect and syscalls:sys_exit_connect.
-    ///
-    /// # Errors
-    /// As [`Offsets::read_state`].
-    pub fn read_calls(&mut self) -> Result<(), Unavailable> {
-        self.read("syscalls/sys_enter_connect", ENTER)?;
-        self.read("syscalls/sys_exit_connect", EXIT).map(drop)
-    }
-
-    /// tcp:tcp_send_reset.
-    ///
-    /// # Errors
-    /// As [`Offsets::read_state`]; also before Linux 6.10, where it is silent about what has no socket. It got its field
-    /// `reason` then.
-    pub fn read_reset(&mut self) -> Result<(), Unavailable> {
-        let format = self.read("tcp/tcp_send_reset", RESET)?;
-        match field(&format, "reason") {
-            Some(_) => Ok(()),
-            None => Err(Unavailable::new(
-                Reason::NoTracepoint,
-                "before Linux 6.10 tcp:tcp_send_reset tells nothing about a port without a listener",
-            )),
-        }
-    }
-
-    fn read(&mut self, tracepoint: &str, wanted: &[Wanted]) -> Result<String, Unavailable> {
-        let path = self.events.join(tracepoint).join("format");
+    fn read(&mut self, tracefs: &Path, tracepoint: &str, wanted: &[Wanted]) -> Result<String, Unavailable> {
+        let path = tracefs.join("events").join(tracepoint).join("format");
         let missing = |what: String| Unavailable::new(Reason::NoTracepoint, what);
         let format = std::fs::read_to_string(&path)
             .map_err(|error| missing(format!("{}: {error}", path.display())))?;
@@ -175,6 +184,7 @@ impl Offsets {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
 
     fn tracefs(name: &str, tracepoint: &str, format: &str) -> PathBuf {
         let root = std::env::temp_dir().join(format!("ipa-sidecar-offsets-{name}-{}", std::process::id()));
@@ -188,8 +198,8 @@ mod tests {
     fn every_place_of_the_state_tracepoint_is_set() {
         let format = include_str!("fixtures/inet_sock_set_state-6.18.txt");
         let root = tracefs("state", "sock/inet_sock_set_state", format);
-        let mut offsets = Offsets::new(&root);
-        offsets.read_state().unwrap();
+        let mut offsets = Offsets::new();
+        offsets.read_state(&root).unwrap();
         let value = |which| offsets.values()[which as usize];
         assert_eq!(value(Offset::StateSocket), 8);
         assert_eq!(value(Offset::StateProtocol), 30);
@@ -201,17 +211,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let format = "\tfield:const void * skbaddr;\toffset:8;\tsize:8;\tsigned:0;\n\
-                      \tfield:__u8 saddr[28];\toffset:32;\tsize:28;\tsigned:0;\n";
-        let root = tracefs("missing", "tcp/tcp_send_reset", format);
-        let mut offsets = Offsets::new(&root);
-        let error = offsets.read_reset().unwrap_err();
+        let format = "\tfield:int error;\toffset:8;\tsize:4;\tsigned:1;\n";
+        let root = tracefs("missing", "sock/inet_sk_error_report", format);
+        let mut offsets = Offsets::new();
+        let error = offsets.read_report(&root).unwrap_err();
         assert_eq!(error.reason, Reason::NoTracepoint);
-        assert_eq!(error.detail, "tracepoint tcp/tcp_send_reset has no field daddr");
-        let old = format!("{format}\tfield:__u8 daddr[28];\toffset:60;\tsize:28;\tsigned:0;\n");
-        fs::write(root.join("events/tcp/tcp_send_reset/format"), old).unwrap();
-        assert!(offsets.read_reset().unwrap_err().detail.contains("6.10"));
-        assert!(offsets.read_calls().unwrap_err().detail.contains("sys_enter_connect"));
+        assert_eq!(error.detail, "tracepoint sock/inet_sk_error_report has no field protocol");
+        assert!(offsets.read_state(&root).unwrap_err().detail.contains("inet_sock_set_state"));
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -8,7 +8,7 @@ pub fn labels() -> impl Iterator<Item = &'static str> {
     ERRNO_NAMES.into_iter().map(|(_, name)| name).chain(["abandoned", "other", "unknown"])
 }
 
-/// The name; `abandoned` where the caller gave up, `unknown` where no source told, `other` for what is not named here.
+/// The name; `abandoned` where the caller gave up, `unknown` where no source knew, `other` for what is not named here.
 pub fn label(event: &Event) -> &'static str {
     match (event.sureness, event.errno) {
         (sureness::ABANDONED, _) => "abandoned",

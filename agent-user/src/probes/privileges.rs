@@ -21,18 +21,17 @@ pub enum PrivilegeError {
 }
 
 /// What attaching needs (capabilities(7), Linux 5.8 and newer).
-pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON; as another user than root CAP_DAC_READ_SEARCH, to read tracefs; \
-                          CAP_SYS_ADMIN, where tracefs has to be mounted";
+pub const NEEDED: &str = "CAP_BPF, CAP_PERFMON; where there is no BTF and as another user than root \
+                          CAP_DAC_READ_SEARCH, to read tracefs, and CAP_SYS_ADMIN, where that has to be mounted";
 
-/// The thread that attached the probes is joined, and yet takes a moment to leave with its mount namespace.
+/// The thread that loads the probes takes a moment to leave with its mount namespace.
 const LAST_THREAD: Duration = Duration::from_secs(1);
 
 /// Sets no_new_privs and drops every capability of this thread, of those that it will start, and of their children.
-/// Called while there is no other thread, but for one that keeps its own until its work is done.
 ///
 /// # Errors
-/// Where the kernel refuses, or yet another thread is there and has capabilities.
-pub fn drop_all(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
+/// Where the kernel refuses.
+pub fn drop_all() -> Result<(), PrivilegeError> {
     let from = |errno: rustix::io::Errno| PrivilegeError::Kernel(errno.into());
     set_no_new_privs(true).map_err(from)?;
     // The bounding set wants CAP_SETPCAP, the ambient set Linux 4.3: what follows does not depend on either.
@@ -45,18 +44,25 @@ pub fn drop_all(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
         permitted: CapabilitySet::empty(),
         inheritable: CapabilitySet::empty(),
     };
-    set_capabilities(None, none).map_err(from)?;
+    set_capabilities(None, none).map_err(from)
+}
+
+/// Waits until no thread of this process has a capability, but for one that `keeps` its own until its work is done.
+///
+/// # Errors
+/// Where another one still has some after a second.
+pub async fn none_left(keeps: Option<Pid>) -> Result<(), PrivilegeError> {
     let started = Instant::now();
     while let Some(thread) = privileged_thread(keeps).map_err(PrivilegeError::Kernel)? {
         if started.elapsed() >= LAST_THREAD {
             return Err(PrivilegeError::Thread(thread));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
 
-/// A thread of ours that still has capabilities.
+/// A thread of this process that still has capabilities.
 fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
     let keeps = keeps.map(|thread| thread.as_raw_nonzero().to_string());
     let threads = match std::fs::read_dir("/proc/self/task") {
@@ -79,7 +85,7 @@ fn privileged_thread(keeps: Option<Pid>) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// What this thread has now, in words.
+/// What this thread has now, as text.
 pub fn described() -> String {
     match capabilities(None) {
         Ok(sets) if sets.effective.is_empty() => "none".to_owned(),

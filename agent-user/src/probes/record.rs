@@ -1,4 +1,4 @@
-//! What an event means: counted, kept to look at, and told in the log.
+//! What an event means: counted, kept to look at, and logged.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -43,23 +43,26 @@ impl Recorder {
         Self { join, targets, callbacks, metrics, state, lost: 0, lines: Lines::default() }
     }
 
+    /// How many events were lost until now.
+    pub fn lost(&mut self, all: u64) {
+        if let Some(more) = all.checked_sub(self.lost).filter(|more| *more > 0) {
+            self.lost = all;
+            self.metrics.probe_events_lost(more);
+            self.state.send_modify(|state| state.events_lost = all);
+            tracing::warn!(more, all, "events of the probes were lost: too many at once");
+        }
+    }
+
     /// Takes one event.
     pub fn record(&mut self, event: &Event) {
-        if let Some(more) = event.lost.checked_sub(self.lost).filter(|more| *more > 0) {
-            self.lost = event.lost;
-            self.metrics.probe_events_lost(more);
-            self.state.send_modify(|state| state.events_lost = event.lost);
-            tracing::warn!(more, all = event.lost, "events of the probes were lost: too many at once");
-        }
         // Without BTF the programs cannot tell namespaces apart; the address does, as far as it goes.
         let untold = event.network_namespace == 0 && event.local_port != 0;
-        if untold && event.kind != kind::COUNTERS && !callbacks::is_here(local(event).ip()) {
+        if untold && !callbacks::is_here(local(event).ip()) {
             return;
         }
         match event.kind {
             kind::CALLBACK_ESTABLISHED => self.callbacks.established(local(event), peer(event)),
             kind::CALLBACK_REFUSED => self.callbacks.refused(local(event), peer(event)),
-            kind::COUNTERS => {}
             _ => {
                 for failure in self.join.push(*event) {
                     self.failure(&failure);
@@ -68,7 +71,7 @@ impl Recorder {
         }
     }
 
-    /// How often the kernel has skipped a program until now: what it would have told is unknown.
+    /// How often the kernel has skipped a program until now: what it would have reported is unknown.
     pub fn skipped(&self, runs: u64) {
         let more =
             self.state.send_if_modified(|state| std::mem::replace(&mut state.runs_skipped, runs) != runs);
@@ -173,7 +176,7 @@ fn monotonic_nanoseconds() -> u64 {
 #[derive(Debug, Default)]
 struct Lines {
     since: Option<Instant>,
-    told: u32,
+    reported: u32,
     suppressed: u64,
 }
 
@@ -181,10 +184,10 @@ impl Lines {
     fn may_tell(&mut self) -> bool {
         if self.since.is_none_or(|since| since.elapsed() >= WINDOW) {
             self.tell_suppressed();
-            (self.since, self.told) = (Some(Instant::now()), 0);
+            (self.since, self.reported) = (Some(Instant::now()), 0);
         }
-        self.told += 1;
-        let may = self.told <= LINES;
+        self.reported += 1;
+        let may = self.reported <= LINES;
         self.suppressed += u64::from(!may);
         may
     }
@@ -279,8 +282,7 @@ mod tests {
     fn losses_are_counted_once() {
         let (mut recorder, metrics, seen, _targets) = recorder();
         for lost in [0, 7, 7, 9] {
-            let event = Event { kind: kind::COUNTERS, lost, ..Event::default() };
-            recorder.record(&event);
+            recorder.lost(lost);
         }
         assert!(text(&metrics).contains("ipa_sidecar_probe_events_lost_total 9\n"));
         assert_eq!(seen.borrow().events_lost, 9);

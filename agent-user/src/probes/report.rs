@@ -49,6 +49,18 @@ impl Probe {
 }
 
 labels! {
+    /// How a probe is attached: the label `path` of `probe_path_info`.
+    pub enum Path {
+        /// To functions, by trampolines: a call of connect is seen as its caller sees it.
+        Trampoline = "trampoline",
+        /// To tracepoints that hand over typed pointers.
+        TypedTracepoint = "typed_tracepoint",
+        /// To tracepoints with a record: where there is no BTF.
+        Tracepoint = "tracepoint",
+    }
+}
+
+labels! {
     /// Why a probe, the guard's redirect, or sight is not attached: a label of `probe_unavailable_info`.
     pub enum Reason {
         /// `--probe.connect=off`.
@@ -65,6 +77,8 @@ labels! {
         NoTracefs = "no_tracefs",
         /// The kernel lacks the tracepoint, or a field of it.
         NoTracepoint = "no_tracepoint",
+        /// The kernel does not attach programs to functions.
+        NoTrampoline = "no_trampoline",
         /// The kernel does not tell its types.
         NoBtf = "no_btf",
         /// The verifier refuses the program.
@@ -73,15 +87,15 @@ labels! {
         NoCgroup = "no_cgroup",
         /// An API URL of IPA's is https, into which the guard does not see.
         Https = "https",
-        /// It is attached, and a connect of ours did not go where it should.
+        /// It is attached, and a connect of the daemon did not go where it should.
         SelfTest = "self_test",
         /// No libssl is found that IPA's interpreter may link.
         NoLibssl = "no_libssl",
-        /// IPA's container has not been seen yet.
+        /// It is being loaded, or IPA's container has not been seen yet.
         NotYet = "not_yet",
         /// The libssl lacks a function that is probed.
         NoFunction = "no_function",
-        /// A child of ours under a seccomp filter did not survive a return probe.
+        /// A child of the daemon under a seccomp filter did not survive a return probe.
         ReturnProbe = "return_probe",
         /// Anything else.
         Error = "error",
@@ -96,6 +110,11 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
+    /// It is being loaded.
+    pub fn loading() -> Self {
+        Self::new(Reason::NotYet, "the probes are being loaded")
+    }
+
     /// Of a reason and words.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let detail = detail.into();
@@ -112,10 +131,10 @@ impl fmt::Display for Unavailable {
 /// How it went with each probe. A probe that is not needed here is in neither state and has no entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// In the order of [`Probe::ALL`].
+    /// In the order of [`Probe::ALL`]: how each is attached, or why it is not.
     #[serde(rename = "list", serialize_with = "list")]
-    pub probes: Vec<(Probe, Result<(), Unavailable>)>,
-    /// What is told less well than it could be, a sentence each.
+    pub probes: Vec<(Probe, Result<Path, Unavailable>)>,
+    /// What is reported less well than it could be, a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -128,7 +147,7 @@ impl Report {
 
     /// Whether a probe is attached.
     pub fn attached(&self, probe: Probe) -> bool {
-        self.probes.contains(&(probe, Ok(())))
+        self.probes.iter().any(|(one, outcome)| *one == probe && outcome.is_ok())
     }
 
     /// What is missing, a sentence for each reason.
@@ -155,15 +174,16 @@ impl Report {
     }
 }
 
-/// One object a probe: whether it is attached, and why not.
+/// One object a probe: whether and how it is attached, and why not.
 fn list<S: Serializer>(
-    probes: &[(Probe, Result<(), Unavailable>)],
+    probes: &[(Probe, Result<Path, Unavailable>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Entry<'a> {
         probe: Probe,
         attached: bool,
+        path: Option<Path>,
         reason: Option<Reason>,
         detail: Option<&'a str>,
     }
@@ -172,6 +192,7 @@ fn list<S: Serializer>(
         Entry {
             probe: *probe,
             attached: outcome.is_ok(),
+            path: outcome.as_ref().ok().copied(),
             reason: missing.map(|missing| missing.reason),
             detail: missing.map(|missing| missing.detail.as_str()),
         }

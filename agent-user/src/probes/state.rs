@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use text::labels;
 
-use super::report::Report;
+use super::report::{Report, Unavailable};
 use crate::recent::{Moment, Recent};
 
 labels! {
@@ -22,6 +22,12 @@ labels! {
 /// The probes.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ProbesState {
+    /// Neither they nor the probes on libssl are there yet.
+    #[serde(skip)]
+    pub loading: bool,
+    /// Those that the parameters ask for and that are missing, a sentence for each reason.
+    #[serde(skip)]
+    pub problems: Vec<String>,
     /// Which are attached, and why the others are not.
     #[serde(flatten)]
     pub report: Report,
@@ -33,6 +39,13 @@ pub struct ProbesState {
     pub connect_failures: Recent<ConnectFailure>,
     /// The conductor's call-back.
     pub callback: CallbackState,
+}
+
+impl ProbesState {
+    /// Of probes that are being loaded.
+    pub fn loading() -> Self {
+        Self { loading: true, report: Report::none(&Unavailable::loading()), ..Self::default() }
+    }
 }
 
 /// One connect that failed, as the probes saw it.

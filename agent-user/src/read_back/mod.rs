@@ -1,8 +1,8 @@
-//! Read-back: one lookup of our own, once IPA has its token, tells which callback URL Ironic holds. For modes configure and
+//! Read-back: one lookup of its own, once IPA has its token, tells which callback URL Ironic holds. For modes configure and
 //! guard.
 //!
 //! [`due`] (pure) says when. Never before the token is known to be spent: the lookup would take it, and IPA would hang for
-//! good. A token that it gets all the same, because Ironic had wiped it, goes into IPA's drop-in.
+//! good. A token that it gets anyway, because Ironic had wiped it, goes into IPA's drop-in.
 
 pub mod due;
 mod state;
@@ -257,12 +257,12 @@ impl ReadBack {
     /// IPA's own token is void: it gets the new one at its next start.
     fn hand_over(&self, token: Secret, node: &str) {
         if !token::is_plain(&token) {
-            tracing::error!(node, "Ironic handed out a token that no ironic-python-agent would take");
+            tracing::error!(node, "Ironic gave out a token, and no ironic-python-agent would take it");
             return;
         }
         tracing::error!(
             node,
-            "Ironic had forgotten this node's token and handed a new one out to our lookup: it is in IPA's drop-in, and \
+            "Ironic had forgotten this node's token and gave a new one to the daemon's lookup: it is in IPA's drop-in, and \
              IPA takes it at its next start"
         );
         self.token.send_replace(Some(token));
@@ -272,8 +272,8 @@ impl ReadBack {
     fn failed(&self, words: String) {
         let is_new = self.state.borrow().last_failure.as_ref() != Some(&words);
         match is_new {
-            true => tracing::warn!(error = words, "what Ironic holds cannot be read back"),
-            false => tracing::debug!(error = words, "what Ironic holds cannot be read back"),
+            true => tracing::warn!(error = words, "read-back of what Ironic holds failed"),
+            false => tracing::debug!(error = words, "read-back of what Ironic holds failed"),
         }
         self.state.send_modify(|state| {
             (state.state, state.last_failure) = (ReadBackPhase::Failed, Some(words));

@@ -65,7 +65,7 @@ impl LastWords {
 /// Shows that reports are wanted; `off`: and why none is sent.
 pub fn show_wanted(state: &watch::Sender<ReportState>, url: &ApiUrl, off: Option<String>) {
     if let Some(why) = &off {
-        tracing::error!("no reports are sent to {url}: {why}");
+        tracing::error!("sending no reports to {url}: {why}");
     }
     state.send_modify(|state| (state.url, state.off) = (Some(url.to_string()), off));
 }

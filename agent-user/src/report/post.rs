@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_is_said() {
+    async fn a_name_without_an_address_is_reported() {
         let mut receiver = Receiver::open(&parameters("http://fleet:1")).unwrap().ok().unwrap();
         for addresses in [Err("fleet is not resolved yet".to_owned()), Ok(Vec::new())] {
             let (result, why) = receiver.post(&addresses, Vec::new()).await.unwrap_err();

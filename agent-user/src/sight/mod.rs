@@ -15,7 +15,6 @@ mod tracker;
 
 pub use state::{SightState, SourceState};
 
-use rustix::thread::Pid;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -23,10 +22,11 @@ use crate::ipa::place::Running;
 use crate::ipa::restart::Drain;
 use crate::metrics::Metrics;
 use crate::params::{Mode, Parameters};
-use crate::probes::{Probes, Reason, Unavailable};
+use crate::probes::{Reason, Unavailable};
 use crate::registrar::Registrar;
 use crate::watch::ResolvedTarget;
 
+use chunk::Seen;
 use tls::Tls;
 use tracker::Tracker;
 
@@ -37,44 +37,33 @@ const PIECES: usize = 64;
 #[derive(Debug)]
 pub struct Sight {
     http: Result<http::Capture, Unavailable>,
-    tls: (Tls, tls::Report),
     questions: (mpsc::Sender<Drain>, mpsc::Receiver<Drain>),
 }
 
 impl Sight {
-    /// Opens what the mode needs, with what the probes have loaded; call it before the privileges are dropped.
-    /// `in_container`: IPA's unit runs it in one.
-    pub fn open(mode: Mode, parameters: &Parameters, probes: &mut Probes, in_container: bool) -> Self {
-        if mode == Mode::Agent {
-            let why = Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself");
-            return Self { tls: Tls::without(&why), http: Err(why), questions: mpsc::channel(1) };
-        }
-        let waited_for = in_container.then_some(parameters.advertise.wait);
-        let (http, tls) = (http::open(parameters), Tls::attach(probes, waited_for));
-        Self { http, tls, questions: mpsc::channel(1) }
+    /// Opens what the mode needs at the network; call it before the privileges are dropped.
+    pub fn open(mode: Mode, parameters: &Parameters) -> Self {
+        let http = match mode {
+            Mode::Agent => {
+                Err(Unavailable::new(Reason::SwitchedOff, "mode agent only records what it sends itself"))
+            }
+            _ => http::open(parameters),
+        };
+        Self { http, questions: mpsc::channel(1) }
     }
 
-    /// Whether anything is open.
-    pub fn any(&self) -> bool {
-        self.http.is_ok() || self.tls.1.attached || self.privileged_thread().is_some()
+    /// How it went.
+    pub fn report(&self) -> Result<(), &Unavailable> {
+        self.http.as_ref().map(|_| ())
     }
 
-    /// The thread that keeps its privileges until IPA's container is there.
-    pub fn privileged_thread(&self) -> Option<Pid> {
-        self.tls.0.privileged_thread()
+    /// Where it is asked what it has seen of an IPA.
+    pub fn questions(&self) -> mpsc::Sender<Drain> {
+        self.questions.0.clone()
     }
 
-    /// How it went: with the packet socket, and with the probes on libssl.
-    pub fn report(&self) -> (Result<(), &Unavailable>, &tls::Report) {
-        (self.http.as_ref().map(|_| ()), &self.tls.1)
-    }
-
-    /// Where it is asked what it has seen of an IPA; `None` where nothing looks.
-    pub fn questions(&self) -> Option<mpsc::Sender<Drain>> {
-        self.any().then(|| self.questions.0.clone())
-    }
-
-    /// Starts it; call it once the privileges are dropped. What is seen appears in `state`. Gives what begins its end.
+    /// Starts it; call it once the privileges are dropped. What is seen appears in `state`. Gives what takes the probes on
+    /// libssl, once they are loaded.
     pub fn start(
         self,
         targets: watch::Receiver<Vec<ResolvedTarget>>,
@@ -83,32 +72,51 @@ impl Sight {
         metrics: &Metrics,
         state: watch::Sender<SightState>,
         tasks: &mut JoinSet<()>,
-    ) -> impl FnOnce() + Send + use<> {
-        let any = self.any();
+    ) -> Inlet {
         let (sender, seen) = mpsc::channel(PIECES);
-        let (mut tls, report) = self.tls;
-        let ending = tls.ending();
-        state.send_modify(|state| state.take_tls(report));
-        if let Some(later) = tls.take_later() {
-            tasks.spawn(hear_later(later, state.clone()));
-        }
-        tls.start(sender.clone(), tasks);
         match self.http {
             Ok(capture) => {
-                let reader =
-                    http::Reader::new(capture, targets.clone(), sender, metrics.clone(), state.clone());
+                let reader = http::Reader::new(
+                    capture,
+                    targets.clone(),
+                    sender.clone(),
+                    metrics.clone(),
+                    state.clone(),
+                );
                 tasks.spawn(reader.run());
             }
             Err(why) => {
-                tracing::info!("exchanges with Ironic over http are not seen: {why}");
+                tracing::info!("cannot see exchanges with Ironic over http: {why}");
                 state.send_modify(|state| state.http = SourceState::off(&why));
             }
         }
-        if any {
-            tasks.spawn(
-                Tracker::new(targets, running, registrar, metrics.clone(), state, self.questions.1).run(seen),
-            );
+        let tracker =
+            Tracker::new(targets, running, registrar, metrics.clone(), state.clone(), self.questions.1);
+        tasks.spawn(tracker.run(seen));
+        Inlet { sender, state }
+    }
+}
+
+/// Takes what passes through libssl. The tracker waits for it.
+#[derive(Debug)]
+pub struct Inlet {
+    sender: mpsc::Sender<Seen>,
+    state: watch::Sender<SightState>,
+}
+
+impl Inlet {
+    /// Starts the probes on libssl, and shows how it went. Gives what begins their end.
+    pub fn take(
+        self,
+        (mut tls, report): (Tls, tls::Report),
+        tasks: &mut JoinSet<()>,
+    ) -> impl FnOnce() + Send + use<> {
+        let ending = tls.ending();
+        self.state.send_modify(|state| state.take_tls(report));
+        if let Some(later) = tls.take_later() {
+            tasks.spawn(hear_later(later, self.state));
         }
+        tls.start(self.sender, tasks);
         ending
     }
 }
@@ -117,8 +125,8 @@ impl Sight {
 async fn hear_later(later: oneshot::Receiver<tls::Report>, state: watch::Sender<SightState>) {
     if let Ok(report) = later.await {
         match &report.missing {
-            Some(why) => tracing::warn!("exchanges of IPA's container over https are not seen: {why}"),
-            None => tracing::info!(libraries = ?report.libraries, "the libssl of IPA's container is watched"),
+            Some(why) => tracing::warn!("cannot see exchanges of IPA's container over https: {why}"),
+            None => tracing::info!(libraries = ?report.libraries, "watching the libssl of IPA's container"),
         }
         state.send_modify(|state| state.take_tls(report));
     }

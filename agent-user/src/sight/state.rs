@@ -51,6 +51,11 @@ pub struct SightState {
 }
 
 impl SightState {
+    /// Of probes on libssl that are being loaded.
+    pub fn loading() -> Self {
+        Self { tls: SourceState::off(&Unavailable::loading()), ..Self::default() }
+    }
+
     /// Since when every source looks that these API URLs need, without a gap; `None` where one does not.
     pub fn since<'a>(&self, mut urls: impl Iterator<Item = &'a ApiUrl>) -> Option<Moment> {
         let source = |url: &ApiUrl| match url.scheme {
@@ -122,7 +127,7 @@ pub struct SourceState {
     pub attached: bool,
     /// Why not, as a label.
     pub reason: Option<Reason>,
-    /// The same in words.
+    /// The same as a sentence.
     pub detail: Option<String>,
     /// Since when it does.
     #[serde(rename = "since_seconds_ago")]

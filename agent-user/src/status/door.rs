@@ -25,7 +25,7 @@ pub struct Door {
 pub fn open(directory: &Path) -> Option<Door> {
     Door::open(directory)
         .inspect_err(|error| {
-            tracing::warn!(%error, ?directory, "`ipa-sidecar status` cannot ask: no socket can be made");
+            tracing::warn!(%error, ?directory, "`ipa-sidecar status` will not work: could not create its socket");
         })
         .ok()
 }

@@ -52,7 +52,7 @@ async fn answer(mut stream: UnixStream, shown: &Shown) -> io::Result<()> {
     stream.write_all(format!("{ready} {}\n{text}", text.len()).as_bytes()).await
 }
 
-/// SO_PEERCRED (unix(7)). Root, and our own user where the daemon runs as another one.
+/// SO_PEERCRED (unix(7)). Root, and the daemon's own user where the daemon runs as another one.
 fn may_ask(uid: u32, own: u32) -> bool {
     uid == 0 || uid == own
 }

@@ -1,13 +1,15 @@
 //! Asks the kernel everything that the decision depends on.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::sync::Arc;
 
 use callback_url::{ApiUrl, Host, Local, address_class};
 use fib::{Address, Errno, Kernel, Link, Route, RouteQuestion, RtnlError};
 
 use crate::advertise::{Answered, Candidate, Committed, Destination, Facts, Pinned, RouteFailure, Target};
 
-use super::assigned::{Assigned, Unanswered};
+use super::assigned::{Unanswered, Wanted, lasting};
+use super::known::Known;
 use super::reach::Reached;
 
 /// So many other addresses of a device are considered where the kernel's choice is only a last resort.
@@ -43,18 +45,27 @@ pub struct Asked {
     /// For the decision.
     pub facts: Facts,
     /// This machine's addresses; `None` where no complete list came.
-    pub local: Option<Local>,
+    pub local: Option<Arc<Local>>,
 }
 
 /// Asks about every API address, about the addresses that are held or were answered, and which ones this machine has.
 pub fn ask(kernel: &mut Kernel, question: &Question) -> Asked {
-    let assigned = Assigned::ask(kernel);
-    let mut asking = Asking { kernel, assigned, interface: question.interface.as_deref() };
-    let targets = question.targets.iter().map(|target| asking.target(target)).collect();
-    let pinned = question.pinned.as_deref().map(|url| asking.pinned(url));
-    let committed = question.committed.map(|ip| asking.committed(ip));
-    let answered = question.reached.as_ref().map(|reached| asking.answered(reached));
-    Asked { facts: Facts { targets, pinned, committed, answered }, local: asking.assigned.local() }
+    Known::default().ask(kernel, question)
+}
+
+impl Known {
+    /// The same; what is known already is not asked for.
+    pub(super) fn ask(&mut self, kernel: &mut Kernel, question: &Question) -> Asked {
+        self.begin(kernel);
+        let mut asking =
+            Asking { kernel, known: self, interface: question.interface.as_deref(), device: None };
+        let targets = question.targets.iter().map(|target| asking.target(target)).collect();
+        let pinned = question.pinned.as_deref().map(|url| asking.pinned(url));
+        let committed = question.committed.map(|ip| asking.committed(ip));
+        let answered = question.reached.as_ref().map(|reached| asking.answered(reached));
+        let facts = Facts { targets, pinned, committed, answered };
+        Asked { facts, local: self.assigned.local() }
+    }
 }
 
 /// An address as it is assigned here, and the device that has it; or why that is not known.
@@ -68,8 +79,10 @@ struct Place {
 /// One round of questions.
 struct Asking<'a> {
     kernel: &'a mut Kernel,
-    assigned: Assigned,
+    known: &'a mut Known,
     interface: Option<&'a str>,
+    /// The device of that name, once it was asked for.
+    device: Option<Result<Link, RouteFailure>>,
 }
 
 impl Asking<'_> {
@@ -108,34 +121,32 @@ impl Asking<'_> {
 
     fn place(&mut self, ip: IpAddr) -> Place {
         let unknown = |error| Place { unanswered: Some(error), ..Place::default() };
-        let address = match self.assigned.find(ip) {
+        let wanted = Wanted { ip, device: None, in_use: false };
+        let address = match self.known.assigned.find(self.kernel, wanted) {
             Ok(Some(address)) => address,
             Ok(None) => return Place::default(),
             Err(error) => return unknown(error),
         };
-        match self.link(address.device) {
+        match self.known.link(self.kernel, address.device) {
             Ok(link) => Place { address: Some(address), link, unanswered: None },
             Err(error) => unknown(error),
         }
     }
 
-    /// The device with this index; none where it has just gone.
-    fn link(&mut self, index: u32) -> Result<Option<Link>, Unanswered> {
-        match self.kernel.link(index) {
-            Ok(link) => Ok(Some(link)),
-            Err(RtnlError::Refused(Errno::NODEV)) => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
+    /// The device that the operator named.
+    fn device(&mut self) -> Result<Option<Link>, RouteFailure> {
+        let Some(name) = self.interface else { return Ok(None) };
+        let device = self.device.get_or_insert_with(|| {
+            self.kernel.link_named(name).map_err(|error| match error.errno() {
+                Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
+                _ => RouteFailure::Question(error.to_string()),
+            })
+        });
+        device.clone().map(Some)
     }
 
     fn candidates(&mut self, ip: IpAddr, port: u16) -> Result<Vec<Candidate>, RouteFailure> {
-        let device = match self.interface {
-            None => None,
-            Some(name) => Some(self.kernel.link_named(name).map_err(|error| match error.errno() {
-                Some(Errno::NODEV) => RouteFailure::NoSuchDevice(name.to_owned()),
-                _ => RouteFailure::Question(error.to_string()),
-            })?),
-        };
+        let device = self.device()?;
         let device_index = device.as_ref().map(|link| link.index);
         let mut question = RouteQuestion { destination: ip, port, source: None, device: device_index };
         let mut route = self.kernel.route(&question);
@@ -161,12 +172,14 @@ impl Asking<'_> {
     /// The kernel's choice; and where that is only a last resort, the other addresses of the device.
     fn by_route(&mut self, question: RouteQuestion, route: Route) -> Result<Vec<Candidate>, RouteFailure> {
         let source = route.source.ok_or(RouteFailure::NoSource)?;
-        self.assigned.refresh(self.kernel, source);
         let chosen = self.candidate(question, source, route).map_err(RouteFailure::Question)?;
         let chosen = Candidate { chosen_by_kernel: true, ..chosen };
         let last_resort = chosen.address.is_some_and(|address| address.deprecated || address.temporary);
-        let others: Vec<_> =
-            if last_resort { chosen.beside.iter().filter(lasting).copied().collect() } else { Vec::new() };
+        let others: Vec<_> = if last_resort {
+            chosen.beside.iter().filter(|one| usable(one) && lasting(one)).copied().collect()
+        } else {
+            Vec::new()
+        };
         let mut candidates = vec![chosen];
         for other in others.into_iter().take(ALTERNATIVES) {
             let other = self.candidate(question, other.ip, route);
@@ -193,17 +206,20 @@ impl Asking<'_> {
             }
         };
         let device = answer.ok().and_then(|route| route.device).or(first.device);
-        let beside = match device {
-            Some(device) => self.assigned.on(device, source)?.0,
-            None => Vec::new(),
-        };
         // Often on another device than the outgoing one: unnumbered NICs borrow an address of lo.
-        let here = beside.iter().find(|address| address.ip == source).copied();
-        let address = match here {
-            Some(address) => Some(address),
-            None => self.assigned.find(source)?,
+        let wanted = Wanted { ip: source, device, in_use: true };
+        let address = self.known.assigned.find(self.kernel, wanted)?;
+        let sound = address.is_some_and(|address| usable(&address) && lasting(&address));
+        let beside = match device.filter(|_| !sound) {
+            Some(device) => {
+                self.known.assigned.refresh(self.kernel, source);
+                self.known.assigned.on(device, source)?.0
+            }
+            None => Arc::default(),
         };
-        let link = device.map(|device| self.link(device)).transpose()?.flatten();
+        // As it is by now.
+        let address = beside.iter().find(|address| address.ip == source).copied().or(address);
+        let link = device.map(|device| self.known.link(self.kernel, device)).transpose()?.flatten();
         Ok(Candidate {
             source,
             chosen_by_kernel: false,
@@ -217,11 +233,13 @@ impl Asking<'_> {
 
     /// As IPA does with `network_interface`: the first usable address of the device, route or not.
     fn by_interface(&mut self, ip: IpAddr, link: Link) -> Result<Vec<Candidate>, RouteFailure> {
-        let (beside, complete) = self.assigned.on(link.index, ip).map_err(RouteFailure::Question)?;
+        self.known.assigned.refresh(self.kernel, ip);
+        let (beside, complete) = self.known.assigned.on(link.index, ip).map_err(RouteFailure::Question)?;
         if beside.is_empty() && !complete {
             return Err(RouteFailure::Question(RtnlError::Interrupted.to_string()));
         }
-        let first = beside.iter().find(lasting).or_else(|| beside.iter().find(|one| usable(one)));
+        let first = beside.iter().find(|one| usable(one) && lasting(one));
+        let first = first.or_else(|| beside.iter().find(|one| usable(one)));
         let Some(first) = first.or_else(|| beside.first()).copied() else {
             // A device that is down loses its IPv6 addresses: that it is down is the reason to tell.
             return Err(if link.up {
@@ -250,10 +268,6 @@ fn source_first(ip: IpAddr, port: u16) -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok().filter(|_| ip.is_ipv6())?;
     socket.connect((ip, port)).ok()?;
     socket.local_addr().ok().map(|local| local.ip()).filter(|source| !source.is_unspecified())
-}
-
-fn lasting(address: &&Address) -> bool {
-    usable(address) && !address.deprecated && !address.temporary
 }
 
 fn usable(address: &Address) -> bool {

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
 
 use crate::system;
+use crate::tick::Tick;
 
 /// Where inotify cannot be had, and behind a chain of symbolic links, a look now and then must do.
 const LOOK: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ pub struct EtcWatch {
     directory: PathBuf,
     inotify: Option<AsyncFd<OwnedFd>>,
     resolv_conf: Option<(SystemTime, u64)>,
+    look: Tick,
 }
 
 impl EtcWatch {
@@ -46,7 +47,7 @@ impl EtcWatch {
             .inspect_err(|error| tracing::debug!(%error, ?directory, "no inotify; looking every 30 s"))
             .ok();
         let resolv_conf = stamp(&directory.join("resolv.conf"));
-        let watch = Self { directory: directory.to_owned(), inotify, resolv_conf };
+        let watch = Self { directory: directory.to_owned(), inotify, resolv_conf, look: Tick::every(LOOK) };
         watch.follow_link();
         watch
     }
@@ -66,7 +67,7 @@ impl EtcWatch {
         }
     }
 
-    /// Waits for the next touch. A `.rescued` that is there already is told at once.
+    /// Waits for the next touch. A `.rescued` that is there already is reported at once.
     pub async fn touched(&mut self) -> Touched {
         loop {
             self.follow_link();
@@ -79,7 +80,7 @@ impl EtcWatch {
                 return Touched::ResolvConf;
             }
             tokio::select! {
-                () = sleep(LOOK) => {}
+                () = self.look.next() => {}
                 () = poked(&mut self.inotify) => {}
             }
         }

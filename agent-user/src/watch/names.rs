@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::ResolvedTarget;
 use super::dns::{Resolved, Resolver};
+use crate::tick::Tick;
 
 /// The pauses before a failed name is asked again; the last one repeats while it has no address at all.
 const RETRIES: [Duration; 4] =
@@ -59,7 +60,9 @@ impl Names {
                 changed
             });
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(pause), if pause < REFRESH => {}
+                // A new one: a ring during a long resolution is none.
+                () = async { Tick::every(REFRESH).next().await } => {}
                 Ok(()) = resolv_conf.changed() => {
                     self.resolver.reset();
                     failures = 0;

@@ -32,7 +32,7 @@ pub struct Round {
     /// What was decided.
     pub decision: Decision,
     /// This machine's addresses; `None` where no complete list came.
-    pub local: Option<Local>,
+    pub local: Option<Arc<Local>>,
     /// As in [`Published`].
     pub reach_round: u64,
     /// As in [`Published`].
@@ -55,6 +55,8 @@ impl Published {
 #[derive(Debug)]
 pub struct Publisher {
     decisions: watch::Sender<Arc<Published>>,
+    /// The list of addresses that the last round brought.
+    listed: Option<Arc<Local>>,
     refused: HashSet<(Option<IpAddr>, Refusal)>,
     metrics: Metrics,
 }
@@ -63,7 +65,12 @@ impl Publisher {
     /// Nothing was decided yet.
     pub fn new(metrics: Metrics) -> Self {
         let first = Published::new(Decision::not_asked(), 0);
-        Self { decisions: watch::Sender::new(Arc::new(first)), refused: HashSet::new(), metrics }
+        Self {
+            decisions: watch::Sender::new(Arc::new(first)),
+            listed: None,
+            refused: HashSet::new(),
+            metrics,
+        }
     }
 
     /// Where decisions appear; generation 0 is none yet.
@@ -71,25 +78,25 @@ impl Publisher {
         self.decisions.subscribe()
     }
 
-    /// Shows a decision, and publishes it where it or what stands beside it differs from before. An incomplete list of
+    /// Publishes a decision where it or what stands beside it differs from before; then shows it. An incomplete list of
     /// addresses leaves those that were known.
     pub fn publish(&mut self, round: Round) {
         let Round { decision, local, reach_round, awaits_reach } = round;
         let before = Arc::clone(&self.decisions.borrow());
-        let local = Local {
-            decided: decision.address.clone(),
-            ..local.unwrap_or_else(|| Local::clone(&before.local))
-        };
-        let address_changed = decision.address.is_some() && before.decision.address != decision.address;
-        self.metrics.show_decision(&decision, address_changed);
-        self.count_refusals(&decision);
+        let local = self.local(&decision, local, &before);
         let is_new = before.generation == 0 || before.decision != decision;
         let same_reach = (before.reach_round, before.awaits_reach) == (reach_round, awaits_reach);
-        if !is_new && same_reach && *before.local == local {
-            return;
-        }
         let generation = before.generation + u64::from(is_new);
-        if before.generation == 0 || before.decision.to_string() != decision.to_string() {
+        let is_news = is_new || !same_reach || !Arc::ptr_eq(&before.local, &local);
+        let now = Arc::new(Published { decision, generation, local, reach_round, awaits_reach });
+        if is_news {
+            self.decisions.send_replace(Arc::clone(&now));
+        }
+        let decision = &now.decision;
+        let address_changed = decision.address.is_some() && before.decision.address != decision.address;
+        self.metrics.show_decision(decision, address_changed);
+        self.count_refusals(decision);
+        if before.generation == 0 || (is_new && before.decision.to_string() != decision.to_string()) {
             let callback_url = decision.callback_url.as_deref().unwrap_or_default();
             if decision.valid {
                 tracing::info!(generation, callback_url, "{decision}");
@@ -97,9 +104,21 @@ impl Publisher {
                 tracing::warn!(generation, callback_url, "{decision}");
             }
         }
-        let local = Arc::new(local);
-        let published = Published { decision, generation, local, reach_round, awaits_reach };
-        self.decisions.send_replace(Arc::new(published));
+    }
+
+    /// What stands beside the decision: the very same as before where nothing has changed.
+    fn local(&mut self, decision: &Decision, listed: Option<Arc<Local>>, before: &Published) -> Arc<Local> {
+        let same_list = match (&listed, &self.listed) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (now, _) => now.is_none(),
+        };
+        if same_list && before.local.decided == decision.address {
+            return Arc::clone(&before.local);
+        }
+        let list = listed.as_deref().unwrap_or(&before.local);
+        let local = Local { decided: decision.address.clone(), ..list.clone() };
+        self.listed = listed.or(self.listed.take());
+        if local == *before.local { Arc::clone(&before.local) } else { Arc::new(local) }
     }
 
     /// A refusal counts when it appears, not at every question that finds it again.

@@ -22,12 +22,11 @@ pub struct Change {
 pub struct Subscription(AsyncFd<Monitor>);
 
 impl Subscription {
-    /// Subscribes; `receive_buffer` in bytes, where it is not to be the usual one.
+    /// Waits for it on this runtime.
     ///
     /// # Errors
-    /// Where the kernel has no netlink.
-    pub fn begin(receive_buffer: Option<usize>) -> io::Result<Self> {
-        let monitor = receive_buffer.map_or_else(Monitor::subscribe, Monitor::with_receive_buffer)?;
+    /// Where epoll refuses it.
+    pub fn of(monitor: Monitor) -> io::Result<Self> {
         system::watch(monitor).map(Self)
     }
 

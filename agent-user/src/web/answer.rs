@@ -25,6 +25,7 @@ pub(super) fn to(path: &str, shown: &Shown) -> Answer {
 }
 
 fn metrics(shown: &Shown) -> Answer {
+    shown.looks.note();
     match shown.metrics.render() {
         Ok((text, content_type)) => typed(StatusCode::OK, &content_type, text),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),

@@ -1,4 +1,4 @@
-//! Where the pages are served. Nothing of this may stop the daemon's duty: what fails is tried again.
+//! Where serving the pages. Nothing of this may stop the daemon's duty: what fails is tried again.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl Web {
             match self.open() {
                 Ok((listener, protection)) => {
                     if let Ok(address) = listener.local_addr() {
-                        tracing::info!(%address, "the pages are served");
+                        tracing::info!(%address, "serving the pages");
                     }
                     trouble.send_replace(None);
                     return exporter::serve(listener, "ipa-sidecar", protection, shown).await;
@@ -73,7 +73,7 @@ impl Web {
                         is_news
                     });
                     if is_news {
-                        tracing::error!("{words}; tried again every {} s", RETRY.as_secs());
+                        tracing::error!("{words}; retrying every {} s", RETRY.as_secs());
                     }
                 }
             }

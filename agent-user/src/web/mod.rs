@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use crate::metrics::Metrics;
+use crate::onlooker::Looks;
 use crate::readiness::{Readiness, readiness};
 use crate::report::About;
 use crate::view::{Sources, View};
@@ -23,6 +24,8 @@ pub struct Shown {
     /// What the tasks publish.
     pub sources: Sources,
     pub metrics: Metrics,
+    /// Where each look at the daemon is noted.
+    pub looks: Looks,
 }
 
 impl Handler for Shown {
@@ -55,6 +58,7 @@ impl Shown {
 
     /// Everything at this moment, and whether the daemon is ready.
     fn look(&self) -> (View, Readiness) {
+        self.looks.note();
         let view = self.sources.view();
         let ready = readiness(&view);
         (view, ready)

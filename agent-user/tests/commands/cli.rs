@@ -209,17 +209,17 @@ fn explain_and_doctor_say_where_ipa_reads() {
     let explain = ["explain", API_FLAG];
     let doctor = ["doctor", "--mode=configure", API_FLAG];
     let reads = "/opt/ironic-python-agent --config-dir /etc/ipa.d";
-    let told = run_with_unit(&site, reads, &explain);
+    let output = run_with_unit(&site, reads, &explain);
     assert_names(
-        &told,
+        &output,
         &["\ncallback URL https://10.77.0.5:9999\n", "\nironic-python-agent.service reads /etc/ipa.d\n"],
     );
-    let told = run_with_unit(&site, reads, &doctor);
-    assert_names(&told, &["\nok    drop-in's reader: ironic-python-agent.service reads /etc/ipa.d\n"]);
+    let output = run_with_unit(&site, reads, &doctor);
+    assert_names(&output, &["\nok    drop-in's reader: ironic-python-agent.service reads /etc/ipa.d\n"]);
     let passed_by = "/bin/podman run --network host -v /:/host ipa";
-    let told = run_with_unit(&site, passed_by, &doctor);
+    let output = run_with_unit(&site, passed_by, &doctor);
     assert_names(
-        &told,
+        &output,
         &[
             "\nlack  drop-in's reader: ironic-python-agent.service does not read /etc/ironic-python-agent.d: ",
             "end its command with --config-dir /host/etc/ironic-python-agent.d\n",
@@ -294,13 +294,16 @@ fn doctor_says_what_sight_can_see() {
         (line("sight http:"), line("sight https:"), text)
     };
     let (http, https, text) = lines(&["env"], &["--mode=configure", API_FLAG]);
-    assert_eq!(http.as_deref(), Some("ok    sight http: exchanges with Ironic are seen at the network"));
+    assert_eq!(
+        http.as_deref(),
+        Some("ok    sight http: the daemon sees exchanges with Ironic at the network")
+    );
     let https = https.unwrap();
     if cfg!(feature = "ebpf") {
-        assert_names(https, &["sight https: what passes through ", "libssl"]);
+        assert_names(https, &["sight https: the daemon sees what passes through ", "libssl"]);
     } else {
         assert_names(https, &["lack  sight https: ", "(not_built)"]);
-        assert_names(text, &["over it are not seen; what Ironic holds is read back"]);
+        assert_names(text, &["over it are invisible; a read-back shows what Ironic holds"]);
     }
     let flags = ["--mode=configure", "--ironic.api-url=https://10.77.0.1", "--probe.connect=off"];
     let (http, https, _) = lines(&["env"], &flags);

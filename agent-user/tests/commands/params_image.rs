@@ -56,7 +56,7 @@ fn the_files_are_those_that_ipas_unit_reads() {
 }
 
 #[test]
-fn a_place_that_is_read_after_ours_beats_us_and_that_is_said() {
+fn a_place_that_is_read_later_overrides_and_that_is_reported() {
     let mut machine = machine(
         "[Service]\nExecStart=/x/ironic-python-agent --config-dir /etc/a.d --config-dir /etc/b.d --config-file /etc/c\n",
     );

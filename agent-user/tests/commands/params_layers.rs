@@ -1,4 +1,4 @@
-//! Layers: which value wins, where it came from, what is said about a bad one.
+//! Layers: which value wins, where it came from, what a bad one reports.
 
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ fn the_highest_of_any_set_of_layers_wins() {
 }
 
 #[test]
-fn every_parameter_of_ours_is_read_from_flag_variable_and_file() {
+fn every_own_parameter_is_read_from_flag_variable_and_file() {
     let samples = [
         ("mode", "guard"),
         ("ironic.api-url", "http://192.0.2.1:6385"),
@@ -263,7 +263,7 @@ fn the_last_of_several_wins() {
 }
 
 #[test]
-fn our_own_drop_in_is_not_read_and_one_behind_it_is_told() {
+fn the_own_drop_in_is_not_read_and_one_behind_it_is_reported() {
     let machine = Machine::new();
     machine
         .drop_in("zz-ipa-sidecar.conf", "[DEFAULT]\nadvertise_host=192.0.2.1\napi_url=http://127.0.0.1:6385");

@@ -93,7 +93,7 @@ fn configuration_on_a_medium_counts_as_if_it_lay_in_etc() {
         machine.write(&below("", "ironic.crt"), "no configuration");
         let device = insert(&mut machine, label, "medium");
         let loaded = machine.load(&[]).unwrap();
-        assert_eq!(loaded.parameters.advertise.port, 2, "the medium's 10.conf takes the place of ours");
+        assert_eq!(loaded.parameters.advertise.port, 2, "the medium's 10.conf replaces the own one");
         assert_eq!(entry(&loaded, "lookup.timeout").1, "default");
         assert_eq!(entry(&loaded, "lookup.interval").0, "2");
         assert_eq!(loaded.parameters.ipa_settings.listen_port, 3);

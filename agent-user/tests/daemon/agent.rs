@@ -103,7 +103,7 @@ fn the_pinned_address_is_kept_as_long_as_it_is_ours() {
     assert_eq!(beat_urls(&ironic), [FIRST_URL, FIRST_URL]);
     assert_eq!(daemon.state().unwrap()["origin"], "pinned");
 
-    // The old one is gone: Ironic must be told, and refuses.
+    // The old one is gone: Ironic must hear of it, and refuses.
     site.remove(FIRST);
     daemon.wait_address(Some(SECOND), SOON).unwrap();
     wait_metric(&daemon, "agent_url_stale", 1.0, LATER);
@@ -152,7 +152,7 @@ fn a_power_cycle_through_ironic_begins_anew() {
 }
 
 #[test]
-fn without_the_token_nothing_is_sent_and_it_is_said_what_to_do() {
+fn without_the_token_nothing_is_sent_and_the_log_names_what_to_do() {
     root_test!();
     let (site, ironic, mut daemon) = with_agent(pregenerated(), &[WITHOUT_LISTENER]);
     wait_phase(&daemon, "without_token");
@@ -169,7 +169,7 @@ fn without_the_token_nothing_is_sent_and_it_is_said_what_to_do() {
 }
 
 #[test]
-fn a_bad_url_that_ironic_holds_is_said_and_counted() {
+fn a_bad_url_that_ironic_holds_is_reported_and_counted() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(pregenerated());
@@ -304,7 +304,7 @@ fn a_route_with_several_next_hops_contradicts_nothing() {
 }
 
 #[test]
-fn the_operators_host_is_sent_as_it_is_and_a_name_without_address_is_said() {
+fn the_operators_host_is_sent_as_it_is_and_a_name_without_address_is_reported() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());

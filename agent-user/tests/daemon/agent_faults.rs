@@ -89,7 +89,7 @@ fn heartbeats_recover_from_every_fault_at_the_pace_of_a_retry() {
 }
 
 #[test]
-fn a_refused_heartbeat_is_said_once_and_ready_is_not() {
+fn a_refused_heartbeat_is_reported_once_and_it_is_not_ready() {
     root_test!();
     let site = Site::new();
     let ironic = site.ironic(node_with_mac());

@@ -1,4 +1,4 @@
-//! Mode configure: the drop-in on disk, what systemd is told and when, and every way in which the disk can fail.
+//! Mode configure: the drop-in on disk, what systemd gets and when, and every way in which the disk can fail.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -155,7 +155,7 @@ impl Systemd {
 }
 
 #[test]
-fn systemd_is_told_ready_only_when_the_drop_in_is_on_disk() {
+fn systemd_gets_ready_only_when_the_drop_in_is_on_disk() {
     root_test!();
     let site = Site::bare();
     let systemd = Systemd::new("notify");
@@ -230,7 +230,7 @@ fn an_ipa_that_makes_the_network_itself_does_not_wait_for_one() {
     site.add(FIRST);
     wait_host(&daemon, systemd.directory.path(), Some(FIRST));
     drop(daemon);
-    // Somebody else makes it: what has an address may soon have a route.
+    // Another program makes it: what has an address may soon have a route.
     site.node.ip(&format!("route del 10.77.0.0/24 dev {DEVICE}")).unwrap();
     let _daemon = systemd.daemon(&site, "ipa-enable-vlan-interfaces=all", &[CONFIGURE, API_FLAG, &flag]);
     let (ready, text) = systemd.until("READY=1", Duration::from_secs(2));
@@ -238,7 +238,7 @@ fn an_ipa_that_makes_the_network_itself_does_not_wait_for_one() {
 }
 
 #[test]
-fn systemd_waits_no_longer_than_it_was_told() {
+fn systemd_waits_no_longer_than_the_extended_time() {
     root_test!();
     let site = Site::bare();
     let systemd = Systemd::new("wait");
@@ -249,7 +249,7 @@ fn systemd_waits_no_longer_than_it_was_told() {
     assert!(ready, "{text}");
     assert!((2.0..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     assert!(!systemd.directory.file(DROP_IN).exists());
-    daemon.wait_log("IPA starts as if we were not there", SOON).unwrap();
+    daemon.wait_log("IPA starts as if ipa-sidecar were not there", SOON).unwrap();
     wait_ready(&daemon, 503, "no drop-in");
     site.add(FIRST);
     wait_host(&daemon, systemd.directory.path(), Some(FIRST));
@@ -280,7 +280,7 @@ fn without_an_api_url_it_is_ready_at_once_and_says_why() {
 }
 
 #[test]
-fn a_missing_directory_is_said_and_waited_for() {
+fn a_missing_directory_is_reported_and_waited_for() {
     root_test!();
     let site = Site::new();
     let parent = Directory::new("missing");
@@ -289,7 +289,7 @@ fn a_missing_directory_is_said_and_waited_for() {
     wait_ready(&daemon, 503, "--ipa.config-dir");
     assert!(ready(&daemon).1.contains(directory.to_str().unwrap()));
     wait_until(&daemon, "a second try", SOON, || metric(&daemon, FAILED) >= 2.0);
-    let said = daemon.log().matches("IPA's drop-in is not as it should be").count();
+    let said = daemon.log().matches("could not write IPA's drop-in").count();
     assert_eq!(said, 1, "the journal of a ramdisk is small");
     fs::create_dir(&directory).unwrap();
     wait_host(&daemon, &directory, Some(FIRST));
@@ -306,7 +306,7 @@ fn on_small_disk(site: &Site, directory: &Path, prepare: &str) -> (Daemon, std::
 }
 
 #[test]
-fn a_read_only_directory_is_said_and_recovered_from() {
+fn a_read_only_directory_is_reported_and_recovered_from() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("read-only");
@@ -325,7 +325,7 @@ fn a_read_only_directory_is_said_and_recovered_from() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_recovered_from() {
+fn a_full_disk_is_reported_and_recovered_from() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("full");

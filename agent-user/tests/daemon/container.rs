@@ -117,7 +117,7 @@ fn its_libssl_is_watched_once_it_runs_and_then_no_privilege_is_left() {
 
     let mut ipa = Container::start(&site, &libssl.unwrap());
     let is_attached = |state: &Value| state["sight"]["tls"]["attached"] == true;
-    daemon.wait_state("the container's libssl is watched", SOON, is_attached).unwrap();
+    daemon.wait_state("watching the libssl of IPA's container", SOON, is_attached).unwrap();
     wait_until(&daemon, "no privilege is left", SOON, || privileged_threads(&daemon) == 0);
     assert_eq!(ipa.ask(&format!("/v1/lookup?addresses={MAC}")), "200");
     wait_metric(&daemon, "exchanges_seen_total{seen_by=\"sight\"}", 1.0, SOON);

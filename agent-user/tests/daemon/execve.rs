@@ -1,4 +1,4 @@
-//! What must never happen while the daemon works: a subprocess, or the token where somebody can read it.
+//! What must never happen while the daemon works: a subprocess, or the token where it can be read.
 
 use testbed::daemon::Daemon;
 use testbed::root_test;
@@ -36,7 +36,7 @@ fn no_subprocess_is_started() {
     assert!(calls[0].contains("execve(\"") && calls[0].contains("ipa-sidecar"), "{calls:?}");
 }
 
-/// Everything that somebody can read of a daemon.
+/// Everything that can be read of a daemon.
 pub fn readable(daemon: &Daemon) -> String {
     let mut all = daemon.log();
     for page in ["/", "/state", "/metrics", "/-/ready"] {

@@ -47,10 +47,10 @@ fn assert_passed_by(site: &Site, daemon: &Daemon, cause: &str, names: &[&str]) {
     let state = daemon.wait_state(cause, LATER, is_so).unwrap();
     assert_eq!(state["ready"], false);
     assert_unready(daemon, names);
-    assert_names(daemon.get("/").unwrap().text(), &["<strong>Passed by:</strong>"]);
+    assert_names(daemon.get("/").unwrap().text(), &["<strong>Bypassed:</strong>"]);
     let (code, status) = site.status();
     assert_eq!(code, Some(1), "{status}");
-    assert_names(status, &[&["! Passed by:"], names].concat());
+    assert_names(status, &[&["! Bypassed:"], names].concat());
     for one in ["nothing_seen", "other_url", "not_read", "overridden", "proxy"] {
         assert_eq!(daemon.metric(&why(one)).unwrap(), Some(f64::from(u8::from(one == cause))), "{one}");
     }
@@ -81,7 +81,7 @@ fn an_ipa_that_was_started_without_the_directory_does_not_read_the_drop_in() {
     drop((answers, ipa));
     let ipa = IpaProcess::with(&site.node, &["--debug", "--config-dir", place], &[]);
     assert_reached(&daemon, ipa.pid());
-    daemon.wait_log("no longer passes us by", SOON).unwrap();
+    daemon.wait_log("no longer bypasses ipa-sidecar", SOON).unwrap();
     assert_eq!(daemon.metric(&why("not_read")).unwrap(), Some(0.0));
 }
 

@@ -83,19 +83,19 @@ fn a_token_that_ironic_hands_out_goes_into_the_drop_in() {
     let line = format!("advertise_host = {FIRST}\nagent_token = {token}\n");
     wait_until(&daemon, "the token in the drop-in", SOON, || content().ends_with(&line));
     assert_eq!(fs::metadata(&drop_in).unwrap().mode() & 0o777, 0o600);
-    daemon.wait_log("handed a new one out to our lookup", SOON).unwrap();
+    daemon.wait_log("gave a new one to the daemon's lookup", SOON).unwrap();
 
     // It stays where the address goes, and where the daemon is killed.
     site.remove(FIRST);
     let alone = format!("[DEFAULT]\nagent_token = {token}\n");
     wait_until(&daemon, "no address", SOON, || content().ends_with(&alone));
     assert_eq!(daemon.state().unwrap()["dropin"]["state"], "absent");
-    let told = [daemon.log(), daemon.state().unwrap().to_string(), daemon.get("/metrics").unwrap().text()];
+    let shown = [daemon.log(), daemon.state().unwrap().to_string(), daemon.get("/metrics").unwrap().text()];
     drop(daemon);
     site.add(FIRST);
     let daemon = configure(&site, directory.path());
     assert!(content().ends_with(&line), "{}", content().replace(&token, "TOKEN"));
-    for text in told.iter().chain([&daemon.log(), &daemon.get("/").unwrap().text()]) {
+    for text in shown.iter().chain([&daemon.log(), &daemon.get("/").unwrap().text()]) {
         assert!(!text.contains(&token) && !text.contains("agent_token ="));
     }
     let kept = fs::read_to_string(site.node.runtime_directory().unwrap().join("kept.json")).unwrap();

@@ -192,7 +192,7 @@ fn over_tls_the_secret_is_sent_and_shown_nowhere() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_said_and_the_duty_goes_on() {
+fn files_that_cannot_be_used_are_reported_and_the_duty_goes_on() {
     root_test!();
     let site = Site::new();
     let (ironic, receiver) = (site.ironic(node_with_mac()), ReportReceiver::start(&site));
@@ -206,7 +206,7 @@ fn files_that_cannot_be_used_are_said_and_the_duty_goes_on() {
         wait_metric(&daemon, ACCEPTED, 1.0, LATER);
         let off = daemon.state().unwrap()["reports"]["off"].as_str().unwrap().to_owned();
         assert_names(&off, &[format!("--report.{name}"), path.display().to_string()]);
-        assert_names(daemon.log(), &["no reports are sent"]);
+        assert_names(daemon.log(), &["sending no reports"]);
         assert_names(daemon.get("/").unwrap().text(), &["No reports are sent to"]);
     }
     assert_eq!(receiver.reports().len(), 0);

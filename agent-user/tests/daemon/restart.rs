@@ -7,7 +7,7 @@ use testbed::site::*;
 const NOT_ATTACHED: &str = r#"ipa_restarts_total{result="not_attached"}"#;
 
 #[test]
-fn without_sight_it_is_let_be_and_that_is_said() {
+fn without_sight_it_is_left_alone_and_that_is_reported() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("restart");

@@ -197,7 +197,10 @@ fn a_refusal_is_the_reason_until_a_heartbeat_is_accepted() {
     assert_eq!((ipa.look_up(), ipa.beat(FIRST_URL)), (200, 400));
     wait_seen(&daemon, "sight", 2.0);
     assert_unready(&daemon, &["TLS is required by configuration", "require_tls"]);
-    assert_names(daemon.get("/").unwrap().text(), &["TLS is required by configuration", "over http is seen"]);
+    assert_names(
+        daemon.get("/").unwrap().text(),
+        &["TLS is required by configuration", "exchange over http"],
+    );
     assert_eq!(ipa.beat(FIRST_URL), 202);
     wait_seen(&daemon, "sight", 3.0);
     assert_eq!(ready(&daemon).0, 200);
@@ -281,7 +284,7 @@ fn both_families_and_loopback_are_seen_once() {
 }
 
 #[test]
-fn without_the_privilege_it_is_said_and_the_rest_works() {
+fn without_the_privilege_that_is_reported_and_the_rest_works() {
     root_test!();
     let site = Site::new();
     let _ironic = site.ironic(node_with_mac());

@@ -34,7 +34,7 @@ fn wait_known(daemon: &Daemon, site: &Site, ipa: &IpaProcess) {
 }
 
 #[test]
-fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart_of_ours() {
+fn it_is_known_once_ipas_lookup_has_passed_and_survives_a_restart() {
     root_test!();
     let site = Site::new();
     let directory = Directory::new("started");

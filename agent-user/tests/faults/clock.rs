@@ -1,4 +1,4 @@
-//! A wall clock that jumps, as when NTP first hears of the time: by libfaketime, which changes what the process is told,
+//! A wall clock that jumps, as when NTP first hears of the time: by libfaketime, which changes what the process sees,
 //! not this machine's clock. CLOCK_MONOTONIC goes on as it is.
 
 use std::path::PathBuf;

@@ -30,7 +30,7 @@ pub const STEPS: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn an_error_at_every_step_of_the_write_is_said_and_recovered_from() {
+fn an_error_at_every_step_of_the_write_is_reported_and_recovered_from() {
     root_test!("strace");
     for (step, (calls, name)) in STEPS.into_iter().enumerate() {
         let site = Site::new();

@@ -18,7 +18,7 @@ fn recovers_from(says: Says) {
     command.args(Daemon::words(&["--ironic.api-url=http://ironic.test:6385"]));
     let daemon = Daemon::from_command(command, &site.node).unwrap();
     let started = Instant::now();
-    let told = daemon
+    let answer = daemon
         .wait_state("the reason", LATER, |state| {
             state["reason"] == "name_unresolved" && !state.to_string().contains("is not resolved yet")
         })
@@ -26,7 +26,7 @@ fn recovers_from(says: Says) {
     let asked = Instant::now();
     assert_eq!(daemon.get("/-/healthy").unwrap().status, 200);
     assert!(asked.elapsed() < ANSWERS_WITHIN, "{:?}", asked.elapsed());
-    assert_eq!(told["address"], serde_json::Value::Null);
+    assert_eq!(answer["address"], serde_json::Value::Null);
     let warnings = daemon.log().matches("WARN").count();
     assert!(warnings <= 3, "{warnings} warnings in {:?}: {}", started.elapsed(), daemon.log());
     server.set(Says::Address(ADDRESS));

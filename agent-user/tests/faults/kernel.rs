@@ -1,4 +1,8 @@
-//! Netlink and BPF: system calls that fail.
+//! Netlink and BPF: system calls that fail, and one that hangs.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use super::*;
 
@@ -33,6 +37,66 @@ fn an_overrun_is_counted_and_asked_about() {
     let overruns = wait_counted(&daemon, "netlink_overruns_total", SOON);
     seen(format!("{overruns} overruns counted, every change followed"));
     end_traced(&mut daemon);
+}
+
+/// The thread that asks hangs in the call that asks, as while a driver holds the kernel's rtnl lock.
+#[test]
+fn a_watch_that_hangs_in_the_kernel_stops_neither_heartbeats_nor_pages_nor_the_end() {
+    root_test!("strace");
+    let site = Site::new();
+    let ironic = site.ironic(fast());
+    let mut daemon = site.agent(&[WITHOUT_LISTENER]);
+    wait_beats(&daemon, &ironic, 1, LATER);
+    // What the first heartbeat changes is asked about before.
+    daemon.wait_state("the URL is pinned", SOON, |state| state["pinned_url"].is_string()).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();
+    let watch = threads
+        .map(|thread| thread.path())
+        .find(|thread| std::fs::read_to_string(thread.join("comm")).unwrap().trim() == "watch")
+        .unwrap();
+    let mut strace = Command::new("strace");
+    strace.args(["-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=60000000", "-p"]);
+    strace.arg(watch.file_name().unwrap());
+    let mut strace = Traced(strace.stderr(Stdio::piped()).spawn().unwrap());
+    let mut output = BufReader::new(strace.0.stderr.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+
+    let heard = r#"netlink_messages_total{type="address"}"#;
+    let before = metric(&daemon, heard);
+    site.add(SECOND);
+    wait_until(&daemon, "it has heard, and asks", SOON, || metric(&daemon, heard) > before);
+    let hanging = metric(&daemon, heard);
+    site.remove(SECOND);
+    let beats = ironic.heartbeats();
+    wait_beats(&daemon, &ironic, beats + 2, LATER);
+    assert_eq!(ready(&daemon).0, 200);
+    assert_eq!(metric(&daemon, heard), hanging, "it does not hang");
+    let started = Instant::now();
+    signal(&daemon, Signal::TERM);
+    // All of it ends but the thread that the kernel keeps, here for strace's sake.
+    let status = format!("/proc/{}/status", daemon.pid());
+    let is_zombie = || std::fs::read_to_string(&status).unwrap().contains("State:\tZ");
+    while !is_zombie() {
+        assert!(started.elapsed() < ANSWERS_WITHIN, "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let took = started.elapsed();
+    drop(strace);
+    assert_eq!(daemon.ended(SOON).unwrap().code(), Some(0));
+    seen(format!("two heartbeats meanwhile; ended within {} ms", took.as_millis()));
+}
+
+/// Ends with its owner.
+struct Traced(std::process::Child);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[cfg(feature = "ebpf")]

@@ -31,10 +31,10 @@ fn as_nobody_else(site: &Site, prlimit: &str) -> Daemon {
 }
 
 #[test]
-fn too_few_descriptors_at_the_start_are_said() {
+fn too_few_descriptors_at_the_start_are_reported() {
     root_test!();
     let site = Site::new();
-    let mut told = Vec::new();
+    let mut ends = Vec::new();
     for count in [5, 8, 11] {
         let mut daemon = site.daemon_under(&["prlimit", &format!("--nofile={count}")], &[API_FLAG]);
         let status = daemon.ended(SOON).unwrap();
@@ -43,9 +43,9 @@ fn too_few_descriptors_at_the_start_are_said() {
         assert!(matches!(status.code(), Some(69 | 70)), "{count}: {status} {log}");
         let last = log.lines().last().unwrap_or_default().to_owned();
         assert_names(&last, &["ipa-sidecar: ", "Too many open files"]);
-        told.push(format!("{count}: exit {}", status.code().unwrap()));
+        ends.push(format!("{count}: exit {}", status.code().unwrap()));
     }
-    seen(told.join(", "));
+    seen(ends.join(", "));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn without_a_descriptor_left_it_decides_on_and_serves_again_later() {
     limit_descriptors(&daemon, 3);
     // It waits in the kernel's queue: taking it needs a descriptor.
     let waits = site.node.enter(|| std::net::TcpStream::connect(WEB).unwrap()).unwrap();
-    daemon.wait_log("cannot be taken", SOON).unwrap();
+    daemon.wait_log("could not accept a connection", SOON).unwrap();
     site.change(FIRST, SECOND);
     daemon.wait_log(&format!("callback_url=\"{SECOND_URL}\""), SOON).unwrap(); // No page is served.
     limit_descriptors(&daemon, 1024);
@@ -77,9 +77,10 @@ fn without_a_thread_to_be_had_it_says_so_or_goes_on() {
     if !testbed::have_program("strace") {
         return;
     }
-    // Later there is none to be had by anybody, as with TasksMax: from the sixth on, after the one that is tried at the
-    // start, those that load the probes and sight's, the child that tries a return probe, and the one that asks the kernel.
-    let mut daemon = daemon_with_injected(&site, "clone,clone3:error=EAGAIN:when=6+", &[], &[API_FLAG]);
+    // Later there is none to be had by anybody, as with TasksMax: from the seventh on, after the one that is tried at the
+    // start, those that load the probes and sight's, the child that tries a return probe, the watch's, and one for other
+    // questions.
+    let mut daemon = daemon_with_injected(&site, "clone,clone3:error=EAGAIN:when=7+", &[], &[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     // Longer than an idle thread of the runtime would be kept otherwise.
     std::thread::sleep(Duration::from_secs(12));

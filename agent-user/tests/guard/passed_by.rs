@@ -37,13 +37,13 @@ fn a_proxy_of_ipas_unit_takes_its_requests_past_the_guard() {
         AgentProcess::start(&lab.node, &format!("http://{API}"), &["--config-dir", place], &variables);
     wait_beats(&lab.daemon, &lab.ironic, 1, LATER);
     wait_passed_by(&lab, "proxy", &["http_proxy", "no_proxy"]);
-    assert_names(lab.daemon.get("/").unwrap().text(), &["<strong>Passed by:</strong>"]);
+    assert_names(lab.daemon.get("/").unwrap().text(), &["<strong>Bypassed:</strong>"]);
     let (code, status) = lab.site.status();
     assert_eq!(code, Some(1), "{status}");
-    assert_names(status, &["! Passed by:", "http_proxy (in small or capital letters) leads there"]);
+    assert_names(status, &["! Bypassed:", "http_proxy (in small or capital letters) leads there"]);
     assert_eq!(taken(&lab.daemon), 0, "{}", agent.log());
     assert!(!lab.daemon.log().contains("user:pw"), "a proxy's password is nobody's");
-    // What comes through the guard all the same speaks against it.
+    // What still comes through the guard speaks against it.
     lab.lookup();
     lab.daemon.wait_state("a lookup", LATER, |state| state["passed_by"].is_null()).unwrap();
 }
@@ -60,7 +60,7 @@ fn another_address_than_the_drop_in_gave_is_not_ready() {
     lab.ironic.push_fault(Path::Heartbeat, Fault::Error(409, "locked".to_owned()));
     assert_eq!(lab.heartbeat(other, &token).status, 409);
     wait_passed_by(&lab, "other_url", &[other, FIRST]);
-    assert_names(lab.daemon.get("/").unwrap().text(), &["<strong>Passed by:</strong>"]);
+    assert_names(lab.daemon.get("/").unwrap().text(), &["<strong>Bypassed:</strong>"]);
     // A sound one that Ironic holds is ours from then on.
     assert_eq!(lab.heartbeat(SECOND_URL, &token).status, 202);
     lab.daemon.wait_state("it is ours", LATER, |state| state["passed_by"].is_null()).unwrap();

@@ -31,6 +31,25 @@ fn a_connect_to_ironic_lands_at_the_guard_and_is_carried_to_what_was_dialled() {
     assert_names(words, &["the guard listens on 127.0.0.1:6385", "10.77.0.5"]);
 }
 
+/// A killed process releases its highest descriptor first, and the redirect must end before what is slow to end.
+#[test]
+fn its_links_have_the_highest_descriptors_of_all_links() {
+    root_test!();
+    let lab = Lab::new(&["--probe.connect=on"]);
+    let mut kinds: Vec<(u32, String)> = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", lab.daemon.pid())).unwrap() {
+        let entry = entry.unwrap();
+        let info = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let kind = info.lines().find_map(|line| line.strip_prefix("link_type:"));
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        kinds.extend(kind.map(|kind| (number, kind.trim().to_owned())));
+    }
+    kinds.sort();
+    let redirect = kinds.iter().filter(|(_, kind)| kind == "cgroup").count();
+    assert!(redirect == 2 && kinds.len() > 2, "{kinds:?}");
+    assert!(kinds[kinds.len() - 2..].iter().all(|(_, kind)| kind == "cgroup"), "{kinds:?}");
+}
+
 #[test]
 fn each_of_two_apis_gets_what_was_meant_for_it() {
     root_test!();
@@ -80,7 +99,7 @@ fn other_namespaces_and_our_own_connects_are_left_alone() {
     assert!(raw.answer().0.starts_with("HTTP/1.1 200 "));
     assert_eq!((foreign.requests().len(), lab.ironic.requests().len()), (1, 0));
     assert_eq!(taken(&lab.daemon), 0);
-    // Each connection of ours to Ironic goes there, and not to ourselves again.
+    // Each own connection to Ironic goes there, and not to the guard again.
     assert!(passes(&lab));
     assert_eq!((taken(&lab.daemon), lab.ironic.connections()), (1, 1));
     // Another port of the same host, and UDP to the same port, are none of the guard's.
@@ -179,7 +198,7 @@ fn without_loopback_the_guard_steps_aside() {
 }
 
 #[test]
-fn a_refused_connection_is_a_refusal_and_no_failure_of_ours() {
+fn a_refused_connection_is_a_refusal_and_no_failure_of_the_guard() {
     root_test!();
     let Lab { daemon, ironic, site } = Lab::new(&[]);
     drop(ironic);

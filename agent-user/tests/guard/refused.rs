@@ -32,7 +32,7 @@ fn a_refused_heartbeat_is_no_secret() {
 }
 
 #[test]
-fn another_pinned_url_is_said_with_what_helps() {
+fn another_pinned_url_is_reported_with_what_helps() {
     root_test!();
     let (lab, token) = Lab::asked();
     assert_eq!(lab.heartbeat(FIRST_URL, &token).status, 202);

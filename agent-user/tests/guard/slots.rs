@@ -26,7 +26,7 @@ fn with_16_idle_connections_new_ones_go_to_ironic_directly() {
     assert_eq!(peer().peer_addr().unwrap().to_string(), GUARD);
 }
 
-/// Whoever connects to the guard itself is carried where there is one Ironic only; else it is a failure of ours.
+/// Whoever connects to the guard itself is carried where there is one Ironic only; else it is a failure of the guard.
 #[test]
 fn a_connection_of_unknown_destination_never_goes_to_the_wrong_ironic() {
     root_test!();

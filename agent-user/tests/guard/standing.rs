@@ -64,8 +64,12 @@ fn a_heartbeat_on_a_connection_from_the_gap_comes_back_to_the_guard() {
     }
     assert!(asked.answer().0.starts_with("HTTP/1.1 200 "));
     assert_eq!(lab.ironic.connections(), before);
-    assert!(!lab.daemon.log().contains("running on with privileges"), "{}", lab.daemon.log());
-    assert_names(lab.daemon.log(), &["passed the guard by was ended", "in use pass the guard by"]);
+    assert!(
+        !lab.daemon.log().contains("could not drop privileges; continuing with them"),
+        "{}",
+        lab.daemon.log()
+    );
+    assert_names(lab.daemon.log(), &["idle connection that bypassed the guard", "in use bypass the guard"]);
 }
 
 /// Only a repaired node depends on the guard.

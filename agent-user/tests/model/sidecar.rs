@@ -507,7 +507,7 @@ fn destination(to: Endpoint, environment: &Environment) -> Destination {
             chosen_by_kernel: true,
             by_interface: false,
             address: Some(address(source)),
-            beside: vec![address(source)],
+            beside: [address(source)].into(),
             route: Ok(Route {
                 source: Some(source.ip()),
                 device: Some(index(source.nic())),

@@ -1,4 +1,4 @@
-//! The conductor's call-back: seen by eBPF, and by sock_diag where that is not to be had.
+//! The conductor's call-back: seen by eBPF, and by sock_diag where eBPF is missing.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -63,8 +63,8 @@ fn proves(place: &Place, daemon: &Daemon, source: &str, ours: usize) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((0.0..10.0).contains(&(now - at)), "{at} {now}");
     let page = daemon.get("/").unwrap().text();
-    let from = format!("last from {}", ["10.78.0.1:", "[fd78::1]:"][ours]);
-    assert_names(&page, &["The advertised port was reached from outside ", &from]);
+    let from = format!("last {}", ["10.78.0.1:", "[fd78::1]:"][ours]);
+    assert_names(&page, &["Other machines reached the advertised port ", &from]);
 }
 
 #[test]

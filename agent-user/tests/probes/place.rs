@@ -53,7 +53,7 @@ pub fn shared() -> Machine {
 pub struct Place {
     pub node: Arc<Netns>,
     pub router: Arc<Netns>,
-    _machine: Option<Machine>,
+    _machine: Machine,
 }
 
 impl Place {
@@ -73,17 +73,7 @@ impl Place {
         Self::on(Machine::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
     }
 
-    /// A second one for the same test, which keeps the first for as long. Another wait for the machine could wait for a
-    /// test that waits for this one.
-    pub fn beside(&self) -> Self {
-        Self::make(None)
-    }
-
     fn on(machine: Machine) -> Self {
-        Self::make(Some(machine))
-    }
-
-    fn make(machine: Option<Machine>) -> Self {
         let (node, router) = (Arc::new(Netns::new().unwrap()), Arc::new(Netns::new().unwrap()));
         for sysctl in ["net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_dad"] {
             node.sysctl(sysctl, "0").unwrap();
@@ -142,6 +132,7 @@ impl Place {
 /// By its log: asking for a page before it listens would be a failed connect itself.
 fn wait_started(daemon: &Daemon) {
     daemon.wait_log("generation=", SOON).unwrap();
+    daemon.wait_state("the probes", SOON, |_| true).unwrap();
 }
 
 /// How an application connects.
@@ -208,11 +199,22 @@ pub fn reason(daemon: &Daemon, probe: &str) -> Option<String> {
     let reason = found["reason"].as_str().map(str::to_owned);
     let attached = daemon.metric(&format!("probe_attached{{probe=\"{probe}\"}}")).unwrap();
     assert_eq!(attached, Some(f64::from(u8::from(reason.is_none()))), "{probe}");
-    if let Some(reason) = &reason {
-        let info = format!("probe_unavailable_info{{probe=\"{probe}\",reason=\"{reason}\"}}");
-        assert_eq!(daemon.metric(&info).unwrap(), Some(1.0), "{info}");
-    }
+    let info = match &reason {
+        Some(reason) => format!("probe_unavailable_info{{probe=\"{probe}\",reason=\"{reason}\"}}"),
+        None => {
+            let path = found["path"].as_str().unwrap_or_else(|| panic!("no path: {found}"));
+            format!("probe_path_info{{path=\"{path}\",probe=\"{probe}\"}}")
+        }
+    };
+    assert_eq!(daemon.metric(&info).unwrap(), Some(1.0), "{info}");
     reason
+}
+
+/// Whether connects that fail before their SYN are seen, which takes trampolines.
+pub fn sees_calls(daemon: &Daemon) -> bool {
+    let missing = reason(daemon, "connect_call");
+    assert!(matches!(missing.as_deref(), None | Some("no_trampoline")), "{missing:?}");
+    missing.is_none()
 }
 
 /// Runs `ipa-sidecar doctor --json` behind another program; gives its checks by name.

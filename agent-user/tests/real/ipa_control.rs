@@ -34,7 +34,7 @@ impl Lab {
         Self { ironic, site }
     }
 
-    /// Told of Ironic by the kernel command line, as by its conductor.
+    /// It learns of Ironic by the kernel command line, as by its conductor.
     fn options(&self) -> IpaOptions {
         let mut options = IpaOptions::new(&self.site.node, self.site.directory.path());
         options.cmdline = format!("BOOT_IMAGE=testbed ipa-api-url={} quiet", self.ironic.url());
@@ -162,7 +162,7 @@ fn a_version_of_one_url_takes_a_list_for_one() {
 }
 
 #[test]
-fn an_end_of_its_own_is_told_with_the_reason() {
+fn an_end_of_its_own_is_reported_with_the_reason() {
     root_test!();
     let netns = Arc::new(Netns::new().unwrap());
     let directory = std::env::temp_dir().join(format!("ipa-real-control-{}-end", std::process::id()));

@@ -86,7 +86,7 @@ fn no_text_stays_in_the_slots() {
 }
 
 #[test]
-fn processes_with_the_same_addresses_are_told_apart() {
+fn processes_with_the_same_addresses_are_distinguished() {
     root_test!();
     let Some(lab) = Lab::new("sight-several") else { return };
     let (mut watching, _) = Watching::of(&lab.library, 1024);

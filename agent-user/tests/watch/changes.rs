@@ -85,7 +85,7 @@ fn a_replaced_nexthop_without_any_route_message() {
     follow(&daemon, &netns, "nexthop replaced", Some("10.1.0.2"), "nexthop replace id 7 via 10.1.0.1 dev m0");
     let after = (messages("nexthop"), messages("route"));
     println!("nexthop and route messages: before {before:?}, after {after:?}");
-    assert_eq!(after, (before.0 + 1.0, before.1), "the nexthop message alone told");
+    assert_eq!(after, (before.0 + 1.0, before.1), "the nexthop message alone changed it");
 }
 
 #[test]

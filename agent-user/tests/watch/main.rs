@@ -9,6 +9,7 @@ mod devices;
 mod explain;
 mod getaddrinfo;
 mod in_process;
+mod kept;
 mod local;
 mod machine;
 mod names;

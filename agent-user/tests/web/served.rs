@@ -395,7 +395,7 @@ fn a_second_daemon_ends_and_one_that_only_watches_does_not() {
     let flags = ["--mode=guard", API_FLAG, &site.directory.config_dir(), "--web.listen-address=127.0.0.1:1"];
     assert_refuses(&mut site.daemon(&flags), 69, &["another ipa-sidecar", "daemon.lock", "observe"]);
     let watching = site.daemon(&[API_FLAG, "--web.listen-address=127.0.0.1:1"]);
-    watching.wait_log("the pages are served", SOON).unwrap();
+    watching.wait_log("serving the pages", SOON).unwrap();
     let status = crate::status::status(&site, &["--json"]).out;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&status).unwrap()["mode"], "configure");
 }

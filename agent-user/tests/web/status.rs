@@ -101,7 +101,7 @@ fn without_a_daemon_it_says_where_it_asked_and_what_to_do() {
     daemon.ended(SOON).unwrap();
     let stale = status(&site, &[]);
     assert_eq!(stale.code, Some(69));
-    assert_names(&stale.err, &["a stale socket", &path, "systemctl restart ipa-sidecar"]);
+    assert_names(&stale.err, &["a killed daemon left behind", &path, "systemctl restart ipa-sidecar"]);
     let mut daemon = site.daemon(&[API_FLAG]);
     daemon.wait_address(Some(FIRST), SOON).unwrap();
     assert_eq!(status(&site, &[]).code, Some(0));
@@ -128,7 +128,7 @@ fn an_unprivileged_daemon_works_without_a_socket_and_says_so_once() {
     };
     let daemon = start();
     daemon.wait_address(Some(FIRST), SOON).unwrap();
-    assert_eq!(daemon.log().matches("no socket can be made").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("could not create its socket").count(), 1, "{}", daemon.log());
     assert_eq!(status(&site, &[]).code, Some(69));
     drop(daemon);
 

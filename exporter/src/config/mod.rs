@@ -1,7 +1,7 @@
 //! `--web.config.file`: the YAML of the Prometheus exporter toolkit, version 1
 //! (<https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>).
 //!
-//! [`WebConfig::parse`] is pure: it opens no file. A field that the toolkit has and we have not is refused, not passed over: who
+//! [`WebConfig::parse`] is pure: it opens no file. A field that the toolkit has and this server has not is refused, not passed over: who
 //! wrote it counts on it.
 
 mod tls;
@@ -138,7 +138,7 @@ fn users(section: &Node) -> Result<BTreeMap<String, Secret>, ConfigError> {
     for (key, value) in section.fields("basic_auth_users")? {
         let user = printable(&key.name);
         if key.name.contains(':') {
-            return Err(key.error(format!("the user \"{user}\" cannot be told: a name has no colon")));
+            return Err(key.error(format!("the user \"{user}\" cannot be used: a name has no colon")));
         }
         // The hash itself is nobody's business.
         let hash = value.text("a password")?.unwrap_or_default();

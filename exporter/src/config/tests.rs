@@ -4,7 +4,7 @@ use super::*;
 
 const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 
-/// As in exporter-toolkit's documentation, with everything that we have.
+/// As in exporter-toolkit's documentation, with every supported field.
 const FULL: &str = r#"
 tls_server_config:
   cert_file: "node.crt"   # a comment

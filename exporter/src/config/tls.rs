@@ -28,14 +28,14 @@ const FIELDS: [&str; 13] = [
     "prefer_server_cipher_suites",
 ];
 
-/// Go's names of the groups that we have.
+/// Go's names of the supported groups.
 const GROUPS: [(&str, &dyn SupportedKxGroup); 3] =
     [("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
 
 /// How TLS is served.
 #[derive(Debug)]
 pub(crate) struct TlsSettings {
-    /// Our certificate, intermediates behind it.
+    /// The program's certificate, intermediates behind it.
     pub certificate: Material,
     /// Its key.
     pub key: Material,
@@ -47,7 +47,7 @@ pub(crate) struct TlsSettings {
     pub suites: Vec<SupportedCipherSuite>,
     /// The groups of the key exchange, in the order of preference.
     pub groups: Vec<&'static dyn SupportedKxGroup>,
-    /// Our order of suites counts, not the client's.
+    /// The program's order of suites counts, not the client's.
     pub server_order: bool,
 }
 
@@ -230,7 +230,7 @@ fn clients(
             return Err(field.error(format!("client_allowed_sans needs client_auth_type: {MUST}")));
         }
         if names.is_empty() {
-            return Err(field.error("client_allowed_sans is empty: name somebody, or leave it out"));
+            return Err(field.error("client_allowed_sans is empty: list a name, or leave it out"));
         }
     }
     let names: Vec<_> = names.into_iter().flat_map(|(_, names)| names).collect();

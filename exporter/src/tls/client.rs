@@ -1,4 +1,4 @@
-//! TLS to a server: cafile in the place of the system's store, our client certificate, `insecure`; and its errors in
+//! TLS to a server: cafile in the place of the system's store, the program's client certificate, `insecure`; and its errors in
 //! plain English.
 
 use std::io::{self, Read};
@@ -29,7 +29,7 @@ pub struct ClientTls<'a> {
     pub wanted: bool,
     /// CA certificates (PEM) instead of the system's.
     pub cafile: Option<&'a Path>,
-    /// Our client certificate (PEM).
+    /// The program's client certificate (PEM).
     pub certfile: Option<&'a Path>,
     /// Its key (PEM).
     pub keyfile: Option<&'a Path>,
@@ -95,7 +95,7 @@ fn client_config(settings: ClientTls<'_>) -> Result<ClientConfig, ClientTlsError
         _ => {
             // As in IPA (ironic_python_agent/utils.py, get_ssl_client_options).
             tracing::warn!(
-                "no client certificate is used: it needs both certfile and keyfile, and one is missing"
+                "using no client certificate: it needs both certfile and keyfile, and one is missing"
             );
             Ok(builder.with_no_client_auth())
         }
@@ -135,11 +135,7 @@ fn verifier(
                 return Err(file_error("cafile", cafile, problem));
             }
             if ignored > 0 {
-                tracing::warn!(
-                    ?cafile,
-                    ignored,
-                    "some certificates of cafile cannot be read and are left out"
-                );
+                tracing::warn!(?cafile, ignored, "ignoring certificates of cafile that cannot be read");
             }
             certificates
         }

@@ -1,4 +1,4 @@
-//! TLS of the listener and of our own requests.
+//! TLS of the listener and of its own requests.
 
 mod allowed_sans;
 mod client;

@@ -4,7 +4,7 @@ use api_client::version::version_text;
 use api_client::{ApiVersion, HttpError};
 use thiserror::Error;
 
-/// An answer that we hoped for did not come. No variant holds a secret.
+/// An answer that this program hoped for did not come. No variant holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ApiError {
     /// No answer at all.
@@ -13,8 +13,8 @@ pub enum ApiError {
     /// The host's name.
     #[error("{0}")]
     Name(String),
-    /// 401: who we are is not taken.
-    #[error("{who} does not accept our credentials (401): {message}{advice}")]
+    /// 401: the credentials are refused.
+    #[error("{who} does not accept the credentials (401): {message}{advice}")]
     Unauthorized {
         /// Ironic or Keystone.
         who: &'static str,
@@ -23,7 +23,7 @@ pub enum ApiError {
         /// What to look at.
         advice: &'static str,
     },
-    /// 403: we may not ask that.
+    /// 403: the request is not allowed.
     #[error("{who} does not permit that (403): {message}")]
     Forbidden {
         /// Ironic or Keystone.
@@ -85,7 +85,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Nothing that is asked next would fare better: Ironic is away, or does not take us.
+    /// Nothing that is asked next would fare better: Ironic is away, or refuses the credentials.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Http(HttpError::TooLarge { .. } | HttpError::InvalidResponse { .. }) => false,

@@ -43,7 +43,7 @@ const NEWEST: ApiVersion = ApiVersion { major: 1, minor: 87 };
 /// So many events of a node are looked at, the newest first.
 const EVENTS: usize = 20;
 
-/// How we show Ironic who we are.
+/// How to authenticate to Ironic.
 enum Access {
     /// Not at all.
     Open,
@@ -81,7 +81,7 @@ impl Api {
     /// Finds the server, logs in where that is wanted, and asks which version it speaks.
     ///
     /// # Errors
-    /// Where Ironic or Keystone is away or does not take us, and for settings that cannot be used.
+    /// Where Ironic or Keystone is away or refuses the credentials, and for settings that cannot be used.
     pub async fn open(parameters: &Parameters) -> Result<(Self, Vec<String>), ApiError> {
         let ironic = &parameters.ironic;
         let found = cloud::find(parameters).map_err(|error| ApiError::Usage(error.to_string()))?;
@@ -225,7 +225,7 @@ impl Api {
         let reply = self.send(path).await?;
         let reply = match &self.access {
             Access::Keystone { cloud, parameters, token } if reply.status.as_u16() == 401 => {
-                tracing::info!("Ironic takes the token no more: a new one is asked for");
+                tracing::info!("Ironic no longer accepts the token: requesting a new one");
                 let fresh = keystone::log_in(cloud, parameters).await?;
                 *token.borrow_mut() = fresh;
                 self.send(path).await?

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_use_is_named_without_the_password() {
+    fn what_is_unusable_is_named_without_the_password() {
         for (clouds, words) in [
             (
                 "clouds: {lab: {auth_type: http_basic, auth: {endpoint: 'http://h', username: u, password: hunter2}}}"

@@ -1,4 +1,4 @@
-//! Where Keystone is and who we are there: clouds.yaml with secure.yaml, or the `OS_*` variables
+//! Where Keystone is and with which credentials: clouds.yaml with secure.yaml, or the `OS_*` variables
 //! (openstacksdk, `config/loader.py`).
 
 mod files;
@@ -44,7 +44,7 @@ pub enum CloudError {
     },
 }
 
-/// Who we are.
+/// Who this program is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A user.
@@ -89,7 +89,7 @@ pub enum Wanted {
 pub struct Cloud {
     /// Keystone.
     pub auth_url: ApiUrl,
-    /// Who we are there.
+    /// The credentials there.
     pub identity: Identity,
     /// The scope that is asked for.
     pub wanted: Wanted,
@@ -101,14 +101,14 @@ pub struct Cloud {
     pub endpoint: Option<ApiUrl>,
     /// CA certificates.
     pub cacert: Option<String>,
-    /// Our client certificate and its key.
+    /// This program's client certificate and its key.
     pub cert: Option<(String, String)>,
     /// Whether certificates are verified.
     pub verify: bool,
 }
 
 impl Cloud {
-    /// Our own parameters for TLS go before those of the cloud.
+    /// This program's own parameters for TLS go before those of the cloud.
     pub fn with_tls_of(&self, ironic: &IronicParameters) -> IronicParameters {
         let mut ironic = ironic.clone();
         ironic.cafile = ironic.cafile.or_else(|| self.cacert.clone().map(Into::into));

@@ -49,8 +49,8 @@ fn flag(row: &'static Parameter) -> Arg {
     }
 }
 
-/// A sentence for each variable with our prefix that is no parameter's. No error: Kubernetes sets such variables for a
-/// service of our name, and a newer release may have more of them. Their values are not shown: one may be a secret.
+/// A sentence for each variable with the prefix that is no parameter's. No error: Kubernetes sets such variables for a
+/// service of this program's name, and a newer release may have more of them. Their values are not shown: one may be a secret.
 pub fn unknown_variables(environment: &BTreeMap<String, OsString>) -> Vec<String> {
     let known = |name: &str| TABLE.iter().any(|row| row.environment_name() == name);
     let unknown = environment.keys().filter(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name));
@@ -191,12 +191,12 @@ fn together(parameters: &Parameters) -> Result<(), ParamsError> {
         );
     }
     let report = &parameters.report;
-    let is_told = !report.allow.is_empty() || report.token_file.is_some() || report.config_file.is_some();
+    let is_set = !report.allow.is_empty() || report.token_file.is_some() || report.config_file.is_some();
     match report.listen_address {
         Some(_) if report.allow.is_empty() => {
             wrong("report.listen-address needs report.allow: the networks that may send reports")
         }
-        None if is_told => {
+        None if is_set => {
             wrong("report.allow, report.token-file and report.config.file are for report.listen-address")
         }
         _ => Ok(()),

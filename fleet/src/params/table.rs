@@ -88,7 +88,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "ironic.auth",
         heading: IRONIC,
-        help: "How to show who we are, where no cloud is named: none or http_basic",
+        help: "How to authenticate, where no cloud is named: none or http_basic",
         value_name: "KIND",
         default: Some("none"),
         form: Form::Text,
@@ -205,7 +205,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "web.external-url",
         heading: WEB,
-        help: "How Prometheus reaches us, where that is not the Host that it asks for",
+        help: "How Prometheus reaches this program, where that is not the Host that it asks for",
         value_name: "URL",
         default: None,
         form: Form::Text,
@@ -259,7 +259,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "sidecar.username",
         heading: SIDECAR,
-        help: "The user that the sidecars' pages want",
+        help: "The user for the sidecars' pages",
         value_name: "NAME",
         default: None,
         form: Form::Text,
@@ -289,7 +289,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "log.format",
         heading: LOG,
-        help: "Look of log lines: text or json",
+        help: "Format of log lines: text or json",
         value_name: "FORMAT",
         default: Some("text"),
         form: Form::Text,
@@ -298,7 +298,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: CONFIG_FILE,
         heading: SOURCES,
-        help: "Our own configuration file (TOML); its keys are the names of the flags",
+        help: "Configuration file (TOML); its keys are the names of the flags",
         value_name: "FILE",
         default: None,
         form: Form::Text,
@@ -307,7 +307,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "report.listen-address",
         heading: REPORT,
-        help: "Where the reports of sidecars are taken; unset: nowhere",
+        help: "Where to accept the reports of sidecars; unset: nowhere",
         value_name: "ADDRESS:PORT",
         default: None,
         form: Form::Text,
@@ -325,7 +325,7 @@ pub static TABLE: &[Parameter] = &[
     Parameter {
         name: "report.token-file",
         heading: REPORT,
-        help: "File with the secret that reports have to carry, in its first line",
+        help: "File with the secret that reports must carry, in its first line",
         value_name: "FILE",
         default: None,
         form: Form::Text,

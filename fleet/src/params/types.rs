@@ -11,7 +11,7 @@ use text::labels;
 use crate::cidr::Cidrs;
 
 labels! {
-    /// How we show Ironic who we are, where no cloud is named.
+    /// How to authenticate to Ironic, where no cloud is named.
     pub enum AuthKind {
         /// Not at all.
         None = "none",
@@ -25,7 +25,7 @@ labels! {
 pub struct IronicParameters {
     /// Its API; with a cloud, instead of what the catalog says.
     pub url: Option<ApiUrl>,
-    /// How we show who we are.
+    /// How to authenticate.
     pub auth: AuthKind,
     /// The user of http_basic.
     pub username: Option<String>,
@@ -33,7 +33,7 @@ pub struct IronicParameters {
     pub password_file: Option<PathBuf>,
     /// CA certificates (PEM) instead of the system's.
     pub cafile: Option<PathBuf>,
-    /// Our client certificate (PEM).
+    /// This program's client certificate (PEM).
     pub certfile: Option<PathBuf>,
     /// Its key (PEM).
     pub keyfile: Option<PathBuf>,
@@ -45,14 +45,14 @@ pub struct IronicParameters {
     pub conductor_group: Option<String>,
 }
 
-/// Where and to whom the pages are served.
+/// Where and to whom serving the pages.
 #[derive(Debug, Clone, Default)]
 pub struct WebParameters {
     /// Where it listens; `None` for the default port on every address.
     pub listen_address: Option<SocketAddr>,
     /// The configuration file of the Prometheus exporter toolkit: TLS, passwords.
     pub config_file: Option<PathBuf>,
-    /// How others reach us, where that is not the Host of their requests.
+    /// How others reach this program, where that is not the Host of their requests.
     pub external_url: Option<ApiUrl>,
 }
 
@@ -95,7 +95,7 @@ pub struct Parameters {
     pub os_cloud: Option<String>,
     /// States in which a ramdisk runs only with fast track are asked for too.
     pub fast_track: bool,
-    /// Where and to whom the pages are served.
+    /// Where and to whom serving the pages.
     pub web: WebParameters,
     /// The networks in which ramdisks may be that Prometheus is to ask; `None`: anywhere.
     pub sd_allow: Option<Cidrs>,

@@ -23,7 +23,7 @@ const HISTORIES: usize = 1000;
 const REFUSALS: u32 = 5;
 
 /// Said where fields are redacted.
-pub const HIDDEN: &str = "Ironic hides the agent URL and the errors of nodes from us (\"Redacted\"): we need a role that \
+pub const HIDDEN: &str = "Ironic hides the agent URL and the errors of nodes (\"Redacted\"): ipa-fleet needs a role that \
                           may read them, reader on the system at least";
 
 /// What is wanted.
@@ -126,7 +126,7 @@ async fn all(
     let fast_track: &[State] = if wish.fast_track { &FAST_TRACK } else { &[] };
     if wish.fast_track {
         tracing::info!(
-            "fast track: all available, manageable and enroll nodes are asked for, with their details"
+            "fast track: asking for all available, manageable and enroll nodes, with their details"
         );
     }
     for state in LIVE.iter().chain(&FAILED).chain(fast_track) {

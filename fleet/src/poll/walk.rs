@@ -68,7 +68,7 @@ pub async fn walk(api: &Api, listing: Listing<'_>, mut take: impl FnMut(Node)) -
                 None => return Err(error),
             },
             Err(error) if again && is_passing(&error) => {
-                tracing::warn!(%error, "asking again");
+                tracing::warn!(%error, "retrying");
                 again = false;
                 sleep(PAUSE).await;
                 continue;

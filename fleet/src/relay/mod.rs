@@ -41,7 +41,7 @@ const BODY_BYTES: usize = 1 << 20;
 const SCRAPE_TIME: Duration = Duration::from_secs(10);
 /// No scrape takes longer.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Of the scraper's time this is left for our answer to reach it.
+/// Of the scraper's time this is left for this program's answer to reach it.
 const MARGIN: Duration = Duration::from_millis(250);
 /// Set by Prometheus (scrape/scrape.go): how long it will wait.
 const SCRAPE_TIMEOUT: &str = "X-Prometheus-Scrape-Timeout-Seconds";
@@ -150,7 +150,7 @@ fn node(query: &str) -> Option<String> {
     Some(uuid.to_ascii_lowercase())
 }
 
-/// As the scraper says, less what our answer needs to reach it.
+/// As the scraper says, less what this program's answer needs to reach it.
 fn scrape_time(headers: &HeaderMap) -> Duration {
     let said = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok()?.parse().ok());
     let said = said.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

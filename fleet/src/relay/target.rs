@@ -22,7 +22,7 @@ labels! {
         /// Its agent_url has no address, and none is suggested.
         NoAddress = "no_address": "the address of this node is not known",
         /// Its address is loopback, link-local, multicast, unspecified, or this machine's own.
-        ForbiddenAddress = "forbidden_address": "nobody is asked at loopback, link-local, multicast or own addresses",
+        ForbiddenAddress = "forbidden_address": "loopback, link-local, multicast and own addresses are never asked",
         /// Its address is in none of the networks.
         NotAllowed = "not_allowed": "the address of this node is in no network of --relay.allow",
         /// This node is asked already, or too many are.

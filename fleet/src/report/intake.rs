@@ -83,7 +83,7 @@ pub fn listen(
     let protection = parameters.config_file.clone().map(ConfigFile::open).transpose()?;
     let listener = exporter::bind(Some(address), address.port())?;
     if token.is_some() && protection.is_none() {
-        tracing::warn!("the secret of reports can be read on the wire: give --report.config.file with TLS");
+        tracing::warn!("the secret of reports is readable on the wire: set --report.config.file with TLS");
     }
     let (allow, limits) = (parameters.allow.clone(), Mutex::default());
     let intake = Intake { allow, token, limits, ramdisks, words, on_result };

@@ -17,7 +17,7 @@ const SHOWN: [(&str, &str); 13] = [
     ("/ready_reason", "Ready"),
     ("/mode", "Mode"),
     ("/reason", "No address because"),
-    ("/passed_by/sentence", "Passed by"),
+    ("/passed_by/sentence", "Bypassed"),
     ("/stale", "Stale"),
     ("/guard/refused", "Refused"),
     ("/sight/refused", "Refused"),

@@ -16,13 +16,13 @@ use super::memory::Recorded;
 const FRESH: Duration = Duration::from_secs(300);
 
 labels! {
-    /// Why we cannot see the fleet: label `why` of `ipa_fleet_blind`.
+    /// Why this program cannot see the fleet: label `why` of `ipa_fleet_blind`.
     pub enum Why {
         /// Not even one node shows.
         NoNode = "no_node",
-        /// Fields are hidden from us.
+        /// Fields are hidden.
         Redacted = "redacted",
-        /// Ironic does not answer, or does not take us.
+        /// Ironic does not answer, or refuses the credentials.
         IronicAway = "ironic_away",
         /// A part was not seen.
         Incomplete = "incomplete",
@@ -31,7 +31,7 @@ labels! {
     }
 }
 
-/// That something may be hidden from us.
+/// That something may be hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blind {
     /// Its kind.
@@ -49,7 +49,7 @@ pub struct Fleet {
     pub states: Arc<HashMap<u128, &'static str>>,
     /// The newest first.
     pub failures: Vec<Arc<Recorded>>,
-    /// Why we are blind; empty where we are not.
+    /// Why this program is blind; empty where it is not.
     pub blind: Vec<Blind>,
     /// What else is to be said.
     pub notes: Vec<String>,

@@ -25,7 +25,7 @@ pub struct Recorded {
     pub name: Option<Box<str>>,
     /// It, explained.
     pub failure: Failure,
-    /// It happened after our start, so it stands in the counter.
+    /// It happened after the start, so it stands in the counter.
     pub counted: bool,
 }
 
@@ -36,7 +36,7 @@ pub struct Whose<'a> {
     pub key: u128,
     /// Its name, where it has one.
     pub name: Option<&'a str>,
-    /// The last agent URL that we have seen.
+    /// The last agent URL that this program has seen.
     pub last_url: Option<&'a str>,
 }
 
@@ -49,7 +49,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Takes the failures out of a node's history, as far as it is not read yet; gives those that happened since our start.
+    /// Takes the failures out of a node's history, as far as it is not read yet; gives those that happened since the start.
     pub fn read(
         &mut self,
         whose: Whose<'_>,

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callback_url::{Reason, Verdict};
-use prometheus::process_collector::ProcessCollector;
+use exporter::ProcessMetrics;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use text::labels;
 
@@ -72,6 +71,7 @@ impl Deref for Metrics {
 #[derive(Debug)]
 pub struct Families {
     registry: Registry,
+    process: ProcessMetrics,
     ironic_up: IntGauge,
     blind: IntGaugeVec,
     poll_duration: HistogramVec,
@@ -111,25 +111,25 @@ impl Families {
         make.gauges("build_info", "Always 1; the label says what was built.", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let families = Self {
             ironic_up: make.gauge("ironic_up", "Whether Ironic answered the last poll.")?,
-            blind: make.gauges("blind", "Whether something may be hidden from us, by the cause.", &["why"])?,
-            poll_duration: make.histograms("poll_duration_seconds", "How long Ironic was asked.", &["kind"])?,
-            poll_failures: make.counters("poll_failures_total", "Requests to Ironic or Keystone that failed, by why.", &["reason"])?,
-            last_poll: make.seconds("last_poll_timestamp_seconds", "When Ironic was last asked with success, as Unix time; 0 before.", &["kind"])?,
-            visible_nodes: make.gauge("visible_nodes", "Nodes that Ironic shows us; 0 while it is away.")?,
-            nodes: make.gauges("nodes", "Nodes by provision state; absent while we are blind.", &["provision_state"])?,
-            agent_urls: make.gauges("agent_urls", "Nodes with a ramdisk, or that wait for one, by what their agent URL is; absent while we are blind.", &["verdict"])?,
-            bad_agent_url_nodes: make.gauges("bad_agent_url_nodes", "Nodes whose agent URL cannot work, by the first reason; absent while we are blind.", &["reason"])?,
-            waiting_nodes: make.gauges("waiting_nodes", "Nodes in a state with a ramdisk, by whether it was heard; absent while we are blind.", &["provision_state", "heard"])?,
-            oldest_wait: make.seconds("oldest_wait_seconds", "For how long the node waits whose ramdisk was awaited longest and never heard; absent while we are blind.", &["provision_state"])?,
-            failures: make.counters("failures_total", "Failures of nodes since our start, each once: their class, and the first reason why the agent URL is bad.", &["class", "reason"])?,
+            blind: make.gauges("blind", "Whether something may be hidden from this program, by the cause.", &["why"])?,
+            poll_duration: make.histograms("poll_duration_seconds", "How long a look at Ironic took.", &["kind"])?,
+            poll_failures: make.counters("poll_failures_total", "Requests to Ironic or Keystone that failed, by reason.", &["reason"])?,
+            last_poll: make.seconds("last_poll_timestamp_seconds", "When the last look at Ironic succeeded, as Unix time; 0 before the first.", &["kind"])?,
+            visible_nodes: make.gauge("visible_nodes", "Nodes that Ironic shows; 0 while it is away.")?,
+            nodes: make.gauges("nodes", "Nodes by provision state; absent while blind.", &["provision_state"])?,
+            agent_urls: make.gauges("agent_urls", "Nodes with a ramdisk, or that wait for one, by what their agent URL is; absent while blind.", &["verdict"])?,
+            bad_agent_url_nodes: make.gauges("bad_agent_url_nodes", "Nodes whose agent URL cannot work, by the first reason; absent while blind.", &["reason"])?,
+            waiting_nodes: make.gauges("waiting_nodes", "Nodes in a state with a ramdisk, by whether it was heard; absent while blind.", &["provision_state", "heard"])?,
+            oldest_wait: make.seconds("oldest_wait_seconds", "The longest time that a node has waited for a ramdisk that was never heard; absent while blind.", &["provision_state"])?,
+            failures: make.counters("failures_total", "Failures of nodes since the start, each once: their class, and the first reason why the agent URL is bad.", &["class", "reason"])?,
             sd_targets: make.gauges("sd_targets", "Targets of the last answer of /sd; 0 where there was none.", &["via"])?,
-            relay_requests: make.counters("relay_requests_total", "Requests to the relay, by what became of them.", &["result"])?,
-            reports: make.counters("reports_total", "Reports of sidecars, by what became of them.", &["result"])?,
+            relay_requests: make.counters("relay_requests_total", "Requests to the relay, by result.", &["result"])?,
+            reports: make.counters("reports_total", "Reports of sidecars, by result.", &["result"])?,
             node_trouble_info: make.gauges("node_trouble_info", "Always 1; nodes in trouble, at most 200.", &["node_uuid", "name", "class", "reason"])?,
             node_trouble_omitted: make.gauge("node_trouble_omitted", "Nodes in trouble that do not show in ipa_fleet_node_trouble_info.")?,
             registry: registry.clone(),
+            process: ProcessMetrics::new()?,
         };
-        registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(families)
     }
 
@@ -191,7 +191,7 @@ impl Families {
         self.sd_targets.with_label_values(&[via.as_str()]).set(whole(count));
     }
 
-    /// Shows the fleet. While we are blind nothing of it shows: old numbers would pass for health.
+    /// Shows the fleet. While this program is blind nothing of it shows: old numbers would pass for health.
     pub fn show(&self, fleet: &Fleet) {
         let is = |why: Why| fleet.blind.iter().any(|blind| blind.why == why);
         for why in Why::ALL {
@@ -266,19 +266,7 @@ impl Families {
     /// # Errors
     /// Where the encoder fails.
     pub fn render(&self) -> Result<(Vec<u8>, String), prometheus::Error> {
-        let encoder = TextEncoder::new();
-        let mut text = Vec::new();
-        let mut families = self.registry.gather();
-        // The prefix belongs to our own families only; dashboards expect `process_*` as it is everywhere.
-        for family in &mut families {
-            if let Some(name) = family.name().strip_prefix("ipa_fleet_process_") {
-                let name = format!("process_{name}");
-                family.set_name(name);
-            }
-        }
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        encoder.encode(&families, &mut text)?;
-        Ok((text, encoder.format_type().to_owned()))
+        exporter::render(&self.registry, &self.process)
     }
 }
 

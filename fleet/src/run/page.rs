@@ -187,7 +187,7 @@ fn trouble_cells(trouble: &Trouble) -> [String; 4] {
             (format!("its ramdisk was not heard for {}", span(*waited)), String::new(), String::new())
         }
         What::Failed(None) => {
-            ("it has failed, and no text tells why".to_owned(), own(&node.last_url), String::new())
+            ("it has failed, and no text gives the reason".to_owned(), own(&node.last_url), String::new())
         }
         What::Failed(Some(recorded)) => {
             let failure = &recorded.failure;
@@ -281,13 +281,13 @@ fn details(node: &Kept, now: Moment) -> Vec<(&'static str, String)> {
         rows.push(("Meant to be", text(&node.suggestion)));
     }
     if node.agent_url.is_none() && node.last_url.is_some() {
-        rows.push(("The last one that we saw", text(&node.last_url)));
+        rows.push(("The last one seen", text(&node.last_url)));
     }
     rows.push(("Heard", ago(node.last_heartbeat)));
     rows
 }
 
-/// Why we are blind, and what else is to be said.
+/// Why this program is blind, and the other notes.
 fn remarks(sheet: &mut Sheet, fleet: &Fleet) -> fmt::Result {
     for blind in fleet.blind.iter().take(FAILURES) {
         warning(sheet, format_args!("What is shown may be old or incomplete: {}", blind.text))?;

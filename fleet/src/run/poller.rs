@@ -30,7 +30,7 @@ const SWEEP: Duration = Duration::from_secs(600);
 const REPORTED: Duration = Duration::from_secs(120);
 /// A look that takes longer is given up: what it found would be old.
 const LONGEST_LOOK: Duration = Duration::from_secs(240);
-/// The longest pause after Ironic or Keystone did not take us: a locked account helps nobody.
+/// The longest pause after Ironic or Keystone refused the credentials: a locked account helps no node.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 labels! {
@@ -50,7 +50,7 @@ pub struct Poller {
     api: Option<Api>,
     store: Store,
     begun: Instant,
-    /// Our start by Ironic's clock.
+    /// This program's start by Ironic's clock.
     start: Option<Moment>,
     swept: Option<Instant>,
     /// What the nodes say.
@@ -95,7 +95,7 @@ impl Poller {
     pub async fn run(mut self) -> Result<(), String> {
         if self.parameters.fast_track {
             tracing::info!(
-                "fast track: available, manageable and enroll nodes are asked for, with their details"
+                "fast track: asking for available, manageable and enroll nodes, with their details"
             );
         }
         self.metrics.show(&self.fleet.borrow());
@@ -194,7 +194,7 @@ impl Poller {
             tracing::warn!("blind: {}", one.text);
         }
         if blind.is_empty() && known.is_blind() {
-            tracing::info!(nodes = self.store.states().len(), "the whole fleet is seen");
+            tracing::info!(nodes = self.store.states().len(), "the whole fleet is visible");
         }
     }
 }

@@ -22,7 +22,7 @@ const LAST_ERROR: usize = 1024;
 /// What matters more is asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// It failed while we looked.
+    /// It failed while this program looked.
     Failed,
     /// It had a ramdisk, and has none any more: it may have failed and been moved on.
     Left,
@@ -56,7 +56,7 @@ pub struct Store {
     met: HashSet<u128>,
     /// A poll has seen everything once.
     is_settled: bool,
-    /// Fields of a node were hidden from us.
+    /// Fields of a node were hidden.
     pub redacted: bool,
 }
 

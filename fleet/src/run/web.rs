@@ -62,7 +62,7 @@ impl Site {
             }
             "/-/healthy" => plain(StatusCode::OK, "healthy\n"),
             "/-/ready" => match fleet.is_stale() {
-                None => plain(StatusCode::OK, "ready: the whole fleet is seen\n"),
+                None => plain(StatusCode::OK, "ready: the whole fleet is visible\n"),
                 Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
             },
             path => match path.strip_prefix("/nodes/") {

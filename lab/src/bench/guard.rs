@@ -4,7 +4,7 @@ use std::io;
 
 use super::Bench;
 use super::http::{Connection, exchange, keep};
-use super::report::Figure;
+use super::report::{Aim, Figure};
 use super::samples::{Samples, microseconds, ratios, time};
 use super::site::{IRONIC, Site};
 
@@ -56,7 +56,13 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
             figure.row(format!("{what}, {way}"), format!("{}, p99 {}", times.times(), time(times.p99())));
         }
         let added: Samples = through.iter().zip(direct).map(|(through, direct)| through - direct).collect();
-        figure.row(format!("{what}, added"), added.times());
+        match what.starts_with("heartbeat") {
+            true => {
+                let aim = Aim::at_most(added.median(), 150.0, time);
+                figure.aimed(format!("{what}, added"), added.times(), aim);
+            }
+            false => figure.row(format!("{what}, added"), added.times()),
+        }
         let ratio = ratios(through, direct).spread(|ratio| format!("{ratio:.2}"));
         figure.row(format!("{what}, through the guard / direct"), ratio);
     }

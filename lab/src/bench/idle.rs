@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use testbed::daemon::Daemon;
 use testbed::netns::Netns;
 
-use super::report::Figure;
+use super::report::{Aim, Figure};
 use super::samples::{microseconds, time};
 use super::site::Site;
 use super::{Bench, PATIENCE};
@@ -62,7 +62,14 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
             mebibytes(memory),
             descriptors(daemon.pid())?
         );
-        figure.row(*what, value);
+        match what.starts_with("observe") {
+            true => figure.aimed(
+                *what,
+                value,
+                Aim::at_most(wakeups, 10.0, |limit| format!("{limit:.0} wake-ups")),
+            ),
+            false => figure.row(*what, value),
+        }
     }
     Ok(figure)
 }

@@ -2,6 +2,10 @@
 //! from the same run. No figure is a failure.
 
 mod change;
+mod crates;
+mod earlier;
+mod file;
+mod growth;
 mod guard;
 mod http;
 mod idle;
@@ -17,6 +21,7 @@ mod site;
 mod size;
 mod start;
 mod storm;
+pub mod work;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,6 +29,7 @@ use std::time::{Duration, Instant};
 use clap::builder::PossibleValuesParser;
 use xtask::{build, prerequisites};
 
+use file::File;
 use report::Figure;
 
 /// How long anything here may take to happen on a busy machine.
@@ -32,9 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Measure = fn(&Bench) -> anyhow::Result<Figure>;
 
 /// Every figure, in the order of the report.
-const FIGURES: [(&str, Measure); 11] = [
+const FIGURES: [(&str, Measure); 13] = [
     ("question", question::measure),
     ("change", change::measure),
+    ("growth", growth::measure),
     ("storm", storm::measure),
     ("idle", idle::measure),
     ("start", start::measure),
@@ -44,6 +51,7 @@ const FIGURES: [(&str, Measure); 11] = [
     ("probes", probes::measure),
     ("sight", sight::measure),
     ("size", size::measure),
+    ("crates", crates::measure),
 ];
 
 /// What is measured, and how long.
@@ -66,22 +74,19 @@ pub struct Flags {
     /// Take a tenth of the rounds, and only print
     #[arg(long)]
     quick: bool,
-    /// Write docs/benchmarks.md even so; with names, only their sections of it
-    #[arg(long)]
-    write: bool,
-    /// Measure only these, and only print without --write
+    /// Measure only these, and only print
     #[arg(value_parser = PossibleValuesParser::new(FIGURES.map(|(name, _)| name)))]
     names: Vec<String>,
 }
 
-/// Measures the named figures, or all; writes `docs/benchmarks.md` where all were measured in full, or with `--write`; of named
-/// ones their sections.
+/// Measures the named figures, or all; writes `docs/benchmarks.md` where all are measured in full.
 ///
 /// # Errors
-/// Without root, or where something cannot be measured.
-pub fn run(Flags { quick, write, names }: &Flags) -> anyhow::Result<()> {
+/// Without root, where something cannot be measured, or where the machine is too busy for the report.
+pub fn run(Flags { quick, names }: &Flags) -> anyhow::Result<()> {
     prerequisites::ensure_root("bench")?;
-    let busy = report::load()?; // Before our own build makes it so.
+    // Before the build makes the machine busy.
+    let file = (names.is_empty() && !quick).then(File::of_a_quiet_machine).transpose()?;
     let bench = Bench { binary: build::release()?, quick: *quick };
     let mut figures = Vec::new();
     for (name, measure) in FIGURES {
@@ -95,11 +100,5 @@ pub fn run(Flags { quick, write, names }: &Flags) -> anyhow::Result<()> {
         println!("measured in {:.0} s", started.elapsed().as_secs_f64());
         figures.push(figure);
     }
-    match (names.is_empty(), *write) {
-        (true, true) => report::write(&figures, &busy)?,
-        (true, false) if !quick => report::write(&figures, &busy)?,
-        (false, true) => report::replace(&figures, &busy)?,
-        _ => {}
-    }
-    Ok(())
+    file.map_or(Ok(()), |file| file.write(&figures))
 }

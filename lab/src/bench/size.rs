@@ -12,10 +12,10 @@ use testbed::http::Http;
 use testbed::ipa::{IpaOptions, RealIpa};
 use testbed::netns::Netns;
 
-use super::report::Figure;
+use super::report::{Aim, Figure};
 use super::{Bench, PATIENCE};
 use crate::owned::{Killed, Scratch};
-use crate::usage::{mebibytes, resident};
+use crate::usage::{mebibytes, most_resident, resident};
 use xtask::dist;
 use xtask::prerequisites::{self, Purpose};
 
@@ -34,10 +34,14 @@ pub fn measure(_bench: &Bench) -> anyhow::Result<Figure> {
          it has looked for its API. Resident memory, all pages, shared ones too.",
     );
     let disk = |path: &Path| Ok::<_, anyhow::Error>(mebibytes(kibibytes(path)?));
-    figure.row("ipa-sidecar, binary", disk(&binary)?);
+    let size = kibibytes(&binary)?;
+    figure.aimed("ipa-sidecar, binary", mebibytes(size), Aim::at_most(size, 4.5 * 1024.0, mebibytes));
     for probes in ["off", "auto"] {
         let what = if probes == "off" { "without probes" } else { "with the probes" };
-        figure.row(format!("ipa-sidecar, {what}, resident"), ours(&binary, probes)?);
+        let Memory { resident, most } = ours(&binary, probes)?;
+        let aim = |value, limit: f64| Aim::at_most(value, limit * 1024.0, mebibytes);
+        figure.aimed(format!("ipa-sidecar, {what}, resident"), mebibytes(resident), aim(resident, 5.5));
+        figure.aimed(format!("ipa-sidecar, {what}, most ever"), mebibytes(most), aim(most, 12.0));
     }
     figure.row("node_exporter, binary", disk(&Path::new("/usr/bin").join(EXPORTER))?);
     figure.row("node_exporter, resident", exporter()?);
@@ -50,16 +54,24 @@ pub fn measure(_bench: &Bench) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn kibibytes(path: &Path) -> anyhow::Result<f64> {
-    fn bytes(path: &Path) -> std::io::Result<u64> {
+/// Of a file, or of all files below a directory.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn bytes(path: &Path) -> anyhow::Result<u64> {
+    fn sum(path: &Path) -> std::io::Result<u64> {
         let metadata = std::fs::symlink_metadata(path)?;
         if !metadata.is_dir() {
             return Ok(metadata.len());
         }
-        std::fs::read_dir(path)?.map(|entry| bytes(&entry?.path())).sum()
+        std::fs::read_dir(path)?.map(|entry| sum(&entry?.path())).sum()
     }
-    Ok(bytes(path).with_context(|| path.display().to_string())? as f64 / 1024.0)
+    sum(path).with_context(|| path.display().to_string())
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn kibibytes(path: &Path) -> anyhow::Result<f64> {
+    Ok(bytes(path)? as f64 / 1024.0)
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -67,13 +79,23 @@ fn memory(pid: u32) -> anyhow::Result<String> {
     Ok(mebibytes(resident(pid)? as f64))
 }
 
-fn ours(binary: &Path, probes: &str) -> anyhow::Result<String> {
+/// KiB.
+struct Memory {
+    resident: f64,
+    most: f64,
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn ours(binary: &Path, probes: &str) -> anyhow::Result<Memory> {
     let netns = Arc::new(Netns::new()?);
     let flags = ["--ironic.api-url=http://192.0.2.1:6385", &format!("--probe.connect={probes}")];
     let daemon = Daemon::start(binary, &netns, &flags)?;
     daemon.wait_log("generation=", PATIENCE)?;
+    // Until then its probes may still be loading.
+    daemon.wait_state("the probes", PATIENCE, |_| true)?;
     daemon.get("/metrics")?;
-    memory(daemon.pid())
+    let pid = daemon.pid();
+    Ok(Memory { resident: resident(pid)? as f64, most: most_resident(pid)? as f64 })
 }
 
 fn exporter() -> anyhow::Result<String> {

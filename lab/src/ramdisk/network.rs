@@ -158,7 +158,7 @@ fn sight_saw(guest: &mut Guest) -> anyhow::Result<String> {
     let state = guest.state()?;
     let (guard, sight_state) = (field(&state, "guard"), field(&state, "sight"));
     ensure!(field(guard, "listening").is_null(), "the guard listens: {guard:#}");
-    ensure!(field(field(&state, "passed_by"), "why").is_null(), "IPA passes us by: {state:#}");
+    ensure!(field(field(&state, "passed_by"), "why").is_null(), "IPA bypasses ipa-sidecar: {state:#}");
     let https = field(field(sight_state, "tls"), "attached");
     Ok(format!("{sight} exchanges seen by sight (probes on libssl attached: {https}), no guard, ready"))
 }

@@ -96,5 +96,8 @@ fn ask(guest: &Guest, method: &str, path: &str, body: &str) -> anyhow::Result<(u
     let start = answer.find('{').unwrap_or(answer.len());
     let mut values = serde_json::Deserializer::from_str(answer.get(start..).unwrap_or_default()).into_iter();
     let value = values.next().and_then(Result::ok).unwrap_or_default();
-    Ok((status.with_context(|| format!("no answer: {answer:?}"))?, value))
+    Ok((
+        status.with_context(|| format!("no answer to {method} {path}: {answer:?}; log:\n{}", guest.log()))?,
+        value,
+    ))
 }

@@ -133,8 +133,8 @@ has all its runs. Runs are compared sorted: the worst with the worst bare one, a
 again twice as often; those runs count, and the first ones stand in parentheses. *Worse once* is what did not happen again:
 both draw lots, and a step may or may not meet a request on its way.
 
-IPA's own times are shortened, nothing else of it is changed: 8 s for a request, 1 s between two looks for its address, 5 s
-until systemd starts it again. So are the daemon's: 12 s of `--advertise.wait`, a watchdog of 10 s.
+IPA's own times are shorter, and nothing else of it changes: 8 s for a request, 1 s between two looks for its address. systemd
+starts it again after 5 s. The daemon's times are shorter too: 12 s of `--advertise.wait`, a watchdog of 10 s.
 ";
 
 /// Writes the file.

@@ -8,8 +8,10 @@ use std::process::Command;
 use crate::cache::{self, at};
 use crate::debian::{self, run};
 
-/// Depends on the newest one.
+/// Depends on the newest of the distribution's own, 6.1.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
+/// Depends on the newest 6.12.
+pub const LINUX_6_12: &str = "linux-image-6.12-cloud-amd64";
 
 /// A kernel and its modules.
 #[derive(Debug)]
@@ -23,12 +25,20 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Fetches it with apt-get where the cache does not have it; `say` is told before that takes time.
+    /// Fetches it with apt-get where the cache does not have it; `say` hears of it before that takes time.
     ///
     /// # Errors
     /// Where apt has no such package, or it cannot be unpacked.
     pub fn install(say: &mut dyn FnMut(&str)) -> io::Result<Self> {
-        let package = newest()?;
+        Self::install_of(META_PACKAGE, say)
+    }
+
+    /// The same of the package that this one depends on.
+    ///
+    /// # Errors
+    /// As [`Kernel::install`].
+    pub fn install_of(meta_package: &str, say: &mut dyn FnMut(&str)) -> io::Result<Self> {
+        let package = newest(meta_package)?;
         let version = package.trim_start_matches("linux-image-").to_owned();
         let root = cache::directory()?.join(format!("linux-{version}"));
         let kernel = Self {
@@ -58,8 +68,9 @@ impl Kernel {
         let mut files: Vec<PathBuf> = Vec::new();
         for name in names {
             let end = format!("/{name}.ko");
-            let line =
-                text.lines().filter_map(|line| line.split_once(':')).find(|(file, _)| file.ends_with(&end));
+            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+            // Compressed since 6.12, which busybox's insmod sees by itself.
+            let line = lines.find(|(file, _)| file.trim_end_matches(".xz").ends_with(&end));
             let Some((file, needs)) = line else { continue };
             // modules.dep(5): the nearest first, and each line is complete.
             for file in needs.split_whitespace().rev().chain([file]).map(|file| self.modules.join(file)) {
@@ -73,12 +84,12 @@ impl Kernel {
 }
 
 /// The package that the meta package depends on now; its number moves.
-fn newest() -> io::Result<String> {
-    let output = run(Command::new("apt-cache").args(["depends", META_PACKAGE]))?;
+fn newest(meta_package: &str) -> io::Result<String> {
+    let output = run(Command::new("apt-cache").args(["depends", meta_package]))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     names
         .find(|name| name.starts_with("linux-image-"))
         .map(str::to_owned)
-        .ok_or_else(|| io::Error::other(format!("apt knows no {META_PACKAGE}")))
+        .ok_or_else(|| io::Error::other(format!("apt knows no {meta_package}")))
 }

@@ -5,7 +5,7 @@ mod kernel;
 mod machine;
 
 pub use initramfs::Initramfs;
-pub use kernel::Kernel;
+pub use kernel::{Kernel, LINUX_6_12};
 pub use machine::{Boot, Machine, SHELL};
 
 use std::io;

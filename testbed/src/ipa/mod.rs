@@ -1,7 +1,7 @@
 //! The real ironic-python-agent in a cage, to be looked at beside the real Ironic.
 //!
 //! It has no block devices, no disk or power tools, no right to write outside its own directory, and stays in its
-//! network namespace. All the same, use it only with an Ironic that never sends it a step: `fast_track` true and the
+//! network namespace. Even so, use it only with an Ironic that never sends it a step: `fast_track` true and the
 //! node `manageable`, which is what [`RealIronic`](crate::ironic::RealIronic) starts with.
 
 mod cage;

@@ -238,17 +238,32 @@ fn url(address: IpAddr, port: u16) -> String {
     format!("http://{}", SocketAddr::new(address, port))
 }
 
-/// The port that was asked for, or a free one; a taken one is an error here, because the stranger on it would answer us.
+/// The port that was asked for, or a free one; a taken one is an error here, because the stranger on it would answer us. The
+/// last of the processes of an Ironic that was just killed may still hold it for a moment.
 fn free_port(options: &Options) -> io::Result<u16> {
     let address = SocketAddr::new(options.bind, options.port);
     let bind = || TcpListener::bind(address)?.local_addr();
-    let bound = match &options.netns {
-        Some(netns) => netns.enter(bind)?,
-        None => bind(),
-    };
-    let bound =
-        bound.map_err(|e| io::Error::new(e.kind(), format!("Ironic cannot listen on {address}: {e}")));
-    bound.map(|address| address.port())
+    let began = Instant::now();
+    loop {
+        let bound = match &options.netns {
+            Some(netns) => netns.enter(bind)?,
+            None => bind(),
+        };
+        match bound {
+            Ok(address) => return Ok(address.port()),
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < Duration::from_secs(10) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("Ironic cannot listen on {address}: {error}"),
+                ));
+            }
+        }
+    }
 }
 
 fn spawn(

@@ -264,7 +264,7 @@ impl Node {
     }
 }
 
-/// The requested minor version; 1.1 without a header, `None` for what is not to be had.
+/// The requested minor version; 1.1 without a header, `None` for what is not offered.
 fn requested_minor(header: Option<&str>, max: u16) -> Option<u16> {
     match header {
         None => Some(1),

@@ -185,7 +185,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         let theirs = Arc::clone(shared);
         threads.retain(|thread| !thread.is_finished());
         threads.push(std::thread::spawn(move || {
-            // A client that goes away in the middle is no matter of ours.
+            // A client that goes away in the middle is not this server's concern.
             let _ = serve(stream, &theirs);
         }));
     }

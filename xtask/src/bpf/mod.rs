@@ -39,6 +39,7 @@ impl Object {
         let flags = [
             &format!("--cfg=bpf_target_arch=\"{architecture}\""),
             "-Cdebuginfo=2",
+            "-Ctarget-cpu=v3", // Exchanges (Linux 5.12) want it; the rest is for Linux 5.1 and newer.
             "-Clink-arg=--btf",
             &format!("-Clinker={}", linker.display()),
         ];

@@ -1,9 +1,12 @@
 //! `cargo xtask dist`: what a ramdisk builder gets: one static binary with the probes, its unit, its diskimage-builder
 //! element and its initramfs script, in one archive; and what a conductor gets, in another one: `ipa-fleet` and its units.
+//! Both also as .deb and .rpm.
 
 pub mod archive;
 mod components;
 mod hardening;
+pub mod package;
+pub mod product;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,49 +16,17 @@ use anyhow::{Context, bail};
 use crate::bpf::Object;
 use crate::prerequisites::{self, Purpose};
 use crate::process;
-use crate::workspace::{FLEET, PACKAGE, target_directory};
+use crate::workspace::{self, target_directory};
+use package::Content;
+use product::{BESIDE_THE_CONDUCTOR, Product, SIDECAR};
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of all of it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The most that the binary may take in a ramdisk, in bytes.
-const SIZE_LIMIT: u64 = 6 * 1024 * 1024;
+const SIZE_LIMIT: u64 = 5 * 1024 * 1024;
 
 /// A script for the linker.
 const WITHOUT_UNWIND_TABLES: &str = "xtask/src/dist/without-unwind-tables.ld";
-
-/// What goes into one archive.
-struct Product {
-    /// The package, its binary, and the archive's name.
-    package: &'static str,
-    /// The BPF programs are in it.
-    has_probes: bool,
-    /// Besides the binary: from the checkout, to its place in the archive.
-    files: &'static [(&'static str, &'static str)],
-    /// The same for whole directories.
-    directories: &'static [(&'static str, &'static str)],
-}
-
-const SIDECAR: Product = Product {
-    package: PACKAGE,
-    has_probes: true,
-    files: &[
-        ("README.md", "README.md"),
-        ("LICENSE-APACHE", "LICENSE-APACHE"),
-        ("LICENSE-MIT", "LICENSE-MIT"),
-        ("agent-ebpf/LICENSE-GPL-2.0", "LICENSE-GPL-2.0-agent-ebpf"),
-        ("ramdisk/ipa-sidecar.service", "systemd/ipa-sidecar.service"),
-    ],
-    directories: &[("ramdisk/dib", "dib"), ("ramdisk/initramfs", "initramfs")],
-};
-const BESIDE_THE_CONDUCTOR: Product = Product {
-    package: FLEET,
-    has_probes: false,
-    files: &[
-        ("docs/fleet.md", "fleet.md"),
-        ("LICENSE-APACHE", "LICENSE-APACHE"),
-        ("LICENSE-MIT", "LICENSE-MIT"),
-    ],
-    directories: &[("fleet/systemd", "systemd")],
-};
 
 /// What the command line can say.
 #[derive(clap::Args)]
@@ -68,32 +39,58 @@ pub struct Flags {
     target: String,
 }
 
-/// Builds the archive; with `--twice` a second time from nothing, and compares.
+/// Builds archives and packages; with `--twice` a second time from nothing, and compares.
 ///
 /// # Errors
 /// Where something is missing, the build fails, the binary is too large or not hardened, or two builds differ.
-pub fn run(Flags { twice, target }: &Flags) -> anyhow::Result<()> {
+pub fn run(flags: &Flags) -> anyhow::Result<()> {
+    all(flags).map(drop)
+}
+
+/// As [`run`]; gives what was built.
+///
+/// # Errors
+/// As [`run`].
+pub fn all(Flags { twice, target }: &Flags) -> anyhow::Result<Vec<Release>> {
     prerequisites::ensure(Purpose::Build)?;
-    for product in [SIDECAR, BESIDE_THE_CONDUCTOR] {
-        let release = release(&product, target)?;
+    let mut releases = Vec::new();
+    for product in [&SIDECAR, &BESIDE_THE_CONDUCTOR] {
+        let mut release = release(product, target)?;
+        release.packages = package::both(&release.content(), Path::new("dist"))?;
         if *twice {
-            let again = build(&product, target, Path::new("target/dist-again"))?;
+            let again = build(product, target, Path::new("target/dist-again"))?;
             compare(&release.binary, &again)?;
             std::fs::remove_dir_all("target/dist-again")?;
-            println!("a second build from nothing gave the same bytes");
+            let again = package::both(&release.content(), Path::new("target/packages-again"))?;
+            release.packages.iter().zip(&again).try_for_each(|(one, other)| compare(one, other))?;
+            println!("a second build from nothing gave the same bytes, and so did the packages");
         }
         release.report()?;
+        releases.push(release);
     }
-    Ok(())
+    Ok(releases)
+}
+
+/// As [`all`], for this machine's architecture.
+///
+/// # Errors
+/// As [`run`].
+pub fn all_here() -> anyhow::Result<Vec<Release>> {
+    all(&Flags { twice: false, target: default_target() })
 }
 
 /// A built release.
 pub struct Release {
+    product: &'static Product,
+    target: String,
     /// The static binary.
     pub binary: PathBuf,
     /// The unpacked archive.
     pub directory: PathBuf,
-    archive: PathBuf,
+    /// The archive.
+    pub archive: PathBuf,
+    /// The .deb and the .rpm.
+    pub packages: Vec<PathBuf>,
     components: usize,
 }
 
@@ -105,13 +102,26 @@ pub fn release_here() -> anyhow::Result<Release> {
     release(&SIDECAR, &default_target())
 }
 
-fn release(product: &Product, target: &str) -> anyhow::Result<Release> {
+/// The sidecar's binary as released, but with its symbols, in a directory of its own: to see what takes its bytes.
+///
+/// # Errors
+/// As [`run`].
+pub fn with_symbols_here() -> anyhow::Result<PathBuf> {
+    let directory = target_directory().join("dist-symbols");
+    build_with(&SIDECAR, &default_target(), &directory, &[("CARGO_PROFILE_DIST_STRIP", "none")])
+}
+
+fn release(product: &'static Product, target: &str) -> anyhow::Result<Release> {
     let package = product.package;
     let built = build(product, target, &target_directory().join("dist-build"))?;
     hardening::check(&built)?;
     let size = std::fs::metadata(&built)?.len();
     if size > SIZE_LIMIT {
         bail!("{} has {size} bytes, more than {SIZE_LIMIT}", built.display());
+    }
+    if target == default_target() {
+        // A start-up code that cannot read these relocations shows at once.
+        process::output(Command::new(&built).arg("--version"))?;
     }
     let architecture = target.split('-').next().unwrap_or(target);
     let name = format!("{package}-{VERSION}-{architecture}");
@@ -127,14 +137,36 @@ fn release(product: &Product, target: &str) -> anyhow::Result<Release> {
     for (from, to) in product.directories {
         archive::copy_tree(Path::new(from), &directory.join(to))?;
     }
+    if product.has_documents {
+        for document in workspace::files(Path::new("docs"), &["md"])? {
+            archive::copy(&document, &directory.join(&document))?;
+        }
+    }
+    manual(package, &directory)?;
     let components = components::of_binary(package, product.has_probes, target)?;
     std::fs::write(directory.join("sbom.cdx.json"), components::sbom(&components, package, VERSION)?)?;
     std::fs::write(directory.join("THIRD-PARTY-LICENSES.txt"), components::licences(&components, package)?)?;
     let archive = archive::pack(&directory)?;
-    Ok(Release { binary, directory, archive, components: components.len() })
+    let components = components.len();
+    let target = target.to_owned();
+    Ok(Release { product, target, binary, directory, archive, packages: Vec::new(), components })
 }
 
 impl Release {
+    /// What its packages are made of.
+    pub fn content(&self) -> Content<'_> {
+        let Self { product, directory, target, .. } = self;
+        Content { product, directory, version: VERSION, target }
+    }
+
+    /// The files of the archive, by their paths in it.
+    ///
+    /// # Errors
+    /// Where a directory cannot be read.
+    pub fn files(&self) -> anyhow::Result<Vec<String>> {
+        Ok(package::files(&self.directory)?.into_iter().map(|(inside, _)| inside).collect())
+    }
+
     fn report(&self) -> anyhow::Result<()> {
         let size = |path: &Path| Ok::<_, std::io::Error>(std::fs::metadata(path)?.len());
         println!(
@@ -145,13 +177,36 @@ impl Release {
         );
         println!("  position-independent, full RELRO, no executable stack, static");
         println!("{}: {} bytes", self.archive.display(), size(&self.archive)?);
-        process::run(Command::new("sha256sum").args([&self.binary, &self.archive]))
+        process::run(Command::new("sha256sum").args([&self.binary, &self.archive]).args(&self.packages))
     }
+}
+
+/// Puts man pages and completions into a release. A program of its own writes them: it has both command lines in it.
+fn manual(package: &str, directory: &Path) -> anyhow::Result<()> {
+    let made = target_directory().join("manual");
+    let mut command = process::cargo();
+    command.args(["run", "--quiet", "--package", "manual", "--"]).arg(&made);
+    process::run(&mut command)?;
+    for kind in ["man", "completions"] {
+        archive::copy_tree(&made.join(package).join(kind), &directory.join(kind))?;
+    }
+    Ok(())
 }
 
 /// Builds the static binary in a target directory of its own: other flags would make cargo build all else again.
 fn build(product: &Product, target: &str, directory: &Path) -> anyhow::Result<PathBuf> {
+    build_with(product, target, directory, &[])
+}
+
+/// The same, with variables for cargo.
+fn build_with(
+    product: &Product,
+    target: &str,
+    directory: &Path,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<PathBuf> {
     let mut command = process::cargo();
+    command.envs(variables.iter().copied());
     command.args(["build", "--profile", "dist", "--package", product.package, "--target", target]);
     command.arg("--target-dir").arg(directory);
     // With --target these flags are for the binary alone; a build script or macro could not be static.
@@ -172,6 +227,8 @@ fn flags() -> anyhow::Result<Vec<String>> {
     Ok(vec![
         "-Ctarget-feature=+crt-static".to_owned(),
         format!("-Clink-arg=-Wl,--no-eh-frame-hdr,-T,{}", root.join(WITHOUT_UNWIND_TABLES).display()),
+        // Relative relocations take a fiftieth in this form (glibc 2.36 and later); equal functions stand once.
+        "-Clink-arg=-Wl,-z,pack-relative-relocs,--icf=all".to_owned(),
         format!("--remap-path-prefix={}=/cargo", home.display()),
         format!("--remap-path-prefix={}=/ipa-sidecar", root.display()),
     ])

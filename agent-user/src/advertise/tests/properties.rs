@@ -55,7 +55,7 @@ prop_compose! {
             chosen_by_kernel: true,
             by_interface,
             address: assigned.then_some(address),
-            beside,
+            beside: beside.into(),
             route: errno.map_or(Ok(route), |errno| Err(Errno(errno))),
             link: Some(Link { up, carrier, ..link("eth0") }),
         }
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn an_address_of_ours_is_assigned_and_usable(facts in any_facts(), wanted in any_wanted()) {
+    fn an_advertised_address_is_assigned_and_usable(facts in any_facts(), wanted in any_wanted()) {
         let decision = decide(&facts, &wanted);
         let Some(Host::Ip(ip)) = decision.address else { return Ok(()) };
         let candidates = facts.targets.iter()

@@ -1,4 +1,4 @@
-//! The two arrays that we share with the programs (see `agent_ebpf::redirect`), as words.
+//! The two arrays that the daemon shares with the programs (see `agent_ebpf::redirect`), as words.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Shows by connects of our own that the redirect works, and learns from them who we are to the programs.
+//! Shows by connects of its own that the redirect works, and learns from them how the programs see the daemon.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -17,10 +17,10 @@ const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const ELSEWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 /// Without an entry for the address family in the kernel's table sock_diag answers ENOENT, as where there is no such socket
 /// (net/core/sock_diag.c and net/ipv4/inet_diag.c).
-const NO_DIAG: &str = "sock_diag does not show our own connection, and the guard would not know where one was to go; are \
+const NO_DIAG: &str = "sock_diag does not show the guard's own connection, so it would not know where connections go; are \
                        the kernel's modules inet_diag and tcp_diag there?";
 
-/// Runs it; afterwards our own connects are left alone, and nothing is redirected.
+/// Runs it; afterwards the daemon's own connects are left alone, and nothing is redirected.
 pub fn run(arrays: &Arrays, listener: &TcpListener, address: SocketAddr) -> Result<(), String> {
     let mut outcome = Ok(());
     for ip in ELSEWHERE {

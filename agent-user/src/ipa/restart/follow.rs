@@ -174,7 +174,7 @@ async fn manager_of(socket: &Path, unit: &str) -> Result<Manager, SystemdError> 
 }
 
 fn failed(unit: &str, error: &dyn std::fmt::Display) -> RestartResult {
-    tracing::error!(unit, %error, "ironic-python-agent cannot be restarted");
+    tracing::error!(unit, %error, "could not restart ironic-python-agent");
     RestartResult::Failed
 }
 

@@ -55,10 +55,10 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Connects, as the user that we are.
+    /// Connects, as the daemon's user.
     ///
     /// # Errors
-    /// Where there is no systemd, or it does not take us.
+    /// Where there is no systemd, or it refuses.
     pub async fn connect(socket: &Path) -> Result<Self, SystemdError> {
         timeout(PATIENCE, Self::authenticated(socket)).await.unwrap_or(Err(SystemdError::Late))
     }
@@ -165,7 +165,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-/// What a message says about our call.
+/// What a message says about the daemon's call.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Done,

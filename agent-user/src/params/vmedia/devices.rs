@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usb_is_told_by_the_bus_in_the_path() {
+    fn usb_is_recognised_by_the_bus_in_the_path() {
         let path = |text: &str| is_below_usb(Path::new(text));
         assert!(path(
             "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/host6/target6:0:0/6:0:0:0/block/sdb"

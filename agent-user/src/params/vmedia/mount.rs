@@ -136,7 +136,7 @@ fn at_directory(device: &Path, file_system: FileSystem, parent: &Path) -> io::Re
     Ok(Mounted { root: root? })
 }
 
-/// A new directory that only we can enter.
+/// A new directory that only the daemon can enter.
 fn private_directory(parent: &Path) -> io::Result<PathBuf> {
     let name = format!("ipa-sidecar-{:016x}", fastrand::u64(..));
     let path = parent.join(name);

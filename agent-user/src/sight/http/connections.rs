@@ -56,7 +56,7 @@ struct Connection {
 pub struct Connections(HashMap<Ends, Connection>);
 
 impl Connections {
-    /// Whether a connection begins with this segment, as far as we have seen.
+    /// Whether a connection begins with this segment, as far as the daemon has seen.
     pub fn begins(&self, ends: &Ends, segment: &Segment<'_>) -> bool {
         match self.0.get(ends) {
             Some(known) => is_opening(segment) && known.opened != Some(segment.sequence),
@@ -76,7 +76,7 @@ impl Connections {
         self.0.insert(ends, Connection { owner, opened: None, out, back, used: None });
     }
 
-    /// A segment has come: what it brings of a connection that is not our own.
+    /// A segment has come: what it brings of a connection that is not the daemon's own.
     pub fn take(
         &mut self,
         ends: &Ends,
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_was_not_seen_is_missing() {
         let mut wire = Wire::new(false);
-        // It began before we looked.
+        // It began before the daemon looked.
         assert_eq!(wire.pass(Out, 7, "a1", "ask"), [">...ask"]);
         assert_eq!(wire.pass(In, 1, "a10", "yes"), ["<...yes"]);
         // Two requests that were not seen, by what is acknowledged.

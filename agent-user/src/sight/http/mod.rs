@@ -38,7 +38,7 @@ use packet::Segment;
 
 /// `ETH_P_ALL` (include/uapi/linux/if_ether.h).
 const ALL_PROTOCOLS: u16 = 3;
-/// What the kernel keeps for us until we read it.
+/// What the kernel keeps until sight reads it.
 const KEPT: usize = 2 << 20;
 /// The largest packet: the kernel joins segments up to 64 KiB.
 const PACKET: usize = 66 * 1024;
@@ -130,7 +130,7 @@ impl Reader {
 
     fn end(&self, error: &io::Error) {
         let why = Unavailable::new(Reason::Error, format!("the packet socket cannot be read: {error}"));
-        tracing::warn!("plain http with Ironic is not seen: {why}");
+        tracing::warn!("cannot see plain http with Ironic: {why}");
         self.state.send_modify(|state| *state.source(Source::Http) = SourceState::off(&why));
     }
 
@@ -142,7 +142,7 @@ impl Reader {
         drop(targets);
         let filter = filter::filter(self.endpoints.as_slice());
         if let Err(error) = SockRef::from(&self.capture.socket).attach_filter(&filter) {
-            tracing::warn!(%error, "the filter of the packet socket cannot be changed");
+            tracing::warn!(%error, "could not change the filter of the packet socket");
         }
     }
 

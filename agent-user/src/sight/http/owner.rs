@@ -11,13 +11,13 @@ use super::super::chunk::Who;
 pub struct Owner {
     /// The user; nothing where no process of this network namespace has it.
     pub who: Who,
-    /// It is one of our own.
+    /// It is the daemon's own.
     pub own: bool,
 }
 
 /// Asks the kernel: not on the runtime's thread.
 ///
-/// Our own sockets are listed first. One that is closed by then the kernel does not know any more, so that none is taken for
+/// The daemon's own sockets are listed first. One that is closed by then the kernel does not know any more, so that none is taken for
 /// another process's.
 pub fn owner(client: SocketAddr, server: SocketAddr) -> Owner {
     let own = own_sockets();

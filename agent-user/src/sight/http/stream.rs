@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(text(stream.acknowledged(9)), []);
         assert_eq!(text(stream.push(9, b"jkl")), [(true, "jkl".to_owned())]);
         assert_eq!(text(stream.push(12, b"mno")), sound(&["mno"]));
-        // It began before we looked.
+        // It began before the daemon looked.
         assert_eq!(text(Stream::default().push(100, b"x")), [(true, "x".to_owned())]);
     }
 

@@ -37,12 +37,12 @@ const ANSWERS: [Probe; 4] = [
     ("tls_read_ex", "SSL_read_ex"),
 ];
 
-/// What is attached. The kernel detaches it when its descriptors are closed, whatever our end.
+/// What is attached. The kernel detaches it when its descriptors are closed, whatever ends the daemon.
 pub struct Attached {
     pub links: Links,
     pub pieces: RingBuf<MapData>,
     pub slots: Arc<Slots>,
-    /// The inode number of our network namespace; 0 where tasks' namespaces are not known.
+    /// The inode number of this network namespace; 0 where tasks' namespaces are not known.
     pub namespace: u32,
 }
 

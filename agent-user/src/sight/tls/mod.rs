@@ -52,7 +52,7 @@ struct Waiting {
 
 impl Tls {
     /// Finds the libssl of IPA's interpreter and attaches to it, with what the probes have loaded. Blocks for some hundredths
-    /// of a second; call it while there is no other thread and the privileges of the start are there. `waited_for`: IPA's unit
+    /// of a second, and needs the privileges of the start. `waited_for`: IPA's unit
     /// runs it in a container, which is waited for so long.
     pub fn attach(probes: &mut Probes, waited_for: Option<Duration>) -> (Self, Report) {
         #[cfg(feature = "ebpf")]

@@ -28,7 +28,7 @@ extern "C" fn probed(value: u64) -> u64 {
 pub fn attach(program: &mut UProbe) -> Result<UProbeLink, Unavailable> {
     let maps = fs::read_to_string("/proc/self/maps").map_err(|error| unknown(error.to_string()))?;
     let offset = offset_in_file(&maps, probed as *const () as u64)
-        .ok_or_else(|| unknown("our own function is in no file".to_owned()))?;
+        .ok_or_else(|| unknown("its own function is in no file".to_owned()))?;
     let location = UProbeAttachLocation::AbsoluteOffset(offset);
     attached(program, location, Path::new("/proc/self/exe")).map_err(|error| classified(&error))
 }

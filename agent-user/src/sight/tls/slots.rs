@@ -1,4 +1,4 @@
-//! The slots that we share with the programs (see `agent_ebpf::tls`): read once, then wiped.
+//! The slots that the daemon shares with the programs (see `agent_ebpf::tls`): read once, then wiped.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;

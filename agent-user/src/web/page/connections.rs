@@ -16,16 +16,16 @@ pub(super) fn connections(sheet: &mut Sheet, view: &View) -> fmt::Result {
         Some((at, peer)) => paragraph(
             sheet,
             format!(
-                "The advertised port was reached from outside {}, last from {peer} {}.",
+                "Other machines reached the advertised port {}, last {peer} {}.",
                 times(callback.connections),
                 ago(at.elapsed())
             ),
         )?,
-        None => paragraph(sheet, "Nobody from outside has reached the advertised port yet.")?,
+        None => paragraph(sheet, "No other machine has reached the advertised port yet.")?,
     }
     if let Some((at, peer)) = callback.last_refused.zip(callback.last_refused_peer) {
         let (often, when) = (times(callback.refused), ago(at.elapsed()));
-        let what = "It refused somebody from outside, because nothing listened";
+        let what = "It refused a connection from another machine, because nothing listened";
         warning(sheet, format!("{what}: {often}, last {peer} {when}."))?;
     }
     if probes.connect_failures.last().is_none() {
@@ -55,7 +55,7 @@ pub(super) fn probes(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let rows = probes.report.probes.iter().map(|(probe, outcome)| Row {
         bad: false,
         cells: match outcome {
-            Ok(()) => [probe.as_str().to_owned(), "attached".to_owned(), "-".to_owned()],
+            Ok(path) => [probe.as_str().to_owned(), format!("attached ({})", path.as_str()), "-".to_owned()],
             Err(why) => [probe.as_str().to_owned(), format!("missing: {why}"), probe.cost().to_owned()],
         },
     });

@@ -34,7 +34,7 @@ impl Headline {
                 return Self { word: "Starting", class: "wait", sentence: why.clone() };
             }
             Err(why) if view.passed_by.as_ref().is_some_and(|passed_by| passed_by.sentence == *why) => {
-                return Self::bad("Passed by", why);
+                return Self::bad("Bypassed", why);
             }
             Err(why) => return Self::bad("Not ready", why),
             Ok(words) => words,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     /// Word, class and sentence in a mode, with this decision, after this change of the state.
-    fn told(mode: Mode, decision: Decision, change: impl FnOnce(&mut View)) -> String {
+    fn shown(mode: Mode, decision: Decision, change: impl FnOnce(&mut View)) -> String {
         let generation = u64::from(decision != Decision::not_asked());
         let mut view = View {
             duty: Arc::new(Duty { wanted: mode, mode, held_back: None, problems: Vec::new() }),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn passed_by() -> Option<PassedBy> {
-        Some(PassedBy { why: Why::NothingSeen, sentence: "IPA passes us by".to_owned() })
+        Some(PassedBy { why: Why::NothingSeen, sentence: "IPA bypasses ipa-sidecar".to_owned() })
     }
 
     fn heartbeating(view: &mut View) {
@@ -171,81 +171,84 @@ mod tests {
         use Mode::{Agent, Configure, Guard, Observe};
         let cases: [(String, &str); 18] = [
             (
-                told(Observe, Decision::not_asked(), |_| {}),
+                shown(Observe, Decision::not_asked(), |_| {}),
                 "wait: Starting: the kernel has not been asked yet",
             ),
             (
-                told(Observe, there(), |_| {}),
+                shown(Observe, there(), |_| {}),
                 "good: Watching: this node would be called back at http://192.0.2.5:9999",
             ),
-            (told(Observe, nowhere(), |_| {}), "bad: No address: eth0 has no carrier"),
-            (told(Configure, there(), |_| {}), "wait: Starting: no drop-in: not written yet"),
+            (shown(Observe, nowhere(), |_| {}), "bad: No address: eth0 has no carrier"),
+            (shown(Configure, there(), |_| {}), "wait: Starting: no drop-in: not written yet"),
             (
-                told(Configure, nowhere(), |_| {}),
+                shown(Configure, nowhere(), |_| {}),
                 "bad: Not ready: no drop-in: no advertise address (no_carrier)",
             ),
-            (told(Configure, there(), written), "good: Ready: the drop-in says 192.0.2.5"),
+            (shown(Configure, there(), written), "good: Ready: the drop-in says 192.0.2.5"),
             (
-                told(Guard, there(), written),
+                shown(Guard, there(), written),
                 "good: Ready: the guard listens on 127.0.0.1:6385; the drop-in says",
             ),
             (
-                told(Guard, there(), |view| {
+                shown(Guard, there(), |view| {
                     written(view);
                     view.passed_by = passed_by();
                 }),
-                "bad: Passed by: IPA passes us by",
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
             ),
             (
-                told(Configure, there(), |view| {
+                shown(Configure, there(), |view| {
                     written(view);
                     view.held.url = Some(URL.to_owned());
                     view.passed_by = passed_by();
                 }),
-                "bad: Passed by: IPA passes us by",
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
             ),
             (
-                told(Configure, nowhere(), |view| view.passed_by = passed_by()),
+                shown(Configure, nowhere(), |view| view.passed_by = passed_by()),
                 "bad: Not ready: no drop-in: no advertise address (no_carrier)",
             ),
-            (told(Observe, there(), |view| view.passed_by = passed_by()), "bad: Passed by: IPA passes us by"),
-            (told(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
             (
-                told(Guard, there(), |view| {
+                shown(Observe, there(), |view| view.passed_by = passed_by()),
+                "bad: Bypassed: IPA bypasses ipa-sidecar",
+            ),
+            (shown(Guard, lost(), written), "bad: Address not usable now: eth0 has no carrier"),
+            (
+                shown(Guard, there(), |view| {
                     written(view);
                     view.held.stale = Some("power the node off".to_owned());
                     view.dropin = DropinState::of(None);
                 }),
                 "bad: Not ready: no drop-in",
             ),
-            (told(Agent, there(), |_| {}), "wait: Starting: the lookup has not begun yet"),
+            (shown(Agent, there(), |_| {}), "wait: Starting: the lookup has not begun yet"),
             (
-                told(Agent, there(), |view| {
+                shown(Agent, there(), |view| {
                     view.agent.phase = AgentPhase::LookingUp;
                     view.agent.last_failure = Some("lookup: no route".to_owned());
                 }),
                 "bad: Not ready: lookup: no route",
             ),
             (
-                told(Agent, there(), heartbeating),
+                shown(Agent, there(), heartbeating),
                 "good: Healthy: Ironic calls this node back at http://192.0.2.5:9999; it has not called yet",
             ),
             (
-                told(Agent, there(), |view| {
+                shown(Agent, there(), |view| {
                     heartbeating(view);
                     view.probes.callback.last_connection = Some(Moment::now());
                 }),
                 "good: Healthy: Ironic calls this node back at http://192.0.2.5:9999, and did so 0 s ago",
             ),
             (
-                told(Guard, there(), |view| {
+                shown(Guard, there(), |view| {
                     Arc::make_mut(&mut view.duty).held_back = Some("no API URL was given".to_owned());
                 }),
                 "bad: Not ready: mode guard acts as guard: no API URL was given",
             ),
         ];
-        for (told, wanted) in cases {
-            assert!(told.starts_with(wanted), "{told:?}; wanted {wanted:?}");
+        for (shown, wanted) in cases {
+            assert!(shown.starts_with(wanted), "{shown:?}; wanted {wanted:?}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn facts(sheet: &mut Sheet, view: &View) -> fmt::Result {
         sheet,
         &[
             ("Callback URL", url(decision.callback_url.clone(), "none")),
-            ("Ironic holds", url(view.held.shown(), "nothing that we know of")),
+            ("Ironic holds", url(view.held.shown(), "nothing, as far as known")),
             ("Last heartbeat", heartbeat),
             ("Called back", called),
             ("Mode", mode),
@@ -121,7 +121,7 @@ pub(super) fn ironic(sheet: &mut Sheet, view: &View) -> fmt::Result {
         warning(sheet, stale)?;
     }
     if view.acting() == Mode::Agent {
-        paragraph(sheet, format!("We speak to Ironic ourselves: {}.", view.agent.phase.words()))?;
+        paragraph(sheet, format!("The daemon itself speaks to Ironic: {}.", view.agent.phase.words()))?;
         if let Some(uuid) = &view.agent.node_uuid {
             paragraph(sheet, format!("This is node {uuid}."))?;
         }
@@ -164,12 +164,14 @@ fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
         match (source.attached, &source.detail) {
             (true, None) => paragraph(
                 sheet,
-                format!("What passes between ironic-python-agent and Ironic over {scheme} is seen."),
+                format!("The daemon sees what ironic-python-agent and Ironic exchange over {scheme}."),
             )?,
             (true, Some(detail)) => {
-                paragraph(sheet, format!("Over {scheme} only requests are seen: {detail}."))?
+                paragraph(sheet, format!("Over {scheme} the daemon sees requests only: {detail}."))?
             }
-            (false, Some(detail)) => paragraph(sheet, format!("Over {scheme} nothing is seen: {detail}."))?,
+            (false, Some(detail)) => {
+                paragraph(sheet, format!("Over {scheme} the daemon sees nothing: {detail}."))?
+            }
             (false, None) => {}
         }
     }
@@ -183,7 +185,7 @@ fn sight(sheet: &mut Sheet, view: &View) -> fmt::Result {
     }
 }
 
-/// What our own lookup has shown.
+/// What the daemon's own lookup has shown.
 fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
     let shown = &view.read_back;
     if let (Some(uuid), Some(at)) = (&shown.node_uuid, shown.at) {
@@ -197,7 +199,7 @@ fn read_back(sheet: &mut Sheet, view: &View) -> fmt::Result {
         )?;
     }
     match &shown.last_failure {
-        Some(failure) => warning(sheet, format!("What Ironic holds cannot be read back: {failure}")),
+        Some(failure) => warning(sheet, format!("Read-back of what Ironic holds failed: {failure}")),
         None => Ok(()),
     }
 }

@@ -22,7 +22,7 @@ fn assert_both(fault: &Fault, lookup_label: L, heartbeat_label: H, words: &str) 
 }
 
 #[test]
-fn statuses_are_told_apart() {
+fn statuses_are_distinguished() {
     let error = |status, text: &str| Fault::Error(status, text.to_owned());
     let raw = |status, body: &str| Fault::Status(status, body.to_owned());
     for (fault, lookup, heartbeat, words) in [
@@ -200,7 +200,7 @@ fn heartbeats_are_refused_for_ironics_reasons() {
 }
 
 #[test]
-fn require_tls_is_told() {
+fn require_tls_is_reported() {
     let behaviour =
         Behaviour { require_tls: true, pregenerated_token: Some(TOKEN.to_owned()), ..Behaviour::default() };
     let stand_in = StandIn::on("127.0.0.1", behaviour).unwrap();

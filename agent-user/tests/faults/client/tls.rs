@@ -269,7 +269,7 @@ fn a_bad_cafile_is_named() {
 }
 
 #[test]
-fn http_and_https_mixed_up_is_said() {
+fn http_and_https_mixed_up_is_reported() {
     let stand_in = plain();
     let error = ask_with(&stand_in, "127.0.0.1", |parameters| parameters.insecure = true).unwrap_err();
     assert_eq!(error.lookup_result(), L::TlsError);

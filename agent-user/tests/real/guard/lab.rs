@@ -180,14 +180,14 @@ impl Lab {
         self.token();
         let log = sidecar.log();
         assert!(log.contains("started"), "{log}");
-        let mut told = vec![("log", log)];
+        let mut shown = vec![("log", log)];
         for path in ["/state", "/", "/metrics", "/-/ready"] {
             // An ended one serves nothing.
-            told.extend(sidecar.get(path).ok().map(|answer| (path, answer.text())));
+            shown.extend(sidecar.get(path).ok().map(|answer| (path, answer.text())));
         }
         let tokens = self.tokens.borrow();
         assert!(!tokens.is_empty(), "Ironic has given out no token");
-        for (place, text) in &told {
+        for (place, text) in &shown {
             for token in tokens.iter() {
                 assert!(!text.contains(token.as_str()), "the token is in {place}");
             }

@@ -70,9 +70,9 @@ fn a_changed_password_counts_at_once_and_a_broken_file_lets_nobody_in() {
     std::fs::remove_file(protected.directory.file("web.yml")).unwrap();
     assert_eq!(status("new"), 500);
     protected.daemon.wait_log("cannot be read: No such file", SOON).unwrap();
-    let told = protected.daemon.log().matches("refuses everybody").count();
+    let reports = protected.daemon.log().matches("refuses every request").count();
     assert_eq!(status("new"), 500);
-    assert_eq!(protected.daemon.log().matches("refuses everybody").count(), told, "told once");
+    assert_eq!(protected.daemon.log().matches("refuses every request").count(), reports, "reported once");
 
     protected.replace("web.yml", &users(&[("anna", "third")]));
     assert_eq!((status("new"), status("third")), (401, 200));

@@ -8,7 +8,7 @@ use rustls::version::{TLS12, TLS13};
 use super::*;
 
 #[test]
-fn pages_come_over_tls_and_plain_http_is_told_so() {
+fn pages_come_over_tls_and_plain_http_gets_that_reason() {
     root_test!();
     let authority = Authority::new();
     let headers = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n    Content-Security-Policy: default-src 'self'\n";

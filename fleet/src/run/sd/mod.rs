@@ -173,7 +173,7 @@ impl Settings {
     }
 }
 
-/// How Prometheus reaches our relay.
+/// How Prometheus reaches this program's relay.
 struct Relay {
     authority: String,
     scheme: Option<Scheme>,
