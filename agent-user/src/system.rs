@@ -28,9 +28,10 @@ pub fn watch<T: OwnsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     unsafe { AsyncFd::register(owner) }.map_err(io::Error::from)
 }
 
-/// From this size on memory comes from the kernel and goes back to it: glibc's own value before it adapts.
+/// From this size on memory comes from the kernel and goes back to it. A list of ten thousand addresses is smaller: a new one
+/// at every change would cost more in page faults than in copying.
 #[cfg(target_env = "gnu")]
-const LARGE: libc::c_int = 128 * 1024;
+const LARGE: libc::c_int = 1024 * 1024;
 
 /// Called before there is a second thread. One pool of memory for all threads: they do little, and only the first one's is
 /// ever given back. What is large goes back when it is freed: glibc would keep blocks as large as one that was freed before,

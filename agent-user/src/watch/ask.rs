@@ -265,7 +265,10 @@ impl Asking<'_> {
 /// for one prefix only (`from PREFIX`) is found (`ip6_dst_lookup_tail`, net/ipv6/ip6_output.c). A UDP socket is asked, which
 /// sends nothing.
 fn source_first(ip: IpAddr, port: u16) -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok().filter(|_| ip.is_ipv6())?;
+    if ip.is_ipv4() {
+        return None;
+    }
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((ip, port)).ok()?;
     socket.local_addr().ok().map(|local| local.ip()).filter(|source| !source.is_unspecified())
 }

@@ -68,14 +68,27 @@ impl Assigned {
             let (AddressChange::There(one) | AddressChange::Gone(one)) = change;
             let family = self.family_mut(one.address.ip.is_ipv4());
             let Some(Ok(seen)) = &mut family.answer else { continue };
-            let place = seen.found.iter().position(|known| known.is(one));
+            // What came last goes first, mostly.
+            let place = seen.found.iter().rposition(|known| known.is(one));
             match (change, place.and_then(|place| seen.found.get_mut(place))) {
-                (AddressChange::There(_), Some(known)) if known == one => continue,
-                (AddressChange::There(_), Some(known)) => *known = *one,
-                (AddressChange::There(_), None) => seen.found.push(*one),
-                (AddressChange::Gone(_), _) => drop(place.map(|place| seen.found.remove(place))),
+                (AddressChange::There(_), Some(known)) if known == one => {}
+                (AddressChange::There(_), Some(known)) => {
+                    *known = *one;
+                    self.local = None;
+                }
+                (AddressChange::There(_), None) => {
+                    seen.found.push(*one);
+                    if let Some(local) = &mut self.local {
+                        list(Arc::make_mut(local), &one.address);
+                    }
+                }
+                (AddressChange::Gone(_), _) => {
+                    let gone = place.map(|place| seen.found.remove(place));
+                    if let (Some(gone), Some(local)) = (gone, &mut self.local) {
+                        strike(Arc::make_mut(local), &gone.address);
+                    }
+                }
             }
-            self.local = None;
         }
     }
 
@@ -182,6 +195,24 @@ fn list(local: &mut Local, address: &Address) {
     }
 }
 
+/// Undoes [`list()`].
+fn strike(local: &mut Local, address: &Address) {
+    let mut one = Local::default();
+    list(&mut one, address);
+    for (wanted, list) in [
+        (one.assigned, &mut local.assigned),
+        (one.tentative, &mut local.tentative),
+        (one.deprecated, &mut local.deprecated),
+        (one.temporary, &mut local.temporary),
+    ] {
+        // Once: another device may have the same address.
+        let place = wanted.first().and_then(|ip| list.iter().rposition(|known| known == ip));
+        if let Some(place) = place {
+            list.remove(place);
+        }
+    }
+}
+
 /// Nothing speaks against its flags.
 pub(super) fn lasting(address: &Address) -> bool {
     !address.tentative && !address.dad_failed && !address.deprecated && !address.temporary
@@ -194,5 +225,38 @@ fn dump(kernel: &mut Kernel, ipv4: bool) -> Result<Seen<Assignment>, Unanswered>
             Ok(Seen { found: Vec::new(), complete: true })
         }
         answer => answer.map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_and_struck_leaves_nothing() {
+        let one = Address {
+            ip: "192.0.2.1".parse().unwrap(),
+            device: 2,
+            tentative: false,
+            dad_failed: false,
+            deprecated: false,
+            temporary: false,
+            link_scope: false,
+        };
+        let elsewhere = Address { device: 3, ..one };
+        let mut kept = Local::default();
+        list(&mut kept, &elsewhere);
+        let before = kept.clone();
+        for address in [
+            one,
+            Address { tentative: true, ..one },
+            Address { deprecated: true, ..one },
+            Address { temporary: true, deprecated: true, ..one },
+        ] {
+            list(&mut kept, &address);
+            assert_ne!(kept, before, "{address:?}");
+            strike(&mut kept, &address);
+            assert_eq!(kept, before, "{address:?}");
+        }
     }
 }
