@@ -225,8 +225,8 @@ impl Drop for Daemon {
     }
 }
 
-/// The probes are not there yet.
-fn are_loading(state: &Value) -> bool {
+/// Whether a `/state` is from a time at which the probes are not there yet.
+pub fn are_loading(state: &Value) -> bool {
     let probes = state.pointer("/probes/list").and_then(Value::as_array);
     probes.into_iter().flatten().any(|probe| probe.get("reason").is_some_and(|reason| reason == "not_yet"))
 }

@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// It is asked so often at least while the daemon runs.
 const POLL: Duration = Duration::from_secs(60);
-/// It is asked so often at most, while something happens or somebody looks.
+/// It is asked so often at most, while something happens or a page is read.
 const GAP: Duration = Duration::from_secs(10);
 
 /// IPA, as far as its status URL and its process show it.

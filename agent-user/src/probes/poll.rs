@@ -13,7 +13,7 @@ use crate::tick::Tick;
 /// A connection that this side closes first, as IPA does, stays in TIME_WAIT for 60 s (`TCP_TIMEWAIT_LEN`, net/tcp.h). A short
 /// one that the other side closes first may be missed.
 const PACE: Duration = Duration::from_secs(30);
-/// So often at most, while somebody looks.
+/// So often at most, while pages are read.
 const GAP: Duration = Duration::from_secs(2);
 
 /// Looks until it is dropped.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use testbed::daemon::are_loading;
 use testbed::guest::{Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 
-use super::guest::{FORWARDED, Guest, field};
+use super::guest::{Cost, FORWARDED, Guest, field};
 use super::media::Medium;
 use super::seed;
 use xtask::dist::{self, Release};
@@ -44,15 +45,25 @@ const MACS: [&str; 2] = ["52:54:00:12:34:56", "52:54:00:12:34:57"];
 /// What the ramdisk did not do.
 pub fn run() -> anyhow::Result<String> {
     let release = dist::release_here()?;
-    let kernel = Kernel::install(&mut |line| println!("{line}"))?;
-    let initramfs = image(&release, &kernel)?;
-    let ramdisk = Ramdisk { kernel, image: initramfs.pack()?, netns: Arc::new(Netns::new()?) };
+    let ramdisk = Ramdisk::of(&release)?;
     println!("  {}", ramdisk.two_nics()?);
     println!("  {}", ramdisk.redirect()?);
     for medium in [Medium::Vfat, Medium::Iso9660] {
         println!("  {}", ramdisk.virtual_medium(medium)?);
     }
     Ok(format!("four boots of Linux {}", ramdisk.kernel.version))
+}
+
+/// Boots this release once, in mode guard and without an Ironic; gives what it uses once its probes are loaded and it was
+/// scraped.
+///
+/// # Errors
+/// Where it does not come so far.
+pub fn cost(release: &Release) -> anyhow::Result<Cost> {
+    let mut guest = Ramdisk::of(release)?.with_guard()?;
+    guest.wait_state("the probes", PATIENCE, |state| !are_loading(state))?;
+    guest.metrics()?;
+    guest.cost()
 }
 
 /// As a ramdisk builder would make it: the binary, the script, and a call of it in `/init`.
@@ -82,6 +93,20 @@ struct Ramdisk {
 }
 
 impl Ramdisk {
+    fn of(release: &Release) -> anyhow::Result<Self> {
+        let kernel = Kernel::install(&mut |line| println!("{line}"))?;
+        let initramfs = image(release, &kernel)?;
+        Ok(Self { image: initramfs.pack()?, kernel, netns: Arc::new(Netns::new()?) })
+    }
+
+    /// One NIC, mode guard.
+    fn with_guard(&self) -> anyhow::Result<Guest> {
+        let words = "net.ifnames=0 test.mode=guard ipa-api-url=http://10.0.2.2:6385";
+        let mut guest = self.boot(words, &nic(0, true))?;
+        guest.machine.wait_console("mode guard: advertise 10.0.2.15 on eth0, ", PATIENCE)?;
+        Ok(guest)
+    }
+
     fn boot(&self, words: &str, devices: &[String]) -> anyhow::Result<Guest> {
         let boot = Boot {
             kernel: &self.kernel.image,
@@ -161,9 +186,7 @@ impl Ramdisk {
             ..Options::default()
         };
         let ironic = RealIronic::start(&options)?;
-        let words = "net.ifnames=0 test.mode=guard ipa-api-url=http://10.0.2.2:6385";
-        let mut guest = self.boot(words, &nic(0, true))?;
-        guest.machine.wait_console("mode guard: advertise 10.0.2.15 on eth0, ", PATIENCE)?;
+        let mut guest = self.with_guard()?;
         let note = seed::through_the_redirect(&mut guest, &ironic)?;
         let age = guest.machine.age().as_secs_f64();
         Ok(format!("guard: userspace {} s, {note}; whole boot {age:.0} s", userspace(&guest)))

@@ -121,7 +121,12 @@ impl Guest {
         ensure!(number("CapEff").is_ok_and(|bits| bits == 0), "capabilities are left: {text}");
         let resident = number("Rss")?;
         ensure!(resident <= RESIDENT_LIMIT, "{resident} KiB resident, more than {RESIDENT_LIMIT}: {text}");
-        Ok(Cost { resident, anonymous: number("Anonymous")?, descriptors: number("Descriptors")? })
+        Ok(Cost {
+            resident,
+            anonymous: number("Anonymous")?,
+            descriptors: number("Descriptors")?,
+            most: number("VmHWM")?,
+        })
     }
 
     /// The daemon's log, or why it is missing.
@@ -144,6 +149,8 @@ pub struct Cost {
     pub resident: u64,
     /// The part of it that is not the program file's, in KiB.
     pub anonymous: u64,
+    /// The most that was ever resident, in KiB.
+    pub most: u64,
     /// Open descriptors.
     pub descriptors: u64,
 }

@@ -11,6 +11,8 @@ mod network;
 mod seed;
 mod systemd_root;
 
+pub use busybox::cost;
+
 use std::time::Instant;
 
 use xtask::prerequisites::{self, Purpose};

@@ -101,7 +101,7 @@ impl Network {
         ensure!(ready < agent, "ready {ready:.1} s after the kernel's start, IPA {agent:.1} s");
         self.conductor_calls(&guest)?;
         let seen = sight_saw(&mut guest)?;
-        let Cost { resident, anonymous, descriptors } = guest.cost()?;
+        let Cost { resident, anonymous, descriptors, .. } = guest.cost()?;
         let ipa = guest.run("grep VmRSS /proc/$(systemctl show -P MainPID ironic-python-agent)/status")?;
         let ipa = ipa.trim_start_matches("VmRSS:").trim();
         let shown =

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Measures each kind of work beside a daemon without its probes and one with them, in turns.
+# Measures each kind of work beside a daemon without its probes, one with them, and one that does not see the kernel's types,
+# in turns.
 export PATH=/bin
 export CARGO_MANIFEST_DIR=/tmp/lab # The lab goes to the directory above.
 mount -t proc proc /proc
@@ -7,7 +8,10 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 ip link set lo up
 for round in ROUNDS; do
-    for probes in off auto; do
+    for kind in off typed untyped; do
+        probes=auto
+        [ $kind != off ] || probes=off
+        [ $kind != untyped ] || mount -t tmpfs none /sys/kernel/btf
         ipa-sidecar run --no-vmedia --cmdline.path=/dev/null --web.listen-address=127.0.0.1:10099 \
             --ironic.api-url=http://192.0.2.1:6385 --probe.connect=$probes >/tmp/log 2>&1 &
         daemon=$!
@@ -15,11 +19,12 @@ for round in ROUNDS; do
         while wget -q -O - http://127.0.0.1:10099/state | grep -q not_yet; do sleep 0.1; done
         sleep 1
         for work in failing successful getppid; do
-            echo "== $work $probes $(lab work $work)"
+            echo "== $work $kind $(lab work $work)"
         done
         wget -q -O - http://127.0.0.1:10099/metrics | grep -E '^ipa_sidecar_probe_path_info.*probe="connect"' | sed 's/^/== path /'
         kill $daemon
         wait $daemon
+        [ $kind != untyped ] || umount /sys/kernel/btf
     done
 done
 poweroff -f

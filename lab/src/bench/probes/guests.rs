@@ -18,6 +18,8 @@ const ROUNDS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(600);
 /// The ratios that the project aims at.
 const AIMS: [(Work, f64); 3] = [(Work::Failing, 1.05), (Work::Successful, 1.02), (Work::Getppid, 1.001)];
+/// The paths, and the kind of daemon that takes each.
+const PATHS: [(&str, &str); 2] = [("trampoline", "typed"), ("tracepoint", "untyped")];
 
 /// Adds the rows of Linux 6.1 and 6.12.
 pub fn measure(bench: &Bench, figure: &mut Figure) -> anyhow::Result<()> {
@@ -26,19 +28,33 @@ pub fn measure(bench: &Bench, figure: &mut Figure) -> anyhow::Result<()> {
         [("6.1", Kernel::install(say)?), ("6.12", Kernel::install_of(guest::LINUX_6_12, say)?)]
     {
         let console = boot(bench, &kernel)?;
-        ensure!(console.contains("path=\"trampoline\""), "the probes are not as wanted:\n{console}");
+        for (path, _) in PATHS {
+            let label = format!("path=\"{path}\"");
+            ensure!(console.contains(&label), "the probes are not as wanted:\n{console}");
+        }
         for (work, aim) in AIMS {
-            let counts = |probes| counts(&console, work, probes);
-            let (without, with) = (counts("off")?, counts("auto")?);
-            let ratio = ratios(&with, &without);
-            let name = format!("Linux {series}, path `trampoline`, {}", work.name());
-            let instructions = |counts: Vec<f64>| {
-                counts.into_iter().collect::<Samples>().spread(|count| format!("{count:.0}"))
+            let counts = |kind| counts(&console, work, kind);
+            let instructions = |counts: &[f64]| {
+                counts.iter().copied().collect::<Samples>().spread(|count| format!("{count:.0}"))
             };
-            figure.row(format!("{name}, instructions without"), instructions(without));
-            figure.row(format!("{name}, with the probes"), instructions(with));
-            let aim = Aim::at_most(ratio.median(), aim, |limit| format!("{limit:.3}"));
-            figure.aimed(format!("{name}, with / without"), ratio.spread(|ratio| format!("{ratio:.3}")), aim);
+            let name = format!("Linux {series}, {}", work.name());
+            let without = counts("off")?;
+            figure.row(format!("{name}, instructions without"), instructions(&without));
+            for (path, kind) in PATHS {
+                let with = counts(kind)?;
+                let ratio = ratios(&with, &without);
+                let name = format!("{name}, path `{path}`");
+                figure.row(format!("{name}, instructions"), instructions(&with));
+                let value = ratio.spread(|ratio| format!("{ratio:.3}"));
+                // The other path is for kernels without types.
+                match path {
+                    "trampoline" => {
+                        let aim = Aim::at_most(ratio.median(), aim, |limit| format!("{limit:.3}"));
+                        figure.aimed(format!("{name}, with / without"), value, aim);
+                    }
+                    _ => figure.row(format!("{name}, with / without"), value),
+                }
+            }
         }
     }
     Ok(())
@@ -64,8 +80,8 @@ fn boot(bench: &Bench, kernel: &Kernel) -> anyhow::Result<String> {
 }
 
 /// What the guest printed of this work.
-fn counts(console: &str, work: Work, probes: &str) -> anyhow::Result<Vec<f64>> {
-    let start = format!("== {} {probes} ", work.word());
+fn counts(console: &str, work: Work, kind: &str) -> anyhow::Result<Vec<f64>> {
+    let start = format!("== {} {kind} ", work.word());
     let lines = console.lines().filter_map(|line| line.trim().strip_prefix(&start));
     let counts: Result<Vec<f64>, _> = lines.map(str::parse).collect();
     let counts = counts.with_context(|| console.to_owned())?;
