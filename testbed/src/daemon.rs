@@ -136,7 +136,7 @@ impl Daemon {
         let mut last = Value::Null;
         self.wait(what, limit, || {
             last = self.state().unwrap_or(Value::Null);
-            (!are_loading(&last) && wanted(&last)).then(|| last.clone())
+            (last.is_object() && !are_loading(&last) && wanted(&last)).then(|| last.clone())
         })
     }
 
