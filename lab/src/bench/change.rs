@@ -13,10 +13,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         format!(
             "Times begin before the netlink message that changes the address is sent, and each change follows some quiet. \
              Decision: the watch as the daemon runs it, on its own thread, until the runtime that waits for the next \
-             decision has it; {} times an address added, as often deleted. Heartbeat: the daemon \
-             in mode `agent`, looked up, without an address and with nothing pinned, until a stand-in Ironic on another \
-             namespace has read the heartbeat with the new address, {} times with a fresh daemon each. Beside each, at the \
-             same change: when a thread has read the line of `ip monitor address`.",
+             decision has it; {} times an address added, as often deleted. Heartbeat: {} \
+             fresh daemons in mode `agent`, after their lookup and without an address. It ends when a stand-in Ironic in \
+             another namespace has read the heartbeat with the new address. Beside each, at the same change: when a thread \
+             has read the line of `ip monitor address`.",
             decisions.of("added")?.len(),
             beats.of("heartbeat")?.len()
         ),

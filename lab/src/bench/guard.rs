@@ -50,6 +50,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
             times.direct.extend(direct);
         }
     }
+    figure.limited_by(
+        "Behind the guard a new connection means two connects and four threads that wake one after the other. Direct there are \
+         one connect and two threads.",
+    );
     for (Kind { what, .. }, Times { through, direct }) in kinds.iter().zip(&all) {
         for (way, times) in [("direct", direct), ("through the guard", through)] {
             let times: Samples = times.iter().copied().collect();

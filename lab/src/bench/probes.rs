@@ -31,8 +31,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "What the probes cost the connects of others",
         format!(
-            "{rounds} rounds, in each a fresh daemon with the probes and one without, in turns; in each {PARTS} times \
-             {CONNECTS} blocking connects over loopback by a thread that stays on one processor, whose median counts."
+            "{rounds} rounds, in each a fresh daemon with the probes and one without, in turns. Beside each, {PARTS} times \
+             {CONNECTS} blocking connects over loopback by a thread that stays on one processor. Their median counts. Guests \
+             count instructions instead, in virtual machines without any other load. The path `tracepoint` is that of \
+             kernels without type information."
         ),
     );
     for (work, aim) in AIMS {

@@ -86,7 +86,7 @@ impl Figure {
         let mut missed = String::new();
         for Row { what, value, aim } in rows {
             if let Some(Aim { words, met: false }) = aim {
-                let _ = writeln!(missed, "Missed: {what} is {value}, and the aim is {words}.");
+                let _ = writeln!(missed, "Missed: {what} is {value}. The aim is {words}.");
             }
             let aim = aim.as_ref().map(Aim::to_string).unwrap_or_default();
             let _ = write!(text, "| {what} | {value} | {aim} |");
@@ -132,7 +132,7 @@ mod tests {
         assert!(text.contains("| ours / floor | 1.20 | at most 1.5: met |"), "{text}");
         assert!(
             text.ends_with(
-                "\nMissed: process / ours is 100, and the aim is at least 200.\nThe kernel is slow.\n"
+                "\nMissed: process / ours is 100. The aim is at least 200.\nThe kernel is slow.\n"
             ),
             "{text}"
         );

@@ -63,11 +63,11 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         "What sight costs others",
         format!(
             "Another process in the daemon's network namespace, with the libssl that the daemon looks at. {rounds} rounds, in \
-             each a fresh daemon of three kinds in turns: with nothing attached; with the probes on connects (mode `agent`); \
-             with these and sight of http and https (mode `observe`). In each {PARTS} parts of {CONNECTS} connects, {SENDS} \
-             `sendto`, {WRITES} `SSL_write` (from Python, between two ends in the same process), whose median counts. Then \
-             the daemon's processor time, of all threads, beside {} unrelated requests a second for {seconds} s: http with a \
-             new connection for each, https over one connection, to servers in another namespace.",
+             each a fresh daemon of three kinds in turns. The first has nothing attached, the second the probes on connects (mode \
+             `agent`). The third has these and sight of http and https (mode `observe`). In each {PARTS} parts of {CONNECTS} \
+             connects, {SENDS} `sendto` and {WRITES} `SSL_write` (from Python, between two ends in the same process). Their \
+             median counts. Then the daemon's processor time, of all threads, beside {} unrelated requests a second for \
+             {seconds} s. They go to servers in another namespace: http with a new connection for each, https over one.",
             traffic::RATE
         ),
     );

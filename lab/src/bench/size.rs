@@ -30,9 +30,9 @@ pub fn measure(_bench: &Bench) -> anyhow::Result<Figure> {
     let binary = std::path::absolute(&release.binary)?;
     let mut figure = Figure::new(
         "Size and memory",
-        "The release of `cargo xtask dist`, one static binary with the probes in it, after it was scraped once; Debian's \
-         node_exporter, after one scrape of its own; the real ironic-python-agent from PyPI in its virtual environment, once \
-         it has looked for its API. Resident memory, all pages, shared ones too. The ramdisk is a busybox initramfs with \
+        "The release of `cargo xtask dist`, one static binary with the probes in it, after it was scraped once. Debian's \
+         node_exporter, after one scrape of its own. The real ironic-python-agent in its virtual environment, once it has \
+         looked for its API. Resident memory, all pages, shared ones too. The ramdisk is a busybox initramfs with \
          Linux 6.1 and a guard.",
     );
     let disk = |path: &Path| Ok::<_, anyhow::Error>(mebibytes(kibibytes(path)?));

@@ -67,6 +67,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     }
     let warm = |times: Vec<f64>| times.into_iter().skip(1).collect::<Samples>();
     figure.row("`true`, to its end", warm(smallest).times());
+    figure.limited_by(
+        "What is left is the first use of the program's pages and about a thousand system calls. It looks at each process, and at \
+         each place where IPA's unit, packages and configuration may be.",
+    );
     for ((what, ..), times) in cases.into_iter().zip(times) {
         let times = warm(times);
         match what == WITH_PROBES {

@@ -90,13 +90,16 @@ struct Ramdisk {
     kernel: Kernel,
     image: PathBuf,
     netns: Arc<Netns>,
+    /// The image is in it, and goes with it.
+    _files: Initramfs,
 }
 
 impl Ramdisk {
     fn of(release: &Release) -> anyhow::Result<Self> {
         let kernel = Kernel::install(&mut |line| println!("{line}"))?;
         let initramfs = image(release, &kernel)?;
-        Ok(Self { image: initramfs.pack()?, kernel, netns: Arc::new(Netns::new()?) })
+        let image = initramfs.pack()?;
+        Ok(Self { kernel, image, netns: Arc::new(Netns::new()?), _files: initramfs })
     }
 
     /// One NIC, mode guard.
