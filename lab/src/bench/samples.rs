@@ -78,7 +78,7 @@ pub fn alternate<E>(
 /// Microseconds in the unit that suits them.
 pub fn time(microseconds: f64) -> String {
     match microseconds {
-        few if few < 1e3 => format!("{few:.1} us"),
+        few if few < 1e3 => format!("{few:.1} µs"),
         more if more < 1e6 => format!("{:.2} ms", more / 1e3),
         most => format!("{:.2} s", most / 1e6),
     }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_median_stands_between_the_quartiles() {
         let samples: Samples = [3.0, 9.0, 1.0, 2.5, 0.1].into_iter().collect();
-        assert_eq!(samples.times(), "2.5 us (1.0 us to 3.0 us)");
+        assert_eq!(samples.times(), "2.5 µs (1.0 µs to 3.0 µs)");
         assert_eq!((samples.p99(), samples.count()), (9.0, 5));
         assert_eq!(Samples::default().spread(|value| value.to_string()), "0 (0 to 0)");
         let hundred: Samples = (0..200).map(f64::from).collect();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn times_have_the_unit_that_suits_them() {
-        assert_eq!([3.12, 2500.0, 1.5e6].map(time), ["3.1 us", "2.50 ms", "1.50 s"]);
+        assert_eq!([3.12, 2500.0, 1.5e6].map(time), ["3.1 µs", "2.50 ms", "1.50 s"]);
         assert_eq!(ratios(&[2.0, 9.0], &[1.0, 3.0]).median(), 3.0);
     }
 }
