@@ -221,7 +221,6 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     };
     tasks.spawn(passed_by::follow(setting, heard, own.passed_by.clone(), metrics.clone()));
     tasks.spawn(console::tell(mode, sources.decisions.clone()));
-    let onlookers = looks.subscribe();
     let shown = Shown { sources: sources.clone(), metrics, looks };
     if let Some(door) = door {
         tasks.spawn(status::serve(door, shown.clone()));
@@ -246,8 +245,9 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
             Some(Loaded { probes, tls, problems }) = loader.done(), if inlet.is_some() => {
                 let (state, metrics) = &probed;
                 end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
-                let seen = (targets.clone(), decisions.clone());
-                probes.start(problems, seen, onlookers.clone(), metrics, state.clone(), &mut tasks);
+                probes.start(
+                    problems, targets.clone(), decisions.clone(), metrics, state.clone(), &mut tasks,
+                );
             }
             () = signals.received() => break Ended::Signal,
             () = watchdog.due() => notify::alive(),

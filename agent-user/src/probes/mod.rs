@@ -38,7 +38,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
-use crate::onlooker::Onlookers;
 use crate::params::{Parameters, ProbeChoice};
 use crate::watch::{Published, ResolvedTarget};
 
@@ -106,8 +105,8 @@ impl Probes {
     pub fn start(
         self,
         problems: Vec<String>,
-        (targets, decisions): (watch::Receiver<Vec<ResolvedTarget>>, watch::Receiver<Arc<Published>>),
-        onlookers: Onlookers,
+        targets: watch::Receiver<Vec<ResolvedTarget>>,
+        decisions: watch::Receiver<Arc<Published>>,
         metrics: &Metrics,
         state: watch::Sender<ProbesState>,
         tasks: &mut JoinSet<()>,
@@ -123,7 +122,7 @@ impl Probes {
             state.callback.source = if ebpf { "ebpf" } else { "sock_diag" };
         });
         if !ebpf {
-            tasks.spawn(poll::follow(self.port, callbacks.clone(), onlookers));
+            tasks.spawn(poll::follow(self.port, callbacks.clone()));
         }
         #[cfg(feature = "ebpf")]
         if let Some(mut attached) = self.attached {
