@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 #[cfg(feature = "ebpf")]
 use std::sync::atomic::AtomicU64;
 
-use fib::Monitor;
+use fib::{ClosedConnections, Monitor};
 use tokio::io::unix::AsyncFd;
 
 /// Types that own one descriptor: `as_raw_fd` gives the same one as long as the value lives, and nothing closes it
@@ -17,6 +17,7 @@ pub trait OwnsDescriptor: AsRawFd {}
 
 impl OwnsDescriptor for OwnedFd {}
 impl OwnsDescriptor for Monitor {}
+impl OwnsDescriptor for ClosedConnections {}
 
 /// Lets the runtime watch a descriptor.
 ///

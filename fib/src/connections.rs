@@ -22,20 +22,36 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
-/// The connections that are established on local port `port`, or were a moment ago. Mapped addresses are IPv4 ones.
+impl Connection {
+    /// Mapped addresses are IPv4 ones. `None`: the message is about no socket.
+    pub(crate) fn of(message: SockDiagMessage) -> Option<Self> {
+        let InetResponse(response) = message else {
+            return None;
+        };
+        let SocketId { source_address, source_port, destination_address, destination_port, .. } =
+            response.header.socket_id;
+        Some(Self {
+            local: SocketAddr::new(source_address.to_canonical(), source_port),
+            peer: SocketAddr::new(destination_address.to_canonical(), destination_port),
+        })
+    }
+}
+
+/// The connections on local port `port` that were established and whose socket is still there; with `ended` also those
+/// that this side closed within the last minute (TIME_WAIT). Mapped addresses are IPv4 ones.
 ///
 /// # Errors
 /// Where the kernel has no sock_diag.
-pub fn connections(port: u16) -> Result<HashSet<Connection>, RtnlError> {
+pub fn connections(port: u16, ended: bool) -> Result<HashSet<Connection>, RtnlError> {
     let mut socket = QuestionSocket::open(NETLINK_SOCK_DIAG)?;
     let states = || {
-        StateFlags::ESTABLISHED
+        let open = StateFlags::ESTABLISHED
             | StateFlags::FIN_WAIT1
             | StateFlags::FIN_WAIT2
-            | StateFlags::TIME_WAIT
             | StateFlags::CLOSE_WAIT
             | StateFlags::LAST_ACK
-            | StateFlags::CLOSING
+            | StateFlags::CLOSING;
+        if ended { open | StateFlags::TIME_WAIT } else { open }
     };
     let mut found = HashSet::new();
     for (family, mut socket_id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
@@ -48,15 +64,8 @@ pub fn connections(port: u16) -> Result<HashSet<Connection>, RtnlError> {
             socket_id,
         });
         // What an inconsistent dump left out is there the next time.
-        let seen = socket.dump(Request::of(&request), |frame| match message(frame)? {
-            InetResponse(response) => Some(response.header.socket_id),
-            _ => None,
-        })?;
-        let ends = seen.found.iter().filter(|id| id.source_port == port);
-        found.extend(ends.map(|id| Connection {
-            local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
-            peer: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
-        }));
+        let seen = socket.dump(Request::of(&request), |frame| Connection::of(message(frame)?))?;
+        found.extend(seen.found.into_iter().filter(|connection| connection.local.port() == port));
     }
     Ok(found)
 }
@@ -70,13 +79,13 @@ mod tests {
     fn both_families_and_only_this_port() {
         let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(connections(port).unwrap(), HashSet::new());
+        assert_eq!(connections(port, true).unwrap(), HashSet::new());
         let four = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         let six = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
         let expected = [&four, &six].map(|stream| Connection {
             local: stream.peer_addr().unwrap(),
             peer: stream.local_addr().unwrap(),
         });
-        assert_eq!(connections(port).unwrap(), HashSet::from(expected));
+        assert_eq!(connections(port, true).unwrap(), HashSet::from(expected));
     }
 }

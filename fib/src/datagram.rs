@@ -1,5 +1,6 @@
 //! The way in for fuzzing: one datagram, read as everything that is ever read from netlink.
 
+use crate::connections::Connection;
 use crate::frames::frames;
 use crate::listeners::Listener;
 use crate::message::Damage;
@@ -19,6 +20,7 @@ pub fn read(datagram: &[u8]) -> usize {
             let _ = (link(frame, &damage), address(frame, &damage), route(frame, &damage));
             let _ = address_change(frame, &damage);
             let _ = message(frame).and_then(Listener::of);
+            let _ = message(frame).and_then(Connection::of);
             let _ = message(frame).and_then(Standing::of);
         });
     }

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod captured;
+mod closed;
 #[cfg(test)]
 mod compared;
 mod connections;
@@ -24,6 +25,7 @@ mod sock_diag;
 mod socket;
 mod standing;
 
+pub use closed::ClosedConnections;
 pub use connections::{Connection, connections};
 pub use cookie::{Owner, socket_cookie, socket_owner};
 pub use errno::{ERRNO_NAMES, Errno};

@@ -1,7 +1,7 @@
 //! One AF_NETLINK socket of the family NETLINK_ROUTE or NETLINK_SOCK_DIAG.
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use netlink_sys::{Socket, SocketAddr};
 use rustix::net::netlink::SocketAddrNetlink;
@@ -116,5 +116,11 @@ impl NetlinkSocket {
 impl AsRawFd for NetlinkSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+}
+
+impl AsFd for NetlinkSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

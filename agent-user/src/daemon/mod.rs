@@ -192,7 +192,12 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
         own.sight.clone(),
         &mut tasks,
     );
-    let (targets, probed) = (names.subscribe(), (own.probes.clone(), metrics.clone()));
+    let probed = (own.probes.clone(), metrics.clone());
+    let inputs = probes::Inputs {
+        targets: names.subscribe(),
+        decisions: sources.decisions.clone(),
+        onlookers: looks.subscribe(),
+    };
     tasks.spawn(names.run(resolv_conf.subscribe()));
     tasks.spawn(watch.run());
     tasks.spawn(reach.run(sources.decisions.clone()));
@@ -227,7 +232,6 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
     }
     let last_words = reports.start(shown.clone(), own.report.clone(), resolv_conf.subscribe(), &mut tasks);
     tasks.spawn(web.serve(shown, own.web.clone()));
-    let decisions = sources.decisions.clone();
     let wanted = systemd::Wanted {
         mode,
         wait: parameters.advertise.wait,
@@ -245,9 +249,7 @@ pub async fn run(loaded: params::Loaded) -> Result<Ended, DaemonError> {
             Some(Loaded { probes, tls, problems }) = loader.done(), if inlet.is_some() => {
                 let (state, metrics) = &probed;
                 end_sight = inlet.take().map(|inlet| inlet.take(tls, &mut tasks));
-                probes.start(
-                    problems, targets.clone(), decisions.clone(), metrics, state.clone(), &mut tasks,
-                );
+                probes.start(problems, inputs.clone(), metrics, state.clone(), &mut tasks);
             }
             () = signals.received() => break Ended::Signal,
             () = watchdog.due() => notify::alive(),

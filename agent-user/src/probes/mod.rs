@@ -21,10 +21,10 @@ pub mod load;
 #[cfg(feature = "ebpf")]
 pub mod offsets;
 pub mod outcome;
-pub mod poll;
 pub mod privileges;
 pub mod record;
 pub mod report;
+pub mod sockets;
 mod state;
 #[cfg(feature = "ebpf")]
 mod tracefs;
@@ -38,10 +38,22 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
+use crate::onlooker::Onlookers;
 use crate::params::{Parameters, ProbeChoice};
 use crate::watch::{Published, ResolvedTarget};
 
 use callbacks::Callbacks;
+
+/// What the daemon's other parts give to what is started here.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Whose connects are of interest.
+    pub targets: watch::Receiver<Vec<ResolvedTarget>>,
+    /// The advertise address.
+    pub decisions: watch::Receiver<Arc<Published>>,
+    /// Who looks at what is found.
+    pub onlookers: Onlookers,
+}
 
 /// What is attached, until it is started.
 #[derive(Debug)]
@@ -105,15 +117,14 @@ impl Probes {
     pub fn start(
         self,
         problems: Vec<String>,
-        targets: watch::Receiver<Vec<ResolvedTarget>>,
-        decisions: watch::Receiver<Arc<Published>>,
+        inputs: Inputs,
         metrics: &Metrics,
         state: watch::Sender<ProbesState>,
         tasks: &mut JoinSet<()>,
     ) {
         tell(&self.report);
         self.count(metrics);
-        let callbacks = Callbacks::new(decisions, metrics.clone(), state.clone());
+        let callbacks = Callbacks::new(inputs.decisions, metrics.clone(), state.clone());
         let ebpf = self.report.attached(Probe::Callback);
         state.send_modify(|state| {
             state.loading = false;
@@ -122,17 +133,15 @@ impl Probes {
             state.callback.source = if ebpf { "ebpf" } else { "sock_diag" };
         });
         if !ebpf {
-            tasks.spawn(poll::follow(self.port, callbacks.clone()));
+            tasks.spawn(sockets::follow(self.port, callbacks.clone(), inputs.onlookers));
         }
         #[cfg(feature = "ebpf")]
         if let Some(mut attached) = self.attached {
             attached.object.close_maps();
             let join = join::Join::new(self.report.attached(Probe::ErrorReport));
-            let recorder = record::Recorder::new(join, targets, callbacks, metrics.clone(), state);
+            let recorder = record::Recorder::new(join, inputs.targets, callbacks, metrics.clone(), state);
             tasks.spawn(drain::Drain::new(attached, recorder).run());
         }
-        #[cfg(not(feature = "ebpf"))]
-        drop(targets);
     }
 
     fn count(&self, metrics: &Metrics) {

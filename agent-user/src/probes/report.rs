@@ -40,9 +40,7 @@ impl Probe {
                 "connects that fail before a packet is sent (no route, prohibited) are not seen"
             }
             Self::ErrorReport => "the error of a failed connect is unknown",
-            Self::Callback => {
-                "call-backs are looked for with sock_diag every 2 s instead; a short one may be missed"
-            }
+            Self::Callback => "call-backs are seen over sock_diag instead: at their end, or within a minute",
             Self::CallbackRefused => "a call-back to a port on which nothing listens is not seen",
         }
     }

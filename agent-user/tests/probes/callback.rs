@@ -1,5 +1,6 @@
 //! The conductor's call-back: seen by eBPF, and by sock_diag where eBPF is missing.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -77,7 +78,22 @@ fn sock_diag_proves_it_without_ebpf() {
             assert_eq!(reason(&daemon, probe).as_deref(), Some("switched_off"));
         }
         proves(&place, &daemon, "sock_diag", ours);
+        short_ones(&place, &daemon, ours);
     }
+}
+
+/// Connections that the conductor opens and closes at once leave nothing to look at: the kernel announces their end.
+fn short_ones(place: &Place, daemon: &Daemon, ours: usize) {
+    let listener = agent(place);
+    let before = connections(daemon);
+    for _ in 0..8 {
+        let conductor = place.router.enter(|| TcpStream::connect((NODE[ours], PORT)).unwrap()).unwrap();
+        let (agent, _) = listener.accept().unwrap();
+        drop(conductor);
+        assert_eq!((&agent).read(&mut [0]).unwrap(), 0);
+    }
+    wait_until(daemon, "each is counted", SOON, || connections(daemon) >= before + 8.0);
+    assert_eq!(connections(daemon), before + 8.0);
 }
 
 #[test]
