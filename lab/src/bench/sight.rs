@@ -63,7 +63,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         "What sight costs others",
         format!(
             "Another process in the daemon's network namespace, with the libssl that the daemon looks at. {rounds} rounds, in \
-             each a fresh daemon of three kinds in turns. The first has nothing attached, the second the probes on connects (mode \
+             each a fresh daemon of three kinds in turns. The first has ended again: nothing is attached. The second has the probes on connects (mode \
              `agent`). The third has these and sight of http and https (mode `observe`). In each {PARTS} parts of {CONNECTS} \
              connects, {SENDS} `sendto` and {WRITES} `SSL_write` (from Python, between two ends in the same process). Their \
              median counts. Then the daemon's processor time, of all threads, beside {} unrelated requests a second for \
@@ -76,7 +76,10 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     for _ in 0..rounds {
         order.rotate_left(1);
         for kind in order {
-            let place = Place::new(bench, kind)?;
+            let mut place = Place::new(bench, kind)?;
+            if kind == Kind::Nothing {
+                place.daemon.terminate()?;
+            }
             for ((_, work), times) in WORKLOADS.iter().zip(&mut times) {
                 times.of(kind).push(median(work(&place)?).context("nothing was measured")?);
             }

@@ -20,6 +20,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 const AIMS: [(Work, f64); 3] = [(Work::Failing, 1.05), (Work::Successful, 1.02), (Work::Getppid, 1.001)];
 /// The paths, and the kind of daemon that takes each.
 const PATHS: [(&str, &str); 2] = [("trampoline", "typed"), ("tracepoint", "untyped")];
+/// Each way of seeing connects, and the kind of daemon that has it.
+const WAYS: [(&str, &str); 3] =
+    [("path `trampoline`", "typed"), ("path `tracepoint`", "untyped"), ("without eBPF", "off")];
 
 /// Adds the rows of Linux 6.1 and 6.12.
 pub fn measure(bench: &Bench, figure: &mut Figure) -> anyhow::Result<()> {
@@ -38,17 +41,17 @@ pub fn measure(bench: &Bench, figure: &mut Figure) -> anyhow::Result<()> {
                 counts.iter().copied().collect::<Samples>().spread(|count| format!("{count:.0}"))
             };
             let name = format!("Linux {series}, {}", work.name());
-            let without = counts("off")?;
+            let without = counts("none")?;
             figure.row(format!("{name}, instructions without"), instructions(&without));
-            for (path, kind) in PATHS {
+            for (way, kind) in WAYS {
                 let with = counts(kind)?;
                 let ratio = ratios(&with, &without);
-                let name = format!("{name}, path `{path}`");
+                let name = format!("{name}, {way}");
                 figure.row(format!("{name}, instructions"), instructions(&with));
                 let value = ratio.spread(|ratio| format!("{ratio:.3}"));
-                // The other path is for kernels without types.
-                match path {
-                    "trampoline" => {
+                // The others are for kernels that lack something.
+                match kind {
+                    "typed" => {
                         let aim = Aim::at_most(ratio.median(), aim, |limit| format!("{limit:.3}"));
                         figure.aimed(format!("{name}, with / without"), value, aim);
                     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
-use testbed::daemon::Daemon;
+use testbed::daemon::{Daemon, are_loading};
 use testbed::netns::Netns;
 use xtask::process;
 
@@ -77,6 +77,7 @@ impl Place {
         command.args([&own, &libssl]).arg(&bench.binary).args(Daemon::words(&kind.flags()));
         let daemon = Daemon::from_command(command, &node)?;
         daemon.wait_log("generation=", PATIENCE)?;
+        daemon.wait_state("the probes", PATIENCE, |state| !are_loading(state))?;
         let place = Self { node, server, daemon, scratch };
         place.certificate()?;
         place.check(kind)?;
