@@ -1,12 +1,15 @@
 //! Demo, measurements and boots: `cargo lab COMMAND`.
 #![allow(clippy::disallowed_methods)] // Running other programs is what this one is for.
 
+mod aarch64;
 mod agent;
 mod bench;
 mod dashboards;
 mod demo;
 mod fleet;
+mod image;
 mod ironic;
+mod kubernetes;
 mod owned;
 mod packages;
 mod pages;
@@ -71,6 +74,12 @@ enum Command {
     Fleet(fleet::Flags),
     /// Install, upgrade and remove the packages (.deb, .rpm) in a fresh Debian root
     Packages,
+    /// Build the release for 64-bit Arm, run its commands in an emulator, and boot it there against a real Ironic
+    Aarch64,
+    /// Build the image of `ipa-fleet`, read it with other tools, and run it as its user against a real Ironic
+    Image,
+    /// Check deploy/kubernetes against the schemas of Kubernetes and of the Prometheus operator
+    Kubernetes,
     /// Measure one kind of work, for `bench` in a guest
     #[command(hide = true)]
     Work { work: bench::work::Work },
@@ -91,6 +100,9 @@ fn main() -> ExitCode {
         Command::PassedBy { minutes } => passed_by::run(minutes),
         Command::Fleet(flags) => fleet::run(&flags),
         Command::Packages => packages::run(),
+        Command::Aarch64 => aarch64::run(),
+        Command::Image => image::run(),
+        Command::Kubernetes => kubernetes::run(),
         Command::Work { work } => bench::work::print(work),
         Command::Pages => pages::run(),
     })

@@ -8,6 +8,7 @@ pub mod dashboards;
 pub mod dist;
 pub mod prerequisites;
 pub mod process;
+mod rustc_web;
 pub mod tool;
 pub mod workspace;
 

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::dist::image;
 use xtask::{build, command_line, dist};
 
 /// Build, test, check and release ipa-sidecar
@@ -53,11 +54,13 @@ enum Command {
     Build,
     /// Build the static binaries, the archives and the packages (.deb, .rpm) into dist
     Dist(dist::Flags),
-    /// Check version, changelog and tag, then put archives, packages, bills of materials and checksums into dist/release
+    /// Build the image of ipa-fleet for both architectures, an OCI layout, into dist
+    Image(image::Flags),
+    /// Check version, changelog and tag, then put the release of both architectures and checksums into dist/release
     Release(release::ReleaseFlags),
     /// Check formatting, lints, documentation, licences, imports, dashboards and promises, and run every test
     Ci,
-    /// Write docs/metrics.md anew from the declarations of the metrics
+    /// Write docs/metrics.md anew from the metrics, and the alert rules for Kubernetes from dashboards/alerts.yml
     Docs,
     /// Run every fuzz target and print how many inputs each has tried
     Fuzz {
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Build => build::run(),
         Command::Dist(flags) => dist::run(&flags),
+        Command::Image(flags) => image::run(&flags),
         Command::Release(flags) => release::run(&flags),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),

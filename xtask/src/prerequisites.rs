@@ -8,9 +8,10 @@ use testbed::venv::{HEADERS_CHECK, PYTHON_CHECK};
 
 use crate::{Missing, process};
 use Check::{Programs, Python};
-use Purpose::{Bench, Build, Fuzz, Ramdisk, Test};
+use Purpose::{Bench, Build, Cross, Emulate, Fuzz, Ramdisk, Test};
 
-/// What something is needed for. Each of the first three takes all before it; the last two take the first three.
+/// What something is needed for. Each of the first three takes all before it; the next two take the first three, and the
+/// others nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub enum Purpose {
     /// Building, and the demo.
@@ -23,12 +24,16 @@ pub enum Purpose {
     Ramdisk,
     /// What the daemon is measured beside.
     Bench,
+    /// Building for 64-bit Arm elsewhere.
+    Cross,
+    /// Running what was built for 64-bit Arm, and an image.
+    Emulate,
 }
 
 impl Purpose {
     /// Whether this one takes what is needed for the other.
     fn includes(self, other: Self) -> bool {
-        other == self || (other < self && other <= Self::Test)
+        other == self || (other < self && other <= Self::Test && self <= Self::Bench)
     }
 }
 
@@ -105,6 +110,24 @@ static NEEDS: &[Need] = &[
         "prometheus-node-exporter (what the daemon is compared with)",
         Programs(&["prometheus-node-exporter"]),
         &["prometheus-node-exporter"],
+    ),
+    need(
+        Cross,
+        "aarch64-linux-gnu-gcc (a C compiler and linker for 64-bit Arm)",
+        Programs(&["aarch64-linux-gnu-gcc"]),
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    ),
+    need(
+        Emulate,
+        "qemu-aarch64, qemu-system-aarch64 (programs and guests of 64-bit Arm)",
+        Programs(&["qemu-aarch64", "qemu-system-aarch64"]),
+        &["qemu-user", "qemu-system-arm"],
+    ),
+    need(
+        Emulate,
+        "skopeo, umoci, bwrap (the image)",
+        Programs(&["skopeo", "umoci", "bwrap"]),
+        &["skopeo", "umoci", "bubblewrap"],
     ),
 ];
 
@@ -238,7 +261,7 @@ mod tests {
     #[test]
     fn a_purpose_takes_what_comes_before_it_and_no_package_stands_twice() {
         let takes = |purpose: Purpose| {
-            [Build, Fuzz, Test, Ramdisk, Bench]
+            [Build, Fuzz, Test, Ramdisk, Bench, Cross, Emulate]
                 .into_iter()
                 .filter(|other| purpose.includes(*other))
                 .collect::<Vec<_>>()
@@ -248,6 +271,8 @@ mod tests {
         assert_eq!(takes(Test), [Build, Fuzz, Test]);
         assert_eq!(takes(Ramdisk), [Build, Fuzz, Test, Ramdisk]);
         assert_eq!(takes(Bench), [Build, Fuzz, Test, Bench]);
+        assert_eq!(takes(Cross), [Cross]);
+        assert_eq!(takes(Emulate), [Emulate]);
         let mut all = packages(&NEEDS.iter().collect::<Vec<_>>());
         let count = all.len();
         all.sort_unstable();

@@ -1,12 +1,12 @@
-//! `cargo xtask release`: archives, packages, bills of materials and checksums in one directory, after the checks that
-//! version, changelog and tag agree.
+//! `cargo xtask release`: archives and packages of both architectures, the image, bills of materials and checksums in one
+//! directory, after the checks that version, changelog and tag agree.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
-use xtask::dist::{self, archive};
+use xtask::dist::{self, archive, image};
 use xtask::process;
 
 use crate::version;
@@ -20,8 +20,9 @@ pub struct ReleaseFlags {
     /// Build what a release would be, from a commit without its tag
     #[arg(long)]
     untagged: bool,
-    #[command(flatten)]
-    dist: dist::Flags,
+    /// Build everything again from nothing, and compare the bytes
+    #[arg(long)]
+    twice: bool,
 }
 
 /// Makes the release.
@@ -33,7 +34,11 @@ pub fn run(flags: &ReleaseFlags) -> anyhow::Result<()> {
     if !flags.untagged {
         version::check_tag()?;
     }
-    let releases = dist::all(&flags.dist)?;
+    let mut releases = Vec::new();
+    for target in dist::TARGETS {
+        releases.extend(dist::all(target, flags.twice)?);
+    }
+    let image = image::write(releases.iter().filter(|release| release.is_in_the_image()), Path::new("dist"))?;
     let directory = Path::new(DIRECTORY);
     if directory.exists() {
         fs::remove_dir_all(directory)?;
@@ -50,6 +55,9 @@ pub fn run(flags: &ReleaseFlags) -> anyhow::Result<()> {
             names.push(name);
         }
     }
+    let name = image.archive.file_name().context("an image has a name")?.to_string_lossy().into_owned();
+    archive::copy(&image.archive, &directory.join(&name))?;
+    names.push(name);
     names.sort();
     let sums = process::output(Command::new("sha256sum").args(&names).current_dir(directory))?;
     fs::write(directory.join(CHECKSUMS), sums + "\n")?;

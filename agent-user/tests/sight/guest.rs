@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use testbed::guest::{self, Boot, Initramfs, Kernel, Machine, SHELL};
+use testbed::guest::{self, Architecture, Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::http::Http;
 use testbed::netns::Netns;
 use testbed::root_test;
@@ -38,6 +38,7 @@ fn both_sources_see_ipa_on_linux_6_1() {
     let forward = format!("user,id=n0,ipv6=off,hostfwd=tcp:{FORWARDED}-:10099");
     let devices = ["-netdev", &forward, "-device", "virtio-net-pci,netdev=n0,romfile="].map(str::to_owned);
     let boot = Boot {
+        architecture: Architecture::X86_64,
         kernel: &kernel.image,
         initramfs: &initramfs.pack().unwrap(),
         words: "net.ifnames=0",

@@ -39,11 +39,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     );
     for (work, aim) in AIMS {
         let name = work.name();
-        let (without, with) = alternate(
-            rounds,
-            || connects(&Netns::new()?, work),
-            || beside_probes(&bench.binary, work),
-        )?;
+        let (without, with) =
+            alternate(rounds, || connects(&Netns::new()?, work), || beside_probes(&bench.binary, work))?;
         let ratio = ratios(&with, &without);
         figure.row(format!("{name}, without"), without.into_iter().collect::<Samples>().times());
         figure.row(format!("{name}, with the probes"), with.into_iter().collect::<Samples>().times());

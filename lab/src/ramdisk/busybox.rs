@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use testbed::daemon::are_loading;
-use testbed::guest::{Boot, Initramfs, Kernel, Machine, SHELL};
+use testbed::guest::{Architecture, Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 
@@ -54,6 +54,18 @@ pub fn run() -> anyhow::Result<String> {
     Ok(format!("four boots of Linux {}", ramdisk.kernel.version))
 }
 
+/// Boots the release for another architecture: the first heartbeat and trouble, and the guard's redirect.
+///
+/// # Errors
+/// What the ramdisk did not do.
+pub fn run_for(target: &str) -> anyhow::Result<String> {
+    let release = dist::release_for(target)?;
+    let ramdisk = Ramdisk::of(&release)?;
+    println!("  {}", ramdisk.two_nics()?);
+    println!("  {}", ramdisk.redirect()?);
+    Ok(format!("two boots of Linux {}", ramdisk.kernel.version))
+}
+
 /// Boots this release once, in mode guard and without an Ironic; gives what it uses once its probes are loaded and it was
 /// scraped.
 ///
@@ -67,8 +79,8 @@ pub fn cost(release: &Release) -> anyhow::Result<Cost> {
 }
 
 /// As a ramdisk builder would make it: the binary, the script, and a call of it in `/init`.
-fn image(release: &Release, kernel: &Kernel) -> anyhow::Result<Initramfs> {
-    let initramfs = Initramfs::new("ramdisk", include_str!("init.sh"))?;
+fn image(release: &Release, architecture: Architecture, kernel: &Kernel) -> anyhow::Result<Initramfs> {
+    let initramfs = Initramfs::new_for(architecture, "ramdisk", include_str!("init.sh"))?;
     initramfs.add(&release.binary, "usr/bin/ipa-sidecar")?;
     initramfs.add(&release.directory.join("initramfs/ipa-sidecar"), "sbin/initramfs-ipa-sidecar")?;
     initramfs.add_script("bin/udhcpc-script", include_str!("udhcpc-script.sh"))?;
@@ -87,6 +99,7 @@ fn image(release: &Release, kernel: &Kernel) -> anyhow::Result<Initramfs> {
 }
 
 struct Ramdisk {
+    architecture: Architecture,
     kernel: Kernel,
     image: PathBuf,
     netns: Arc<Netns>,
@@ -96,10 +109,11 @@ struct Ramdisk {
 
 impl Ramdisk {
     fn of(release: &Release) -> anyhow::Result<Self> {
-        let kernel = Kernel::install(&mut |line| println!("{line}"))?;
-        let initramfs = image(release, &kernel)?;
+        let architecture = release.architecture().context("no guest for this target")?;
+        let kernel = Kernel::install_for(architecture, &mut |line| println!("{line}"))?;
+        let initramfs = image(release, architecture, &kernel)?;
         let image = initramfs.pack()?;
-        Ok(Self { kernel, image, netns: Arc::new(Netns::new()?), _files: initramfs })
+        Ok(Self { architecture, kernel, image, netns: Arc::new(Netns::new()?), _files: initramfs })
     }
 
     /// One NIC, mode guard.
@@ -112,6 +126,7 @@ impl Ramdisk {
 
     fn boot(&self, words: &str, devices: &[String]) -> anyhow::Result<Guest> {
         let boot = Boot {
+            architecture: self.architecture,
             kernel: &self.kernel.image,
             initramfs: &self.image,
             words,
@@ -149,6 +164,7 @@ impl Ramdisk {
         guest.run("nc -w 2 10.0.3.2 1 </dev/null; true")?;
         let labels = "errno=\"ECONNREFUSED\",family=\"inet\",target=\"other\"";
         guest.wait_metric("connect_failures_total", labels, SOON, |count| count >= 1.0)?;
+        let path = probe_path(&guest.metrics()?)?;
 
         guest.machine.set_link("second", false)?;
         guest.wait_metric("advertise_address_valid", "", SOON, |valid| valid == 0.0)?;
@@ -172,7 +188,7 @@ impl Ramdisk {
         let userspace = userspace(&guest);
         Ok(format!(
             "two NICs, DHCP, agent: userspace {userspace} s, heartbeat recorded {ready:.1} s after the kernel's start, \
-             {} KiB resident ({} anonymous), {} descriptors; whole boot {:.0} s",
+             a failed connect seen by path {path}, {} KiB resident ({} anonymous), {} descriptors; whole boot {:.0} s",
             cost.resident,
             cost.anonymous,
             cost.descriptors,
@@ -244,6 +260,15 @@ fn nic(number: usize, forward: bool) -> Vec<String> {
     }
     let front = format!("virtio-net-pci,netdev={name},mac={mac},romfile=");
     ["-netdev".to_owned(), back, "-device".to_owned(), front].to_vec()
+}
+
+/// How the probe of connects is attached.
+fn probe_path(metrics: &str) -> anyhow::Result<String> {
+    let sample = metrics
+        .lines()
+        .find(|line| line.starts_with("ipa_sidecar_probe_path_info{") && line.contains("probe=\"connect\""));
+    let path = sample.and_then(|sample| sample.split("path=\"").nth(1)?.split('"').next());
+    path.map(str::to_owned).context("no path of the probe")
 }
 
 /// Seconds from the kernel's start to `/init`, as the guest says.

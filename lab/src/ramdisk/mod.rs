@@ -11,7 +11,7 @@ mod network;
 mod seed;
 mod systemd_root;
 
-pub use busybox::cost;
+pub use busybox::{cost, run_for as boot_for};
 
 use std::time::Instant;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use testbed::guest::{Boot, Machine};
+use testbed::guest::{Architecture, Boot, Machine};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 
@@ -62,6 +62,7 @@ impl Network {
         let mut devices = devices.map(str::to_owned).to_vec();
         devices.extend(["-device", "virtio-rng-pci"].map(str::to_owned));
         let boot = Boot {
+            architecture: Architecture::X86_64,
             kernel,
             initramfs: image,
             words: &words,

@@ -6,8 +6,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cache::at;
-use crate::debian::run;
+use super::Architecture;
+use crate::cache::{self, at};
+use crate::debian::{Archive, run};
 
 /// Where Debian's busybox-static is.
 const BUSYBOX: &str = "/bin/busybox";
@@ -28,12 +29,21 @@ impl Initramfs {
     /// # Errors
     /// Where busybox is missing or the directory cannot be written.
     pub fn new(name: &str, init: &str) -> io::Result<Self> {
+        Self::new_for(Architecture::X86_64, name, init)
+    }
+
+    /// The same for an architecture: its busybox is fetched into the cache where it is not this machine's.
+    ///
+    /// # Errors
+    /// As [`Initramfs::new`], and where apt has no such package.
+    pub fn new_for(architecture: Architecture, name: &str, init: &str) -> io::Result<Self> {
         let directory = std::env::temp_dir().join(format!("ipa-sidecar-{name}-{}", std::process::id()));
         let initramfs = Self { directory };
         for place in ["bin", "proc", "sys", "dev", "tmp", "etc", "run"] {
             fs::create_dir_all(initramfs.root().join(place))?;
         }
-        initramfs.add(Path::new(BUSYBOX), "bin/busybox")?;
+        initramfs.add(&busybox(architecture)?, "bin/busybox")?;
+        // The same applets on each architecture: this machine's own can be asked.
         let listed = run(Command::new(BUSYBOX).arg("--list"))?;
         for applet in String::from_utf8_lossy(&listed.stdout).lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", initramfs.root().join("bin").join(applet))?;
@@ -145,6 +155,18 @@ impl Initramfs {
     fn root(&self) -> PathBuf {
         self.directory.join("root")
     }
+}
+
+fn busybox(architecture: Architecture) -> io::Result<PathBuf> {
+    if architecture.is_here() {
+        return Ok(BUSYBOX.into());
+    }
+    let root = cache::directory()?.join(format!("busybox-{}", architecture.debian()));
+    let _lock = cache::lock("busybox")?;
+    if !root.is_dir() {
+        Archive::of(architecture)?.unpack(&["busybox-static".to_owned()], &root, |_| Ok(()))?;
+    }
+    Ok(root.join(BUSYBOX.trim_start_matches('/')))
 }
 
 impl Drop for Initramfs {

@@ -5,11 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::Architecture;
 use crate::cache::{self, at};
-use crate::debian::{self, run};
+use crate::debian::{Archive, run};
 
-/// Depends on the newest of the distribution's own, 6.1.
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
 /// Depends on the newest 6.12.
 pub const LINUX_6_12: &str = "linux-image-6.12-cloud-amd64";
 
@@ -25,20 +24,34 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Fetches it with apt-get where the cache does not have it; `say` hears of it before that takes time.
+    /// The distribution's own, 6.1: fetched with apt-get where the cache does not have it; `say` hears of it before that
+    /// takes time.
     ///
     /// # Errors
     /// Where apt has no such package, or it cannot be unpacked.
     pub fn install(say: &mut dyn FnMut(&str)) -> io::Result<Self> {
-        Self::install_of(META_PACKAGE, say)
+        Self::install_for(Architecture::X86_64, say)
     }
 
-    /// The same of the package that this one depends on.
+    /// The same for an architecture.
+    ///
+    /// # Errors
+    /// As [`Kernel::install`].
+    pub fn install_for(architecture: Architecture, say: &mut dyn FnMut(&str)) -> io::Result<Self> {
+        Self::fetch(architecture, &format!("linux-image-cloud-{}", architecture.debian()), say)
+    }
+
+    /// The package that this one depends on, for x86.
     ///
     /// # Errors
     /// As [`Kernel::install`].
     pub fn install_of(meta_package: &str, say: &mut dyn FnMut(&str)) -> io::Result<Self> {
-        let package = newest(meta_package)?;
+        Self::fetch(Architecture::X86_64, meta_package, say)
+    }
+
+    fn fetch(architecture: Architecture, meta_package: &str, say: &mut dyn FnMut(&str)) -> io::Result<Self> {
+        let archive = Archive::of(architecture)?;
+        let package = newest(&archive, meta_package)?;
         let version = package.trim_start_matches("linux-image-").to_owned();
         let root = cache::directory()?.join(format!("linux-{version}"));
         let kernel = Self {
@@ -49,7 +62,7 @@ impl Kernel {
         let _lock = cache::lock("linux")?;
         if !kernel.image.is_file() {
             say(&format!("fetching Linux {} into {}, once", kernel.version, root.display()));
-            debian::unpack(&[package], &root, |_| Ok(()))?;
+            archive.unpack(&[package], &root, |_| Ok(()))?;
         }
         if !kernel.modules.join("modules.dep").is_file() {
             run(Command::new("depmod").arg("-b").arg(&root).arg(&kernel.version))?;
@@ -84,12 +97,10 @@ impl Kernel {
 }
 
 /// The package that the meta package depends on now; its number moves.
-fn newest(meta_package: &str) -> io::Result<String> {
-    let output = run(Command::new("apt-cache").args(["depends", meta_package]))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-    names
+fn newest(archive: &Archive, meta_package: &str) -> io::Result<String> {
+    let depends = archive.depends(meta_package)?;
+    depends
+        .into_iter()
         .find(|name| name.starts_with("linux-image-"))
-        .map(str::to_owned)
         .ok_or_else(|| io::Error::other(format!("apt knows no {meta_package}")))
 }

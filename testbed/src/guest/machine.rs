@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use super::Architecture;
 use crate::guardian::fresh_directory;
 use crate::netns::Netns;
 
@@ -30,6 +31,8 @@ while :; do cat <&3; sleep 0.2; done | sh >&3 2>&1
 /// everywhere.
 #[derive(Debug)]
 pub struct Boot<'a> {
+    /// Whose programs it runs.
+    pub architecture: Architecture,
     /// The kernel.
     pub kernel: &'a Path,
     /// The root file system.
@@ -64,24 +67,14 @@ impl Machine {
     pub fn start(boot: &Boot<'_>) -> io::Result<Self> {
         let directory = fresh_directory("guest")?;
         let place = |name: &str| directory.join(name).display().to_string();
-        let program = "qemu-system-x86_64";
+        let program = &format!("qemu-system-{}", boot.architecture.as_str());
         let mut command = match boot.netns {
             Some(netns) => netns.command(program),
             None => Command::new(program),
         };
         command
-            .args([
-                "-accel",
-                "tcg",
-                "-M",
-                "pc",
-                "-cpu",
-                "qemu64",
-                "-smp",
-                "2",
-                "-m",
-                &boot.memory.to_string(),
-            ])
+            .args(["-accel", "tcg", "-smp", "2", "-m", &boot.memory.to_string()])
+            .args(boot.architecture.machine())
             .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
             .args(["-monitor", &format!("unix:{},server=on,wait=off", place("monitor"))])
             .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=shell"])
@@ -90,7 +83,10 @@ impl Machine {
             .arg(boot.kernel)
             .arg("-initrd")
             .arg(boot.initramfs)
-            .args(["-append", &format!("console=ttyS0 panic=-1 quiet {}", boot.words)])
+            .args([
+                "-append",
+                &format!("console={} panic=-1 quiet {}", boot.architecture.console(), boot.words),
+            ])
             .args(boot.devices)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,9 +1,11 @@
 //! A machine with another kernel: QEMU without any network of the outside, an initramfs, its console, a shell in it.
 
+mod architecture;
 mod initramfs;
 mod kernel;
 mod machine;
 
+pub use architecture::Architecture;
 pub use initramfs::Initramfs;
 pub use kernel::{Kernel, LINUX_6_12};
 pub use machine::{Boot, Machine, SHELL};
@@ -27,7 +29,14 @@ pub fn is_possible() -> bool {
 /// Where QEMU is missing, or the guest is not done within `limit`: with what it wrote.
 pub fn boot(kernel: &Kernel, initramfs: &Path, limit: Duration) -> io::Result<String> {
     let devices = ["-nic".to_owned(), "none".to_owned()];
-    let boot =
-        Boot { kernel: &kernel.image, initramfs, words: "", memory: 512, devices: &devices, netns: None };
+    let boot = Boot {
+        architecture: Architecture::X86_64,
+        kernel: &kernel.image,
+        initramfs,
+        words: "",
+        memory: 512,
+        devices: &devices,
+        netns: None,
+    };
     Machine::start(&boot)?.powered_off(limit)
 }

@@ -1,6 +1,5 @@
 //! The BPF programs: the compiler for them, their object, and cargo commands that embed it.
 
-mod debian;
 mod strip;
 mod toolchain;
 
@@ -23,19 +22,27 @@ const LINKER_VERSION: &str = "0.10.3";
 pub struct Object(PathBuf);
 
 impl Object {
-    /// Builds it, after finding or preparing what that needs.
+    /// Builds it for this machine's architecture.
+    ///
+    /// # Errors
+    /// As [`Object::build_for`].
+    pub fn build() -> anyhow::Result<Self> {
+        Self::build_for(std::env::consts::ARCH)
+    }
+
+    /// Builds it, after finding or preparing what that needs. The programs on libssl read the registers of their caller;
+    /// all others are the same on each architecture.
     ///
     /// # Errors
     /// [`crate::Missing`] with the command that would help, where there is no compiler for BPF; else where the build
     /// fails.
-    pub fn build() -> anyhow::Result<Self> {
+    pub fn build_for(architecture: &str) -> anyhow::Result<Self> {
         let toolchain = toolchain::find()?;
         let linker = tool::find("bpf-linker", LINKER_VERSION, "one to three minutes")?;
-        let directory = target_directory().join("bpf");
+        let directory = target_directory().join(directory_of(architecture));
         let mut command = toolchain.cargo();
         command.args(["build", "--quiet", "--release", "--package", "agent-ebpf", "--bin", "agent-ebpf"]);
         command.args(["--features", "programs", "--target", TARGET, "--target-dir"]).arg(&directory);
-        let architecture = std::env::consts::ARCH;
         let flags = [
             &format!("--cfg=bpf_target_arch=\"{architecture}\""),
             "-Cdebuginfo=2",
@@ -68,6 +75,14 @@ impl Object {
     pub fn describe(&self) -> anyhow::Result<String> {
         let size = std::fs::metadata(&self.0).with_context(|| self.0.display().to_string())?.len();
         Ok(format!("object of {} KiB", size / 1024))
+    }
+}
+
+/// Below `target`: one for each architecture, as cargo would build all again for the other one.
+fn directory_of(architecture: &str) -> String {
+    match architecture {
+        std::env::consts::ARCH => "bpf".to_owned(),
+        other => format!("bpf-{other}"),
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{TARGET, debian};
+use super::TARGET;
 use crate::workspace::PACKAGE;
-use crate::{Missing, process};
+use crate::{Missing, process, rustc_web};
 
 /// Names a toolchain of rustup's, or the path of a rustc.
 const VARIABLE: &str = "IPA_SIDECAR_BPF_TOOLCHAIN";
@@ -48,7 +48,7 @@ pub fn find() -> anyhow::Result<Toolchain> {
     if let Some(found) = all.into_iter().find_map(|rustc| with_core(&rustc)) {
         return Ok(found);
     }
-    if let Some(found) = debian::prepared()?.and_then(|rustc| with_core(&rustc)) {
+    if let Some(found) = rustc_web::prepared()?.and_then(|rustc| with_core(&rustc)) {
         return Ok(found);
     }
     Err(Missing(format!(
@@ -86,7 +86,7 @@ impl fmt::Display for Toolchain {
 
 /// A toolchain with `core` for BPF.
 fn with_core(rustc: &Path) -> Option<Toolchain> {
-    let directory = asked(rustc, &["--print", "target-libdir", "--target", TARGET])?;
+    let directory = rustc_web::asked(rustc, &["--print", "target-libdir", "--target", TARGET])?;
     let has_core = std::fs::read_dir(directory).ok()?.flatten().any(|file| {
         let name = file.file_name();
         name.to_string_lossy().starts_with("libcore-")
@@ -96,23 +96,14 @@ fn with_core(rustc: &Path) -> Option<Toolchain> {
 
 /// A toolchain with the source of `core`.
 fn with_source(rustc: &Path) -> Option<Toolchain> {
-    let root = asked(rustc, &["--print", "sysroot"])?;
+    let root = rustc_web::asked(rustc, &["--print", "sysroot"])?;
     let source = Path::new(&root).join("lib/rustlib/src/rust/library/core/src/lib.rs");
     source.is_file().then(|| of(rustc, true))?
 }
 
 fn of(rustc: &Path, build_std: bool) -> Option<Toolchain> {
-    let libraries = PathBuf::from(asked(rustc, &["--print", "sysroot"])?).join("lib");
+    let libraries = PathBuf::from(rustc_web::asked(rustc, &["--print", "sysroot"])?).join("lib");
     Some(Toolchain { rustc: rustc.to_owned(), libraries, build_std })
-}
-
-/// What a rustc answers. Debian's, unpacked, finds its libraries only through this variable.
-fn asked(rustc: &Path, words: &[&str]) -> Option<String> {
-    let mut command = Command::new(rustc);
-    if let Some(libraries) = rustc.parent().and_then(Path::parent).map(|root| root.join("lib")) {
-        command.env("LD_LIBRARY_PATH", libraries);
-    }
-    process::output(command.args(words)).ok()
 }
 
 fn rustup_toolchains() -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The files in dashboards/, checked without any data.
 
 pub mod board;
+pub mod kubernetes;
 pub mod rules;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub const DIRECTORY: &str = "dashboards";
 /// The programs for them.
 pub const TOOLS: &str = "dashboards/tools";
 
-/// Checks rules, rule tests and configurations with promtool, the boards against Grafana's model, and that every alert
+/// Checks rules, rule tests, configurations and the rules for Kubernetes with promtool, the boards against Grafana's model, and that every alert
 /// has its tests and its runbook; the note counts them.
 ///
 /// # Errors
@@ -40,6 +41,7 @@ pub fn run() -> anyhow::Result<String> {
         };
         process::run(Command::new("promtool").args(words).arg(&file))?;
     }
+    kubernetes::check()?;
     let alerts = rules::alerts(&rules)?;
     let untested = rules::untested(&alerts, &tests);
     if !untested.is_empty() {

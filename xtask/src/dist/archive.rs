@@ -8,6 +8,17 @@ use anyhow::Context;
 
 use crate::process;
 
+/// What tar must be given so that nothing of this machine is in an archive: owners, times, order.
+pub const REPRODUCIBLE: [&str; 7] = [
+    "--sort=name",
+    "--mtime=@0",
+    "--owner=0",
+    "--group=0",
+    "--numeric-owner",
+    "--mode=go=rX,u+rw",
+    "--format=gnu",
+];
+
 /// Copies a file with its permissions; directories are made.
 ///
 /// # Errors
@@ -32,7 +43,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Packs a directory as `DIRECTORY.tar.zst` beside it, without anything of this machine: owners, times, order.
+/// Packs a directory as `DIRECTORY.tar.zst` beside it, without anything of this machine.
 ///
 /// # Errors
 /// Where `tar` fails.
@@ -42,8 +53,8 @@ pub fn pack(directory: &Path) -> anyhow::Result<PathBuf> {
     let mut archive = name.to_owned();
     archive.push(".tar.zst");
     let mut tar = Command::new("tar");
-    tar.args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX,u+rw"]);
-    tar.args(["--format=gnu", "--use-compress-program=zstd -19 -T1 -q", "-cf"]).arg(&archive).arg(name);
+    tar.args(REPRODUCIBLE);
+    tar.args(["--use-compress-program=zstd -19 -T1 -q", "-cf"]).arg(&archive).arg(name);
     process::run(tar.current_dir(parent))?;
     Ok(parent.join(archive))
 }

@@ -4,7 +4,9 @@
 
 pub mod archive;
 mod components;
+mod cross;
 mod hardening;
+pub mod image;
 pub mod package;
 pub mod product;
 
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use testbed::guest::Architecture;
 
 use crate::bpf::Object;
 use crate::prerequisites::{self, Purpose};
@@ -28,6 +31,9 @@ const SIZE_LIMIT: u64 = 5 * 1024 * 1024;
 /// A script for the linker.
 const WITHOUT_UNWIND_TABLES: &str = "xtask/src/dist/without-unwind-tables.ld";
 
+/// Both architectures that a release is for.
+pub const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+
 /// What the command line can say.
 #[derive(clap::Args)]
 pub struct Flags {
@@ -43,24 +49,22 @@ pub struct Flags {
 ///
 /// # Errors
 /// Where something is missing, the build fails, the binary is too large or not hardened, or two builds differ.
-pub fn run(flags: &Flags) -> anyhow::Result<()> {
-    all(flags).map(drop)
+pub fn run(Flags { twice, target }: &Flags) -> anyhow::Result<()> {
+    all(target, *twice).map(drop)
 }
 
-/// As [`run`]; gives what was built.
+/// As [`run`], for a target; gives what was built.
 ///
 /// # Errors
 /// As [`run`].
-pub fn all(Flags { twice, target }: &Flags) -> anyhow::Result<Vec<Release>> {
+pub fn all(target: &str, twice: bool) -> anyhow::Result<Vec<Release>> {
     prerequisites::ensure(Purpose::Build)?;
     let mut releases = Vec::new();
     for product in [&SIDECAR, &BESIDE_THE_CONDUCTOR] {
-        let mut release = release(product, target)?;
+        let mut release = release_of(product, target)?;
         release.packages = package::both(&release.content(), Path::new("dist"))?;
-        if *twice {
-            let again = build(product, target, Path::new("target/dist-again"))?;
-            compare(&release.binary, &again)?;
-            std::fs::remove_dir_all("target/dist-again")?;
+        if twice {
+            build_again(&release)?;
             let again = package::both(&release.content(), Path::new("target/packages-again"))?;
             release.packages.iter().zip(&again).try_for_each(|(one, other)| compare(one, other))?;
             println!("a second build from nothing gave the same bytes, and so did the packages");
@@ -71,12 +75,23 @@ pub fn all(Flags { twice, target }: &Flags) -> anyhow::Result<Vec<Release>> {
     Ok(releases)
 }
 
+/// Builds its binary again from nothing.
+///
+/// # Errors
+/// Where it fails, or the bytes are others.
+fn build_again(release: &Release) -> anyhow::Result<()> {
+    let directory = Path::new("target/dist-again");
+    let again = build(release.product, &release.target, directory)?;
+    compare(&release.binary, &again)?;
+    Ok(std::fs::remove_dir_all(directory)?)
+}
+
 /// As [`all`], for this machine's architecture.
 ///
 /// # Errors
 /// As [`run`].
 pub fn all_here() -> anyhow::Result<Vec<Release>> {
-    all(&Flags { twice: false, target: default_target() })
+    all(&default_target(), false)
 }
 
 /// A built release.
@@ -99,7 +114,15 @@ pub struct Release {
 /// # Errors
 /// As [`run`].
 pub fn release_here() -> anyhow::Result<Release> {
-    release(&SIDECAR, &default_target())
+    release_of(&SIDECAR, &default_target())
+}
+
+/// The same for a target.
+///
+/// # Errors
+/// As [`run`].
+pub fn release_for(target: &str) -> anyhow::Result<Release> {
+    release_of(&SIDECAR, target)
 }
 
 /// The sidecar's binary as released, but with its symbols, in a directory of its own: to see what takes its bytes.
@@ -111,7 +134,7 @@ pub fn with_symbols_here() -> anyhow::Result<PathBuf> {
     build_with(&SIDECAR, &default_target(), &directory, &[("CARGO_PROFILE_DIST_STRIP", "none")])
 }
 
-fn release(product: &'static Product, target: &str) -> anyhow::Result<Release> {
+fn release_of(product: &'static Product, target: &str) -> anyhow::Result<Release> {
     let package = product.package;
     let built = build(product, target, &target_directory().join("dist-build"))?;
     hardening::check(&built)?;
@@ -153,6 +176,16 @@ fn release(product: &'static Product, target: &str) -> anyhow::Result<Release> {
 }
 
 impl Release {
+    /// What its binary runs on; `None` where no guest does.
+    pub fn architecture(&self) -> Option<Architecture> {
+        Architecture::of_target(&self.target)
+    }
+
+    /// Whether the image has its binary.
+    pub fn is_in_the_image(&self) -> bool {
+        self.product.package == BESIDE_THE_CONDUCTOR.package
+    }
+
     /// What its packages are made of.
     pub fn content(&self) -> Content<'_> {
         let Self { product, directory, target, .. } = self;
@@ -205,14 +238,16 @@ fn build_with(
     directory: &Path,
     variables: &[(&str, &str)],
 ) -> anyhow::Result<PathBuf> {
+    let compiler = cross::compiler(target)?;
     let mut command = process::cargo();
-    command.envs(variables.iter().copied());
+    command.envs(variables.iter().copied()).envs(compiler.variables);
     command.args(["build", "--profile", "dist", "--package", product.package, "--target", target]);
     command.arg("--target-dir").arg(directory);
     // With --target these flags are for the binary alone; a build script or macro could not be static.
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
+    let flags = [flags()?, compiler.flags].concat();
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     if product.has_probes {
-        Object::build()?.embed(&mut command);
+        Object::build_for(target.split('-').next().unwrap_or(target))?.embed(&mut command);
     }
     process::run(&mut command)?;
     Ok(directory.join(target).join("dist").join(product.package))

@@ -1,11 +1,10 @@
 //! The same in virtual machines that count instructions as nanoseconds (`-icount shift=0`): whatever else runs here, and where
 //! programs attach to functions.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use testbed::guest::{self, Boot, Initramfs, Kernel, Machine};
+use testbed::guest::{self, Architecture, Boot, Initramfs, Kernel, Machine};
 
 use crate::bench::Bench;
 use crate::bench::report::{Aim, Figure};
@@ -72,7 +71,8 @@ fn boot(bench: &Bench, kernel: &Kernel) -> anyhow::Result<String> {
     let image = initramfs.pack()?;
     let devices = ["-nic", "none", "-icount", "shift=0"].map(str::to_owned);
     let boot = Boot {
-        kernel: Path::new(&kernel.image),
+        architecture: Architecture::X86_64,
+        kernel: &kernel.image,
         initramfs: &image,
         words: "maxcpus=1",
         memory: 1024,
