@@ -69,7 +69,7 @@ fn reference(image: &Image) -> String {
 }
 
 fn in_go(target: &str) -> anyhow::Result<&'static str> {
-    let architecture = testbed::guest::Architecture::of_target(target);
+    let architecture = testbed::architecture::Architecture::of_target(target);
     Ok(architecture.with_context(|| target.to_owned())?.debian())
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use crate::architecture::Architecture;
 use crate::cache::{self, at};
-use crate::guest::Architecture;
 
 /// How old apt's lists for another architecture may be: files that they name go from the archive when newer ones come.
 const LISTS_ARE_OLD: Duration = Duration::from_secs(86_400);

@@ -2,6 +2,7 @@
 //! show every fault, a real Ironic, a real Keystone, a real ironic-python-agent and one of the seed's time.
 #![allow(clippy::disallowed_methods)] // The testbed may run subprocesses; the daemon may not.
 
+pub mod architecture;
 pub mod browser;
 pub mod cache;
 pub mod chromium;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use testbed::architecture::Architecture;
 use testbed::cache;
 use testbed::debian::Archive;
-use testbed::guest::Architecture;
 
 use crate::prerequisites::refresh_apt_lists;
 use crate::process;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use testbed::guest::{self, Architecture, Boot, Initramfs, Kernel, Machine, SHELL};
+use testbed::architecture::Architecture;
+use testbed::guest::{self, Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::http::Http;
 use testbed::netns::Netns;
 use testbed::root_test;

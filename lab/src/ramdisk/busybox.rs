@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use testbed::architecture::Architecture;
 use testbed::daemon::are_loading;
-use testbed::guest::{Architecture, Boot, Initramfs, Kernel, Machine, SHELL};
+use testbed::guest::{Boot, Initramfs, Kernel, Machine, SHELL};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 

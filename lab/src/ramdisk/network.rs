@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use testbed::guest::{Architecture, Boot, Machine};
+use testbed::architecture::Architecture;
+use testbed::guest::{Boot, Machine};
 use testbed::ironic::{Options, RealIronic};
 use testbed::netns::Netns;
 

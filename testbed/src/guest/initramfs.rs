@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Architecture;
+use crate::architecture::Architecture;
 use crate::cache::{self, at};
 use crate::debian::{Archive, run};
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::Architecture;
+use crate::architecture::Architecture;
 use crate::cache::{self, at};
 use crate::debian::{Archive, run};
 

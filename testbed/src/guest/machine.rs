@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use super::Architecture;
+use crate::architecture::Architecture;
 use crate::guardian::fresh_directory;
 use crate::netns::Netns;
 

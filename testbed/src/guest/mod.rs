@@ -1,11 +1,9 @@
 //! A machine with another kernel: QEMU without any network of the outside, an initramfs, its console, a shell in it.
 
-mod architecture;
 mod initramfs;
 mod kernel;
 mod machine;
 
-pub use architecture::Architecture;
 pub use initramfs::Initramfs;
 pub use kernel::{Kernel, LINUX_6_12};
 pub use machine::{Boot, Machine, SHELL};
@@ -13,6 +11,8 @@ pub use machine::{Boot, Machine, SHELL};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+use crate::architecture::Architecture;
 
 /// Whether there is what a guest needs. Where it is missing, the running test has to end; see [`crate::have`].
 pub fn is_possible() -> bool {

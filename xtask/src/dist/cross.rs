@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use testbed::guest::Architecture;
+use testbed::architecture::Architecture;
 
 use crate::prerequisites::{self, Purpose};
 use crate::{Missing, process, rustc_web};

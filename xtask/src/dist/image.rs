@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use testbed::guest::Architecture;
+use testbed::architecture::Architecture;
 
 use super::product::BESIDE_THE_CONDUCTOR;
 use super::{Release, TARGETS, VERSION, archive, build_again, compare, release_of};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use testbed::guest::Architecture;
+use testbed::architecture::Architecture;
 
 use crate::bpf::Object;
 use crate::prerequisites::{self, Purpose};

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use testbed::guest::{self, Architecture, Boot, Initramfs, Kernel, Machine};
+use testbed::architecture::Architecture;
+use testbed::guest::{self, Boot, Initramfs, Kernel, Machine};
 
 use crate::bench::Bench;
 use crate::bench::report::{Aim, Figure};

@@ -1,6 +1,6 @@
-//! Whose programs a guest runs.
+//! The architectures of programs.
 
-/// The architecture of a guest. Each is emulated in software: a stock kernel hangs on some nested hypervisors.
+/// The architecture of a program, a package or a guest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Architecture {
     /// 64-bit x86.
@@ -42,7 +42,7 @@ impl Architecture {
     }
 
     /// QEMU's machine and processor.
-    pub(super) fn machine(self) -> [&'static str; 4] {
+    pub(crate) fn machine(self) -> [&'static str; 4] {
         match self {
             Self::X86_64 => ["-M", "pc", "-cpu", "qemu64"],
             Self::Aarch64 => ["-M", "virt", "-cpu", "cortex-a57"],
@@ -50,7 +50,7 @@ impl Architecture {
     }
 
     /// The serial port that `-serial` is.
-    pub(super) fn console(self) -> &'static str {
+    pub(crate) fn console(self) -> &'static str {
         match self {
             Self::X86_64 => "ttyS0",
             Self::Aarch64 => "ttyAMA0",
