@@ -228,3 +228,51 @@ fn tar(directory: &Path, file: &Path, names: &[&str]) -> anyhow::Result<()> {
     tar.args(archive::REPRODUCIBLE).arg("-cf").arg(file).args(names).current_dir(directory);
     process::output(&mut tar).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(directory: &Path, target: &str) -> Release {
+        let directory = directory.join(target);
+        let binary = directory.join("bin/ipa-fleet");
+        fs::create_dir_all(directory.join("bin")).unwrap();
+        fs::write(&binary, target).unwrap();
+        for name in LICENCES {
+            fs::write(directory.join(name), name).unwrap();
+        }
+        let archive = PathBuf::new();
+        let product = &BESIDE_THE_CONDUCTOR;
+        Release {
+            product,
+            target: target.to_owned(),
+            binary,
+            directory,
+            archive,
+            packages: Vec::new(),
+            components: 0,
+        }
+    }
+
+    #[test]
+    fn the_same_binaries_give_the_same_digest_and_each_blob_is_named_by_its_content() {
+        let scratch = std::env::temp_dir().join(format!("ipa-sidecar-image-{}", std::process::id()));
+        let releases = TARGETS.map(|target| release(&scratch, target));
+        let image = write(&releases, &scratch).unwrap();
+        let blobs: Vec<_> = fs::read_dir(image.directory.join("blobs/sha256")).unwrap().flatten().collect();
+        // A layer, a configuration and a manifest for each architecture, and the index.
+        assert_eq!(blobs.len(), 7);
+        for blob in blobs {
+            assert_eq!(digest(&blob.path()).unwrap(), format!("sha256:{}", blob.file_name().display()));
+        }
+        let index = fs::read_to_string(image.directory.join("index.json")).unwrap();
+        assert!(index.contains(&image.digest), "{index}");
+        let archive = fs::read(&image.archive).unwrap();
+        fs::write(&releases[0].binary, TARGETS[0]).unwrap(); // Younger.
+        assert_eq!(write(&releases, &scratch).unwrap().digest, image.digest);
+        assert_eq!(fs::read(&image.archive).unwrap(), archive);
+        fs::write(&releases[0].binary, "another").unwrap();
+        assert_ne!(write(&releases, &scratch).unwrap().digest, image.digest);
+        fs::remove_dir_all(&scratch).unwrap();
+    }
+}
