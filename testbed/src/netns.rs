@@ -9,6 +9,10 @@ use std::sync::OnceLock;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+/// The holder. A daemon that is killed with us may still write into the directory.
+const HOLDER: &str = "trap '' INT; ip link set lo up && echo ready && cat >/dev/null; \
+                      rm -rf -- \"$1-$$\" 2>/dev/null || { sleep 0.3; rm -rf -- \"$1-$$\"; }";
+
 /// A network namespace with its loopback up.
 #[derive(Debug)]
 pub struct Netns {
@@ -23,9 +27,9 @@ impl Netns {
     /// # Errors
     /// Without the privilege, or where `unshare` and `ip` are missing.
     pub fn new() -> io::Result<Self> {
-        let script = "ip link set lo up && echo ready && exec cat";
         let mut holder = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", script])
+            .args(["--net", "--", "sh", "-c", HOLDER, "sh"])
+            .arg(runtime_prefix())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -44,14 +48,15 @@ impl Netns {
         self.holder.id()
     }
 
-    /// A directory for what outlives a daemon in this namespace (`RUNTIME_DIRECTORY`); removed with the namespace.
+    /// A directory for what outlives a daemon in this namespace (`RUNTIME_DIRECTORY`); removed by the holder.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn runtime_directory(&self) -> io::Result<&Path> {
         if self.runtime.get().is_none() {
-            let name = format!("ipa-sidecar-run-{}-{}", std::process::id(), self.pid());
-            let path = std::env::temp_dir().join(name);
+            let mut path = runtime_prefix().into_os_string();
+            path.push(format!("-{}", self.pid()));
+            let path = PathBuf::from(path);
             std::fs::create_dir_all(&path)?;
             let _ = self.runtime.set(path); // Another thread has made the same one.
         }
@@ -137,8 +142,12 @@ impl Drop for Netns {
     fn drop(&mut self) {
         drop(self.holder.stdin.take()); // The end of its input ends the holder.
         let _ = self.holder.wait();
-        let _ = self.runtime.take().map(std::fs::remove_dir_all);
     }
+}
+
+/// What the names of the directories begin with; the holder's id follows.
+fn runtime_prefix() -> PathBuf {
+    std::env::temp_dir().join(format!("ipa-sidecar-run-{}", std::process::id()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Everything that reads foreign bytes in a process of the daemon, each as the daemon calls it.
 
-use std::sync::OnceLock;
-
 use callback_url::{ApiUrl, Context, Host, Local, judge, same_to_ironic};
 use exporter::WebConfig;
 use fib::datagram;
@@ -255,35 +253,43 @@ fn api_url(data: &[u8]) {
     let _ = ApiUrl::parse(&String::from_utf8_lossy(data));
 }
 
-fn machine() -> &'static Machine {
-    static MACHINE: OnceLock<Machine> = OnceLock::new();
-    MACHINE.get_or_init(Machine::new)
+thread_local! {
+    /// It goes with the thread of the test.
+    static MACHINE: Machine = Machine::new();
 }
 
 fn command_line(data: &[u8]) {
-    machine().write("cmdline", data);
-    let _ = machine().load(&[]);
-    machine().write("cmdline", "quiet");
+    MACHINE.with(|machine| {
+        machine.write("cmdline", data);
+        let _ = machine.load(&[]);
+        machine.write("cmdline", "quiet");
+    });
 }
 
 fn ipa_config(data: &[u8]) {
-    machine().write("etc/ironic-python-agent.d/a.conf", data);
-    let _ = machine().load(&[]);
-    machine().write("etc/ironic-python-agent.d/a.conf", "");
+    MACHINE.with(|machine| {
+        machine.write("etc/ironic-python-agent.d/a.conf", data);
+        let _ = machine.load(&[]);
+        machine.write("etc/ironic-python-agent.d/a.conf", "");
+    });
 }
 
 const UNIT: &str = "etc/systemd/system/ironic-python-agent.service";
 
 fn unit(data: &[u8]) {
-    machine().write(UNIT, data);
-    let _ = Image::of(&machine().root.file(""), None);
+    MACHINE.with(|machine| {
+        machine.write(UNIT, data);
+        let _ = Image::of(&machine.root.file(""), None);
+    });
 }
 
 fn environment_file(data: &[u8]) {
     let text = "[Service]\nEnvironmentFile=/env\nExecStart=/usr/bin/ironic-python-agent $A\n";
-    machine().write(UNIT, text);
-    machine().write("env", data);
-    let _ = Image::of(&machine().root.file(""), None);
+    MACHINE.with(|machine| {
+        machine.write(UNIT, text);
+        machine.write("env", data);
+        let _ = Image::of(&machine.root.file(""), None);
+    });
 }
 
 fn medium(data: &[u8]) {
