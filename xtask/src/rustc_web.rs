@@ -21,8 +21,10 @@ const PACKAGES: [&str; 3] = ["rustc-web", STANDARD_LIBRARY, CORE];
 const CORE: &str = "libstd-rust-web-dev-bpf";
 /// The one with the standard library of its architecture.
 const STANDARD_LIBRARY: &str = "libstd-rust-web-dev";
-/// What those need that is the compiler's own: the rest is everywhere.
-const NEEDED: [&str; 2] = ["libllvm", "libstd-rust-web"];
+/// What those need that is the compiler's own.
+const OWN: [&str; 2] = ["libllvm", "libstd-rust-web"];
+/// Libraries that are on every Debian, and must be those of its loader.
+const EVERYWHERE: [&str; 4] = ["libc6", "libgcc-s1", "libstdc++6", "libcrypt1"];
 /// Where a compiler has its libraries, from its root.
 const LIBRARIES: &str = "usr/lib/rustlib";
 
@@ -45,16 +47,24 @@ pub fn prepared() -> anyhow::Result<Option<PathBuf>> {
     };
     let root = cache::directory()?.join(format!("rustc-web-{}", plain(&version)));
     let rustc = root.join("usr/bin/rustc");
-    if rustc.is_file() {
+    if works(&rustc) {
         return Ok(Some(rustc));
     }
     let _lock = cache::lock("rustc-web")?;
-    if !rustc.is_file() {
+    if !works(&rustc) {
+        if root.exists() {
+            fs::remove_dir_all(&root)?; // Of a version that fetched fewer libraries.
+        }
         println!("fetching Debian's rustc-web {version} with core for BPF into the cache, once: 117 MB");
         let packages = all_packages(&archive);
         archive.unpack(&packages, &root, link_libraries).with_context(|| root.display().to_string())?;
+        ensure!(works(&rustc), "{} does not run: ldd shows what it lacks", rustc.display());
     }
     Ok(Some(rustc))
+}
+
+fn works(rustc: &Path) -> bool {
+    rustc.is_file() && asked(rustc, &["--version"]).is_some()
 }
 
 /// The same compiler with the standard library of another architecture, fetched where it is missing. `None` where apt does
@@ -113,28 +123,36 @@ fn already_there() -> Option<PathBuf> {
     compilers.find(|rustc| rustc.is_file())
 }
 
-/// rustc looks for its libraries in the lib beside its bin, not in Debian's directory below that.
+/// rustc looks for its libraries in the lib beside its bin, not in Debian's directories below that or beside it.
 fn link_libraries(root: &Path) -> io::Result<()> {
-    for directory in fs::read_dir(root.join("usr/lib"))? {
-        let directory = directory?;
-        if !directory.file_name().to_string_lossy().ends_with("-linux-gnu") {
-            continue;
-        }
-        for library in fs::read_dir(directory.path())? {
-            let name = library?.file_name();
-            symlink(Path::new(&directory.file_name()).join(&name), root.join("usr/lib").join(&name))?;
+    for place in ["usr/lib", "lib"] {
+        let Ok(directories) = fs::read_dir(root.join(place)) else { continue };
+        for directory in directories {
+            let name = directory?.file_name();
+            if !name.to_string_lossy().ends_with("-linux-gnu") {
+                continue;
+            }
+            let directory = Path::new(place).join(&name);
+            for library in fs::read_dir(root.join(&directory))? {
+                let name = library?.file_name();
+                let link = root.join("usr/lib").join(&name);
+                if link.symlink_metadata().is_err() {
+                    symlink(Path::new("../..").join(&directory).join(&name), link)?;
+                }
+            }
         }
     }
     Ok(())
 }
 
+/// Those, what they need of the compiler's own, and the libraries of all that: a small Debian does not have them.
 fn all_packages(archive: &Archive) -> Vec<String> {
     let mut names: Vec<String> = PACKAGES.map(str::to_owned).to_vec();
     let mut looked = 0;
     while let Some(name) = names.get(looked).cloned() {
         looked += 1;
-        for needed in archive.depends(&name).unwrap_or_default().into_iter().filter(|name| is_its_own(name)) {
-            if !names.contains(&needed) {
+        for needed in archive.depends(&name).unwrap_or_default() {
+            if is_needed(&name, &needed) && !names.contains(&needed) {
                 names.push(needed);
             }
         }
@@ -142,8 +160,10 @@ fn all_packages(archive: &Archive) -> Vec<String> {
     names
 }
 
-fn is_its_own(package: &str) -> bool {
-    NEEDED.iter().any(|prefix| package.starts_with(prefix))
+fn is_needed(by: &str, package: &str) -> bool {
+    let is_own = OWN.iter().any(|prefix| package.starts_with(prefix));
+    let is_library = by.starts_with("lib") && package.starts_with("lib") && !package.ends_with("-dev");
+    is_own || (is_library && !EVERYWHERE.contains(&package))
 }
 
 /// A version as a part of a file name.
@@ -156,9 +176,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compilers_own_packages_are_followed() {
-        let own = ["libc6", "libllvm22", "gcc", STANDARD_LIBRARY].map(is_its_own);
-        assert_eq!(own, [false, true, false, true]);
+    fn the_compilers_own_packages_and_their_libraries_are_followed() {
+        let by_rustc = ["libc6", "libllvm22", "libz3-4", "gcc", STANDARD_LIBRARY];
+        assert_eq!(by_rustc.map(|name| is_needed("rustc-web", name)), [false, true, false, false, true]);
+        let by_library = ["libc6", "libz3-4", "libc6-dev", "gcc-12-base"];
+        assert_eq!(by_library.map(|name| is_needed("libllvm22", name)), [false, true, false, false]);
         assert_eq!(plain("1:1.96.0+dfsg1-1~deb12u2"), "1-1.96.0-dfsg1-1-deb12u2");
     }
 }

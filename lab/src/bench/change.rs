@@ -12,8 +12,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         "From an address change to the decision and the heartbeat",
         format!(
             "Times begin before the netlink message that changes the address is sent, and each change follows some quiet. \
-             Decision: the watch as the daemon runs it, on its own thread, until the runtime that waits for the next \
-             decision has it; {} times an address added, as often deleted. Heartbeat: {} \
+             Decision: the watch as the daemon runs it, on its own thread. It ends when the runtime that waits for the next \
+             decision has it. An address is added {} times, and deleted as often. Heartbeat: {} \
              fresh daemons in mode `agent`, after their lookup and without an address. It ends when a stand-in Ironic in \
              another namespace has read the heartbeat with the new address. Beside each, at the same change: when a thread \
              has read the line of `ip monitor address`.",

@@ -37,7 +37,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "What one change costs on larger machines",
         format!(
-            "In each of {} rounds an address comes and goes on each machine in turn, each in a namespace of its own: with it \
+            "In each of {} rounds an address comes and goes on each machine in turn, each in a namespace of its own. With it \
              all API URLs become reachable, without it none is. Each value is the mean of the two changes. Time: from the \
              kernel's event to the decision. Processor time: of all threads of the watch, until 150 ms later. Memory: the \
              daemon in mode `observe` without probes, resident after 20 such changes. 32 URLs are the most that the daemon \

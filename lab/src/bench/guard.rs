@@ -33,7 +33,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "IPA's requests through the guard",
         format!(
-            "A lookup and a heartbeat to a stand-in Ironic in another namespace, to the last byte of the answer: each over \
+            "A lookup and a heartbeat to a stand-in Ironic in another namespace, to the last byte of the answer. Each goes over \
              a connection of its own, with its connect, and over a kept one. Through the guard, and direct while the daemon \
              is stopped, in {PARTS} turns, {rounds} each. For a new connection the guard asks the kernel what was dialled \
              and connects there; it judges the URL of each heartbeat. What a real Ironic takes itself is not in it."

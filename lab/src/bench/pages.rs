@@ -29,7 +29,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
         "Pages and scrapes",
         format!(
             "The daemon in mode `guard`, with the probes, after a lookup and a heartbeat. Each page {rounds} times in turns, \
-             on a connection of its own, from connect to the last byte; `/-/healthy` is the least that an answer of the \
+             on a connection of its own, from connect to the last byte. `/-/healthy` is the least that an answer of the \
              same server takes. Then {parts} times a second of heartbeats through the guard alone, and a second of them \
              beside 100 scrapes of `/metrics` a second."
         ),

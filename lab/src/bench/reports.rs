@@ -22,8 +22,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Figure> {
     let mut figure = Figure::new(
         "Heartbeats with reports to a silent address",
         format!(
-            "A heartbeat through the guard to a stand-in Ironic, over a connection of its own, to the last byte of the answer: \
-             on a node whose reports go to an address that nobody has, and on one without reports, in turns, {rounds} each, \
+            "A heartbeat through the guard to a stand-in Ironic, over a connection of its own, to the last byte of the answer. \
+             In turns on a node whose reports go to an address that nobody has, and on one without reports: {rounds} each, \
              {} ms apart.",
             PACE.as_millis()
         ),
