@@ -41,10 +41,12 @@ fn stopped_in_the_pause_between_two_starts_it_does_not_start_again() {
 #[test]
 fn a_hang_up_ends_the_daemon_too() {
     root_test!();
-    let program = "trap 'echo ended >/run/ended; exit 0' TERM; while :; do sleep 0.1; done";
-    let lines = "sh \"$s\" start; sleep 1; kill -HUP $(cat /run/ipa-sidecar.pid); sleep 1; cat /run/ended; \
-                 sh \"$s\" start; sleep 1; kill -0 $(cat /run/ipa-sidecar.pid) && echo again; sh \"$s\" stop; \
-                 ls /run/*.pid 2>/dev/null; true";
+    let program = "trap 'echo ended >/run/ended; exit 0' TERM; echo >>/run/up; while :; do sleep 0.1; done";
+    let lines = "until_there() { n=0; until [ -e \"$1\" ] || [ $n -gt 200 ]; do sleep 0.1; n=$((n + 1)); done; }; \
+                 sh \"$s\" start; until_there /run/up; kill -HUP $(cat /run/ipa-sidecar.pid); \
+                 until_there /run/ended; cat /run/ended; rm /run/up; sleep 1; \
+                 sh \"$s\" start; until_there /run/up; kill -0 $(cat /run/ipa-sidecar.pid) && echo again; \
+                 sh \"$s\" stop; ls /run/*.pid 2>/dev/null; true";
     let output = run("initramfs-hang-up", program, lines);
     let lines: Vec<_> = text(&output).lines().map(str::to_owned).collect();
     assert_eq!(lines, ["ended", "again"]);

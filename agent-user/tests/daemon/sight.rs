@@ -253,7 +253,7 @@ fn the_token_is_seen_and_kept_nowhere() {
     wait_seen(&daemon, "sight", 4.0);
     assert_eq!(ironic.token().as_deref(), Some(token.as_str()));
     let all = readable(&daemon);
-    assert!(all.contains("TRACE") && all.contains("is refused"), "{all}");
+    assert!(all.contains(" DEBUG ") && all.contains("is refused"), "{all}");
     assert_hidden(&token, &all);
     assert_eq!(copies_in_memory(daemon.pid(), token.as_bytes()), 0);
 }

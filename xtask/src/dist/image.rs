@@ -110,9 +110,9 @@ pub fn write<'a>(releases: impl IntoIterator<Item = &'a Release>, output: &Path)
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests? });
     let index = layout.json(&index)?;
     // By this name tools that read a layout find the image in it.
-    let name = json!({ "org.opencontainers.image.ref.name": VERSION });
+    let reference = json!({ "org.opencontainers.image.ref.name": VERSION });
     let image =
-        json!({ "mediaType": INDEX, "digest": index.digest, "size": index.size, "annotations": name });
+        json!({ "mediaType": INDEX, "digest": index.digest, "size": index.size, "annotations": reference });
     let whole = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [image] });
     fs::write(directory.join("index.json"), serde_json::to_vec(&whole)?)?;
     fs::write(directory.join("oci-layout"), serde_json::to_vec(&json!({ "imageLayoutVersion": "1.0.0" }))?)?;
