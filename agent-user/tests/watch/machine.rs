@@ -127,7 +127,8 @@ pub fn assert_refused(explained: &Explained, reason: &str) {
 
 /// The source and device that the real `ip route get` gives for a TCP connection of root's.
 pub fn ip_says(netns: &Netns, api: &str, port: u16) -> (String, String) {
-    let words = format!("-json route get {api} ipproto tcp dport {port}");
+    // By number: a small Debian has no /etc/protocols.
+    let words = format!("-json route get {api} ipproto 6 dport {port}");
     let answer: Value = serde_json::from_str(&netns.ip(&words).unwrap()).unwrap();
     let field = |name: &str| answer[0][name].as_str().unwrap().to_owned();
     (field("prefsrc"), field("dev"))

@@ -99,9 +99,9 @@ fn a_rule_by_port_counts() {
         addressed(),
         "route add default via 10.1.0.1 dev m0 table 100
              route add default via fd01::1 dev m0 table 100
-             rule add ipproto tcp dport 6385 lookup 100
-             -6 rule add ipproto tcp dport 6385 lookup 100
-             rule add ipproto udp dport 443 prohibit",
+             rule add ipproto 6 dport 6385 lookup 100
+             -6 rule add ipproto 6 dport 6385 lookup 100
+             rule add ipproto 17 dport 443 prohibit",
     );
     agree(&netns, &["203.0.113.1", "2001:db8::1"]);
     for (api, port, address, device) in [

@@ -90,8 +90,8 @@ const CASES: [(&str, &str); 10] = [
         "rule by port",
         "route add default via 10.1.0.1 dev m0 table 100
          route add default via fd01::1 dev m0 table 100
-         rule add ipproto tcp dport 6385 lookup 100
-         -6 rule add ipproto tcp dport 6385 lookup 100",
+         rule add ipproto 6 dport 6385 lookup 100
+         -6 rule add ipproto 6 dport 6385 lookup 100",
     ),
     (
         "rule by uid",
