@@ -124,8 +124,8 @@ fn figure(routes: usize, seen: Seen, lost: usize) -> Figure {
     let mut figure = Figure::new(
         "A storm of route changes",
         format!(
-            "`ip -batch` adds {routes} routes and deletes them, at {rate:.0} changes a second, and then moves the way to the \
-             API to another NIC. It does so {rounds} times, beside the daemon in mode `observe` and `ip monitor route` (its \
+            "`ip -batch` adds {routes} routes and deletes them, at {rate:.0} changes a second. Then it moves the way to the API \
+             to another NIC. It does so {rounds} times, beside the daemon in mode `observe` and `ip monitor route` (its \
              output thrown away). The time to the right decision runs from the end of `ip` to the answer of `/state`, \
              asked for every millisecond or so. Share of one processor, of all threads."
         ),
