@@ -2,7 +2,7 @@
 //! `include/uapi/linux/sock_diag.h`, Linux 4.3 and newer); needs no privilege.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use socket2::{SockFilter, SockRef};
@@ -75,12 +75,6 @@ impl ClosedConnections {
 impl AsRawFd for ClosedConnections {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-}
-
-impl AsFd for ClosedConnections {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }
 

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::Context;
 use testbed::cache;
 use xtask::dashboards::kubernetes::{self, DIRECTORY};
-use xtask::{Missing, process, workspace};
+use xtask::{process, workspace};
+
+use crate::programs;
 
 /// What is copied beside the schemas.
 const TOOLS: &str = "deploy/kubernetes/tools";
@@ -18,17 +20,9 @@ const PLACE: &str = "kubernetes-models";
 /// Checks; the last line is what was checked.
 ///
 /// # Errors
-/// [`Missing`] without node and npm; else what is wrong.
+/// `Missing` without node and npm; else what is wrong.
 pub fn run() -> anyhow::Result<()> {
-    for program in ["node", "npm"] {
-        let mut command = Command::new(program);
-        let found = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
-            let words = "the schemas need node and npm; on Debian, as root: apt-get install \
-                         --no-install-recommends nodejs npm";
-            return Err(Missing(words.to_owned()).into());
-        }
-    }
+    programs::ensure("the schemas", &["node", "npm"], "nodejs npm")?;
     kubernetes::check()?;
     let directory = cache::directory()?.join(PLACE);
     let _lock = cache::lock(PLACE)?;

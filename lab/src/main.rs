@@ -14,6 +14,7 @@ mod owned;
 mod packages;
 mod pages;
 mod passed_by;
+mod programs;
 mod ramdisk;
 mod routes;
 mod soak;

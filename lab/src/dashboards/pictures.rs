@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use testbed::{cache, chromium};
 use xtask::dashboards::{DIRECTORY, TOOLS};
-use xtask::{Missing, process};
+use xtask::process;
+
+use crate::programs;
 
 const IMAGES: &str = "docs/img";
 /// Each with the node that it shows, and the height of the picture in CSS pixels.
@@ -23,17 +25,9 @@ const LOADERS: [&str; 5] = ["svg", "woff", "woff2", "ttf", "png"];
 /// Draws them from this Prometheus.
 ///
 /// # Errors
-/// [`Missing`] without npm and Chromium; else where one of them fails.
+/// `Missing` without npm and Chromium; else where one of them fails.
 pub fn draw(prometheus: SocketAddr) -> anyhow::Result<String> {
-    for program in ["npm", "chromium"] {
-        let mut command = Command::new(program);
-        let found = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
-            let words = "the pictures need npm and chromium; on Debian, as root: apt-get install \
-                         --no-install-recommends npm chromium";
-            return Err(Missing(words.to_owned()).into());
-        }
-    }
+    programs::ensure("the pictures", &["npm", "chromium"], "npm chromium")?;
     let directory = cache::directory()?.join("grafana-ui-11.6.0");
     let _lock = cache::lock("grafana-ui-11.6.0")?;
     fs::create_dir_all(&directory)?;
